@@ -1,0 +1,114 @@
+//! The header names that the field reads, each with who reads it.
+//!
+//! The name is not settled, and a wrong one fails silently: pick the constant of *your* endpoint, give
+//! it to [`SessionAffinityLayer::header_name`](crate::SessionAffinityLayer::header_name), and measure
+//! that it helps.
+//!
+//! Each entry ends with the grade of its evidence, as of November 2026: **D**, the vendor's
+//! documentation or the project's own source; **P**, a pull request or issue of the project; **T**, a
+//! third party only; **U**, not confirmed; **R**, run against the program by this project.
+//!
+//! All names have hyphens. Some Codex clients spell theirs `session_id`: nginx drops a name with an
+//! underscore by default, and an Envoy that is told to
+//! (`headers_with_underscores_action: REJECT_REQUEST`) answers it with 400.
+//!
+//! A UUID fits every limit below. OpenAI, Mistral (documented) and the Responses API of xAI read a
+//! body field, `prompt_cache_key`, which no header layer can set.
+
+use http::HeaderName;
+
+/// Cloudflare Workers AI, Fireworks, NVIDIA TensorRT-LLM (after `x-session-id`) and many gateways.
+///
+/// An opaque id of the session or agent, which routes to the replica that has its prefix cached. No
+/// limit is documented. A dedicated Fireworks deployment also needs the Enterprise plan and
+/// `--enable-session-affinity`. DeepInfra is said to read it (U). Not read by vLLM's `vllm-router`
+/// (R). **D**
+pub const X_SESSION_AFFINITY: HeaderName = HeaderName::from_static("x-session-affinity");
+
+/// OpenRouter, vLLM's `vllm-router`, Ray Serve LLM, TensorRT-LLM, NVIDIA Dynamo and LLM Gateway.
+///
+/// OpenRouter takes at most 256 characters, and LangChain says that it refuses more than 128. In
+/// `vllm-router` the name is fixed, and requests without it all go to one replica. AIBrix gives this
+/// name to a token of its own instead, so there it must not be chosen by the client. **D**
+pub const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
+
+/// Mistral, as its own client `mistral-vibe` sends it.
+///
+/// The documented way is the body field `prompt_cache_key`. **T**
+pub const X_AFFINITY: HeaderName = HeaderName::from_static("x-affinity");
+
+/// xAI, Chat Completions over HTTP and gRPC.
+///
+/// The Responses API reads the body field `prompt_cache_key` instead. **D**
+pub const X_GROK_CONV_ID: HeaderName = HeaderName::from_static("x-grok-conv-id");
+
+/// SMG, the former SGLang router, whose name for it is configurable.
+///
+/// Needs `--policy consistent_hashing` or `manual`; neither this name nor `x-session-affinity` is
+/// forwarded to the worker by every version. **D**
+pub const X_SMG_ROUTING_KEY: HeaderName = HeaderName::from_static("x-smg-routing-key");
+
+/// NVIDIA Dynamo.
+///
+/// More than 256 bytes are an error to it, and so is a session more than its table holds (65,536).
+/// Passive unless the router has a time to live set. **D**
+pub const X_DYNAMO_SESSION_ID: HeaderName = HeaderName::from_static("x-dynamo-session-id");
+
+/// AIBrix, with `routing-strategy: session-affinity`.
+///
+/// Its `x-session-id` is a token that the gateway issues, not this key. **D**
+pub const X_AIBRIX_SESSION_KEY: HeaderName = HeaderName::from_static("x-aibrix-session-key");
+
+/// Bifrost.
+///
+/// At most 255 characters; over that there is no session. **D**
+pub const X_BF_SESSION_ID: HeaderName = HeaderName::from_static("x-bf-session-id");
+
+/// LiteLLM proxy, with its `session_affinity` check on.
+///
+/// **P**
+pub const X_LITELLM_SESSION_ID: HeaderName = HeaderName::from_static("x-litellm-session-id");
+
+/// NVCF's LLM gateway, and Fireworks for roll-outs of reinforcement learning.
+///
+/// NVCF answers with it and expects it back; blank counts as absent. Fireworks says that it is not
+/// needed for prompt-cache routing (T). **D**
+pub const X_MULTI_TURN_SESSION_ID: HeaderName = HeaderName::from_static("x-multi-turn-session-id");
+
+/// OpenCode Go and Zen, which answer 400 without it since September 2026.
+///
+/// **T**
+pub const X_OPENCODE_SESSION: HeaderName = HeaderName::from_static("x-opencode-session");
+
+/// Baseten, where it must be enabled for the account.
+///
+/// **D**
+pub const X_BASETEN_SESSION_ID: HeaderName = HeaderName::from_static("x-baseten-session-id");
+
+/// Modal, best effort by rendezvous hashing.
+///
+/// **D**
+pub const MODAL_SESSION_ID: HeaderName = HeaderName::from_static("modal-session-id");
+
+/// Google Vertex AI, Claude on the global endpoint.
+///
+/// **T**
+pub const X_VERTEX_AI_SESSION_ID: HeaderName = HeaderName::from_static("x-vertex-ai-session-id");
+
+/// Amazon SageMaker endpoints with `RoutingStrategy=PREFIX_AWARE`.
+///
+/// 1 to 64 printable characters. SageMaker's `X-Amzn-SageMaker-Session-Id` is a token that the
+/// endpoint issues, not this key. **D**
+pub const X_AMZN_SAGEMAKER_PREFIX_AWARE_ID: HeaderName =
+    HeaderName::from_static("x-amzn-sagemaker-prefix-aware-id");
+
+/// Sent by Claude Code; read by NVIDIA Dynamo, and by gateways that adopt a caller's session.
+///
+/// Subagents send their parent's. **T**
+pub const X_CLAUDE_CODE_SESSION_ID: HeaderName =
+    HeaderName::from_static("x-claude-code-session-id");
+
+/// Sent by newer Codex clients; read by the ChatGPT backend and by NVIDIA Dynamo.
+///
+/// A UUID. The older spelling `session_id` is what strict proxies refuse. **T**
+pub const SESSION_ID: HeaderName = HeaderName::from_static("session-id");

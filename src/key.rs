@@ -1,0 +1,220 @@
+//! The key that names a session: a validated header value.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::HeaderValue;
+
+/// An opaque name of a session, valid as a header value at every peer.
+///
+/// A key has 1 to 255 bytes ([`AffinityKey::MAX_LEN`]), each a visible ASCII character (`0x21` to
+/// `0x7E`) other than the comma. The grammar is narrower than RFC 9110's, because what it leaves out
+/// changes on the way:
+///
+/// - white space is trimmed by peers;
+/// - a non-ASCII character is sent as Latin-1 by Node and as UTF-8 by workerd, so that one id
+///   becomes two keys;
+/// - a comma is a list separator to HAProxy and to proxies that join repeated headers;
+/// - 255 bytes is what the strictest general gateway takes (Bifrost).
+///
+/// A clone never allocates. `Debug` does not show the key, and there is no `Display`.
+///
+/// A key is not a secret and must not be one: gateways log it. Do not use a credential, and do not
+/// use a request id, which is another one on every turn.
+///
+/// # Examples
+///
+/// ```
+/// use tower_session_affinity::AffinityKey;
+///
+/// const WARM_UP: AffinityKey = AffinityKey::from_static("warm-up");
+/// let key: AffinityKey = "chat-7".parse()?;
+///
+/// assert_eq!(key.as_str(), "chat-7");
+/// assert_eq!(format!("{key:?}"), "AffinityKey(..)");
+/// assert_ne!(key, WARM_UP);
+/// # Ok::<_, tower_session_affinity::InvalidAffinityKey>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct AffinityKey(HeaderValue);
+
+/// The error of bytes that are no [`AffinityKey`]: what is wrong and where, never the value.
+///
+/// # Examples
+///
+/// ```
+/// use tower_session_affinity::AffinityKey;
+///
+/// let error = AffinityKey::try_from("user, abc").unwrap_err();
+/// assert_eq!(error.to_string(), "affinity key has invalid byte 0x2c at index 4");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidAffinityKey(Reason);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    Empty,
+    TooLong { len: usize },
+    InvalidByte { byte: u8, index: usize },
+}
+
+impl AffinityKey {
+    /// The most bytes that a key can have.
+    pub const MAX_LEN: usize = 255;
+
+    /// Makes a key from a literal; in a `const`, a bad one is a compile error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::AffinityKey;
+    ///
+    /// const KEY: AffinityKey = AffinityKey::from_static("nightly-report");
+    /// assert_eq!(KEY.as_str(), "nightly-report");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `key` breaks the grammar of [`AffinityKey`].
+    #[must_use]
+    pub const fn from_static(key: &'static str) -> Self {
+        match check(key.as_bytes()) {
+            Ok(()) => Self(HeaderValue::from_static(key)),
+            Err(Reason::Empty) => panic!("affinity key is empty"),
+            Err(Reason::TooLong { .. }) => panic!("affinity key has over 255 bytes"),
+            Err(Reason::InvalidByte { .. }) => panic!("affinity key has an invalid byte"),
+        }
+    }
+
+    /// Returns the key as text, which is ASCII.
+    #[must_use]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "visible ASCII was checked when the key was made"
+    )]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().expect("a key is visible ASCII")
+    }
+
+    /// Returns the key as it goes into a header.
+    #[must_use]
+    pub const fn as_header_value(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    /// Takes over a checked value and makes its clones free of allocation.
+    fn from_checked(value: HeaderValue) -> Self {
+        // A value made from a fresh buffer gets its reference count, an allocation, at its first
+        // clone. That clone is made here, where the key is made, and not while a request waits.
+        drop(value.clone());
+        Self(value)
+    }
+
+    fn copy_from_slice(bytes: &[u8]) -> Result<Self, InvalidAffinityKey> {
+        check(bytes).map_err(InvalidAffinityKey)?;
+        let value = HeaderValue::from_bytes(bytes).expect("a key is a valid header value");
+        Ok(Self::from_checked(value))
+    }
+}
+
+/// The grammar of a key; nothing else looks at its bytes.
+const fn check(bytes: &[u8]) -> Result<(), Reason> {
+    if bytes.is_empty() {
+        return Err(Reason::Empty);
+    }
+    if bytes.len() > AffinityKey::MAX_LEN {
+        return Err(Reason::TooLong { len: bytes.len() });
+    }
+    let mut index = 0;
+    while index < bytes.len() {
+        let byte = bytes[index];
+        if !byte.is_ascii_graphic() || byte == b',' {
+            return Err(Reason::InvalidByte { byte, index });
+        }
+        index += 1;
+    }
+    Ok(())
+}
+
+impl FromStr for AffinityKey {
+    type Err = InvalidAffinityKey;
+
+    fn from_str(key: &str) -> Result<Self, Self::Err> {
+        Self::copy_from_slice(key.as_bytes())
+    }
+}
+
+impl TryFrom<&str> for AffinityKey {
+    type Error = InvalidAffinityKey;
+
+    fn try_from(key: &str) -> Result<Self, Self::Error> {
+        Self::copy_from_slice(key.as_bytes())
+    }
+}
+
+impl TryFrom<String> for AffinityKey {
+    type Error = InvalidAffinityKey;
+
+    fn try_from(key: String) -> Result<Self, Self::Error> {
+        check(key.as_bytes()).map_err(InvalidAffinityKey)?;
+        let value = HeaderValue::try_from(key).expect("a key is a valid header value");
+        Ok(Self::from_checked(value))
+    }
+}
+
+/// Copies the bytes: hyper's header values are slices of a read buffer of 8 KiB, which a key that is
+/// kept would keep too. The sensitive flag survives.
+impl TryFrom<&HeaderValue> for AffinityKey {
+    type Error = InvalidAffinityKey;
+
+    fn try_from(value: &HeaderValue) -> Result<Self, Self::Error> {
+        let mut key = Self::copy_from_slice(value.as_bytes())?;
+        key.0.set_sensitive(value.is_sensitive());
+        Ok(key)
+    }
+}
+
+/// Takes the value over as it is, with its sensitive flag and with the buffer that it is a slice of.
+impl TryFrom<HeaderValue> for AffinityKey {
+    type Error = InvalidAffinityKey;
+
+    fn try_from(value: HeaderValue) -> Result<Self, Self::Error> {
+        check(value.as_bytes()).map_err(InvalidAffinityKey)?;
+        Ok(Self::from_checked(value))
+    }
+}
+
+impl From<AffinityKey> for HeaderValue {
+    fn from(key: AffinityKey) -> Self {
+        key.0
+    }
+}
+
+impl fmt::Debug for AffinityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AffinityKey").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for InvalidAffinityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Reason::Empty => f.write_str("affinity key is empty"),
+            Reason::TooLong { len } => {
+                write!(
+                    f,
+                    "affinity key has {len} bytes, at most {}",
+                    AffinityKey::MAX_LEN
+                )
+            }
+            Reason::InvalidByte { byte, index } => {
+                write!(
+                    f,
+                    "affinity key has invalid byte {byte:#04x} at index {index}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for InvalidAffinityKey {}

@@ -1,0 +1,188 @@
+//! The layer, and the settings of a stamp.
+
+use http::{Extensions, HeaderMap, HeaderName, Method, Uri};
+use tower_layer::Layer;
+
+use crate::stamp::{Stamp, StampableParts};
+use crate::{
+    AffinityKey, FromExtension, FromFn, HostPattern, KeyExtractor, MergePolicy, Or, Outcome,
+    RequestHead, SessionAffinity, from_fn, header,
+};
+
+/// Sends at most one session-affinity header with each request.
+///
+/// The key comes from the request's extensions, else from the fallbacks, in the order in which they
+/// were added. One layer serves one header name; stack two layers for two names.
+///
+/// # Examples
+///
+/// ```
+/// use http::{Request, header::HOST};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_session_affinity::{AffinityKey, SessionAffinityLayer};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = service_fn(|request: Request<()>| async move {
+///     Ok::<_, std::convert::Infallible>(request.headers()["x-session-affinity"].clone())
+/// });
+/// let client = ServiceBuilder::new().layer(SessionAffinityLayer::new()).service(client);
+///
+/// let key: AffinityKey = "chat-7".parse()?;
+/// let request = Request::get("https://api.example/v1/chat").extension(key).body(())?;
+/// assert_eq!(client.oneshot(request).await?, "chat-7");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a layer does nothing until it wraps a service"]
+pub struct SessionAffinityLayer<K = FromExtension> {
+    stamp: Stamp<K>,
+}
+
+impl SessionAffinityLayer {
+    /// Takes the key from the request's extensions, sends it as `x-session-affinity`, keeps a
+    /// caller's header, and allows every host.
+    pub const fn new() -> Self {
+        Self {
+            stamp: Stamp {
+                extractor: FromExtension,
+                header_name: header::X_SESSION_AFFINITY,
+                merge_policy: MergePolicy::Keep,
+                only_hosts: None,
+            },
+        }
+    }
+}
+
+impl<K> SessionAffinityLayer<K> {
+    /// Asks this source for a request whose key no earlier source had.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::{AffinityKey, FromHeaders, SessionAffinityLayer, header};
+    ///
+    /// let layer = SessionAffinityLayer::new()
+    ///     .or(FromHeaders::new([header::X_SESSION_ID]))
+    ///     .or(AffinityKey::from_static("anonymous"));
+    /// # let _ = layer;
+    /// ```
+    pub fn or<E: KeyExtractor>(self, fallback: E) -> SessionAffinityLayer<Or<K, E>> {
+        let Stamp {
+            extractor,
+            header_name,
+            merge_policy,
+            only_hosts,
+        } = self.stamp;
+        let extractor = Or::new(extractor, fallback);
+        SessionAffinityLayer {
+            stamp: Stamp {
+                extractor,
+                header_name,
+                merge_policy,
+                only_hosts,
+            },
+        }
+    }
+
+    /// Asks this closure for a request whose key no earlier source had.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::SessionAffinityLayer;
+    ///
+    /// let layer = SessionAffinityLayer::new()
+    ///     .or_fn(|req| req.headers().get("x-user-id")?.try_into().ok());
+    /// # let _ = layer;
+    /// ```
+    pub fn or_fn<F>(self, fallback: F) -> SessionAffinityLayer<Or<K, FromFn<F>>>
+    where
+        F: Fn(RequestHead<'_>) -> Option<AffinityKey>,
+    {
+        self.or(from_fn(fallback))
+    }
+
+    /// Sends the key under this name instead of `x-session-affinity`.
+    ///
+    /// A name that the other side does not read fails silently; [`header`] says who reads which.
+    pub fn header_name(mut self, name: HeaderName) -> Self {
+        self.stamp.header_name = name;
+        self
+    }
+
+    /// Decides what becomes of a header that is already there.
+    pub const fn merge_policy(mut self, policy: MergePolicy) -> Self {
+        self.stamp.merge_policy = policy;
+        self
+    }
+
+    /// Lets the header, a caller's own included, reach these hosts and no others.
+    ///
+    /// An empty list allows none. A request whose URI has no authority goes to no listed host: put
+    /// the layer below whatever adds the host.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::{HostPattern, SessionAffinityLayer};
+    ///
+    /// let layer = SessionAffinityLayer::new().only_hosts([
+    ///     HostPattern::from_static("api.cloudflare.com"),
+    ///     HostPattern::from_static("*.fireworks.ai"),
+    /// ]);
+    /// # let _ = layer;
+    /// ```
+    pub fn only_hosts(mut self, hosts: impl IntoIterator<Item = HostPattern>) -> Self {
+        self.stamp.only_hosts = Some(hosts.into_iter().collect());
+        self
+    }
+}
+
+impl<K: KeyExtractor> SessionAffinityLayer<K> {
+    /// Stamps a request in parts, for a client that offers a hook where it might offer a `Service`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::{Extensions, HeaderMap, Method, Uri};
+    /// use tower_session_affinity::{AffinityKey, Outcome, SessionAffinityLayer};
+    ///
+    /// let layer = SessionAffinityLayer::new().or(AffinityKey::from_static("chat-7"));
+    /// let uri = Uri::from_static("https://api.example/v1/chat");
+    /// let mut headers = HeaderMap::new();
+    ///
+    /// let outcome = layer.stamp(&Method::POST, &uri, &mut headers, &Extensions::new());
+    /// assert_eq!(outcome, Outcome::Stamped);
+    /// assert_eq!(headers["x-session-affinity"], "chat-7");
+    /// ```
+    pub fn stamp(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &mut HeaderMap,
+        extensions: &Extensions,
+    ) -> Outcome {
+        self.stamp.stamp(&mut StampableParts {
+            method,
+            uri,
+            headers,
+            extensions,
+        })
+    }
+}
+
+impl Default for SessionAffinityLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S, K: Clone> Layer<S> for SessionAffinityLayer<K> {
+    type Service = SessionAffinity<S, K>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionAffinity::new(inner, self.stamp.clone())
+    }
+}

@@ -1,0 +1,21 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+//! One session-affinity header on every request of a conversation.
+
+mod extract;
+mod head;
+pub mod header;
+mod host;
+mod key;
+mod layer;
+mod merge;
+mod service;
+mod stamp;
+
+pub use extract::{FromExtension, FromFn, FromHeaders, KeyExtractor, NoAffinity, Or, from_fn};
+pub use head::RequestHead;
+pub use host::{HostPattern, InvalidHostPattern};
+pub use key::{AffinityKey, InvalidAffinityKey};
+pub use layer::SessionAffinityLayer;
+pub use merge::MergePolicy;
+pub use service::SessionAffinity;
+pub use stamp::Outcome;

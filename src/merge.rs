@@ -1,0 +1,171 @@
+//! What becomes of a header that is already there; the only place that writes a header map.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::Outcome;
+
+/// What becomes of an affinity header that a request already carries.
+///
+/// Whatever the policy, at most one value leaves. A blank value (none but spaces and tabs) counts as
+/// absent: Envoy hashes all of them to one replica. The first row that applies:
+///
+/// | the request | `Keep` (default) | `Replace` |
+/// |---|---|---|
+/// | goes to a host that `.only_hosts` does not list | none | none |
+/// | carries `NoAffinity` in its extensions | none | none |
+/// | has one or more non-blank values | the first non-blank one, alone; no extractor is called; not checked against the key grammar | ours, else none |
+/// | has none, or only blank ones, and there is a key | ours | ours |
+/// | has none, or only blank ones, and there is no key | none | none |
+///
+/// The table holds for a header map that is full (24,576 names), but for one thing: where our value
+/// would be one name more, the request goes on without it.
+///
+/// # Examples
+///
+/// ```
+/// use tower_session_affinity::{AffinityKey, MergePolicy, Outcome, SessionAffinityLayer};
+///
+/// let keep = SessionAffinityLayer::new().or(AffinityKey::from_static("ours"));
+/// let replace = keep.clone().merge_policy(MergePolicy::Replace);
+///
+/// let request = http::Request::get("/").header("x-session-affinity", "theirs").body(())?;
+/// let (mut parts, ()) = request.into_parts();
+///
+/// let outcome = keep.stamp(&parts.method, &parts.uri, &mut parts.headers, &parts.extensions);
+/// assert_eq!(outcome, Outcome::Kept);
+/// assert_eq!(parts.headers["x-session-affinity"], "theirs");
+///
+/// let outcome = replace.stamp(&parts.method, &parts.uri, &mut parts.headers, &parts.extensions);
+/// assert_eq!(outcome, Outcome::Replaced);
+/// assert_eq!(parts.headers["x-session-affinity"], "ours");
+/// # Ok::<_, http::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MergePolicy {
+    /// The caller's header wins.
+    #[default]
+    Keep,
+    /// The layer owns the header: it leaves as ours or not at all. For a trust boundary.
+    Replace,
+}
+
+/// What a header map holds under one name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Existing {
+    Absent,
+    /// Nothing but blank values.
+    Blank,
+    /// One value, and it is not blank.
+    One,
+    /// Several values, not all of them blank.
+    Several,
+}
+
+/// Comparing this many names costs less than hashing one (`benches/instructions.rs`).
+const SCANNED_NAMES: usize = 8;
+
+impl Existing {
+    #[inline]
+    pub(crate) fn find(headers: &HeaderMap, name: &HeaderName) -> Self {
+        if headers.keys_len() > SCANNED_NAMES {
+            Self::find_by_hash(headers, name)
+        } else {
+            Self::find_by_scan(headers, name)
+        }
+    }
+
+    #[inline]
+    fn find_by_hash(headers: &HeaderMap, name: &HeaderName) -> Self {
+        match headers.get(name) {
+            None => Self::Absent,
+            Some(_) if has_repeated_names(headers) => Self::survey(headers, name),
+            Some(value) => Self::of_one(value),
+        }
+    }
+
+    #[inline]
+    fn find_by_scan(headers: &HeaderMap, name: &HeaderName) -> Self {
+        match headers.keys().position(|key| key == name) {
+            None => Self::Absent,
+            Some(_) if has_repeated_names(headers) => Self::survey(headers, name),
+            Some(index) => headers
+                .values()
+                .nth(index)
+                .map_or(Self::Absent, Self::of_one),
+        }
+    }
+
+    fn of_one(value: &HeaderValue) -> Self {
+        if is_blank(value) {
+            Self::Blank
+        } else {
+            Self::One
+        }
+    }
+
+    fn survey(headers: &HeaderMap, name: &HeaderName) -> Self {
+        let values = headers.get_all(name);
+        let blank = values.iter().filter(|value| is_blank(value)).count();
+        match values.iter().count() {
+            count if count == blank => Self::Blank,
+            1 => Self::One,
+            _ => Self::Several,
+        }
+    }
+}
+
+/// Makes `value` the only one.
+#[inline]
+pub(crate) fn set(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> Outcome {
+    if headers.keys_len() == headers.capacity() && !make_room(headers, name) {
+        return Outcome::MapFull;
+    }
+    match headers.try_insert(name, value) {
+        Ok(None) => Outcome::Stamped,
+        Ok(Some(_)) => Outcome::Replaced,
+        Err(_) => {
+            clear(headers, name);
+            Outcome::MapFull
+        }
+    }
+}
+
+/// Makes room for one name in a map at its capacity.
+#[cold]
+fn make_room(headers: &mut HeaderMap, name: &HeaderName) -> bool {
+    // A full map refuses to replace, too, so the old value makes room.
+    headers.is_empty() || headers.try_reserve(1).is_ok() || headers.remove(name).is_some()
+}
+
+/// Leaves the first value that is not blank, alone.
+#[cold]
+pub(crate) fn keep_first(headers: &mut HeaderMap, name: &HeaderName) {
+    let first = headers
+        .get_all(name)
+        .iter()
+        .find(|value| !is_blank(value))
+        .cloned();
+    clear(headers, name);
+    if let Some(value) = first {
+        set(headers, name, value);
+    }
+}
+
+/// Leaves no value.
+#[cold]
+pub(crate) fn clear(headers: &mut HeaderMap, name: &HeaderName) {
+    headers.remove(name);
+}
+
+/// A map without them has as many values as names.
+fn has_repeated_names(headers: &HeaderMap) -> bool {
+    headers.len() != headers.keys_len()
+}
+
+fn is_blank(value: &HeaderValue) -> bool {
+    value
+        .as_bytes()
+        .iter()
+        .all(|byte| matches!(byte, b' ' | b'\t'))
+}
