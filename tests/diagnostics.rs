@@ -12,8 +12,8 @@ fn library(dependencies: &Path) -> PathBuf {
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let of_this_crate = |path: &PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.starts_with("libtower_session_affinity-") && name.ends_with(".rlib")
+        let stem = path.file_stem().unwrap().to_string_lossy();
+        stem.starts_with("libtower_session_affinity-") && path.extension().unwrap() == "rlib"
     };
     files
         .filter(of_this_crate)

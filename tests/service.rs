@@ -11,11 +11,9 @@ use tower_session_affinity::{
 use tower_test::{assert_request_eq, mock};
 
 type Handle = mock::Handle<Request<&'static str>, &'static str>;
+type Mock = mock::Mock<Request<&'static str>, &'static str>;
 
-fn spawn() -> (
-    mock::Spawn<SessionAffinity<mock::Mock<Request<&'static str>, &'static str>>>,
-    Handle,
-) {
+fn spawn() -> (mock::Spawn<SessionAffinity<Mock>>, Handle) {
     mock::spawn_layer(SessionAffinityLayer::new())
 }
 
