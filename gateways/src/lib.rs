@@ -63,7 +63,7 @@ impl Replica {
         });
         Ok(Self {
             address,
-            lines,
+            line_counts,
             task,
         })
     }
