@@ -17,12 +17,13 @@ use tower_session_affinity::{
 
 use support::Capture;
 
-type Layered = SessionAffinityLayer;
+/// Header values, in order.
+type Values<'a> = &'a [&'a [u8]];
 
 /// Sends one request through the layer and returns the affinity lines that arrived.
 async fn arrived(
     version: Version,
-    layer: &Layered,
+    layer: &SessionAffinityLayer,
     request: Request<Empty<Bytes>>,
 ) -> Vec<Vec<u8>> {
     let mut builder = Client::builder(TokioExecutor::new());
@@ -41,11 +42,11 @@ async fn arrived(
 async fn every_row_arrives_as_at_most_one_line_over_http_1_and_http_2() {
     let server = Capture::start().await;
     let uri = format!("http://{}/v1/chat", server.address);
-    let none: &[&[u8]] = &[];
-    let ours: &[&[u8]] = &[b"ours"];
+    let none: Values<'_> = &[];
+    let ours: Values<'_> = &[b"ours"];
     // Values before, and the lines that arrive: `Keep` and `Replace` with a key, then without one.
     #[rustfmt::skip]
-    let rows: [(&[&[u8]], [&[&[u8]]; 4]); 7] = [
+    let rows: [(Values<'_>, [Values<'_>; 4]); 7] = [
         (&[],                        [ours,               ours, none,               none]),
         (&[b""],                     [ours,               ours, none,               none]),
         (&[b" ", b""],               [ours,               ours, none,               none]),
