@@ -63,6 +63,12 @@ mod host;
 mod key;
 mod layer;
 mod merge;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest_middleware;
+#[cfg(feature = "scope")]
+mod scope;
 mod service;
 mod stamp;
 
@@ -72,6 +78,10 @@ pub use host::{HostPattern, InvalidHostPattern};
 pub use key::{AffinityKey, InvalidAffinityKey};
 pub use layer::SessionAffinityLayer;
 pub use merge::MergePolicy;
+#[cfg(feature = "scope")]
+pub use scope::{
+    AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
+};
 pub use service::SessionAffinity;
 pub use stamp::Outcome;
 
