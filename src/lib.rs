@@ -1,6 +1,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! One session-affinity header on every request of a conversation.
 
+#[cfg(feature = "hmac")]
+mod derivation;
+#[cfg(not(feature = "hmac"))]
+#[path = "no_derivation.rs"]
+mod derivation;
 mod extract;
 mod head;
 pub mod header;
@@ -8,6 +13,8 @@ mod host;
 mod key;
 mod layer;
 mod merge;
+#[cfg(feature = "hmac")]
+mod secret;
 mod service;
 mod stamp;
 
@@ -17,5 +24,7 @@ pub use host::{HostPattern, InvalidHostPattern};
 pub use key::{AffinityKey, InvalidAffinityKey};
 pub use layer::SessionAffinityLayer;
 pub use merge::MergePolicy;
+#[cfg(feature = "hmac")]
+pub use secret::{AffinitySecret, InvalidAffinitySecret};
 pub use service::SessionAffinity;
 pub use stamp::Outcome;

@@ -138,14 +138,16 @@ fn make_room(headers: &mut HeaderMap, name: &HeaderName) -> bool {
     headers.is_empty() || headers.try_reserve(1).is_ok() || headers.remove(name).is_some()
 }
 
+/// Returns the first value that is not blank.
+pub(crate) fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.find(|value| !is_blank(value))
+}
+
 /// Leaves the first value that is not blank, alone.
 #[cold]
 pub(crate) fn keep_first(headers: &mut HeaderMap, name: &HeaderName) {
-    let first = headers
-        .get_all(name)
-        .iter()
-        .find(|value| !is_blank(value))
-        .cloned();
+    let first = first(headers, name).cloned();
     clear(headers, name);
     if let Some(value) = first {
         set(headers, name, value);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
-use crate::merge::{Existing, clear, keep_first, set};
+use crate::derivation::Derivation;
+use crate::merge::{Existing, clear, first, keep_first, set};
 use crate::{HostPattern, KeyExtractor, MergePolicy, NoAffinity, RequestHead};
 
 /// What a stamp did to a request.
@@ -17,7 +18,8 @@ pub enum Outcome {
     Stamped,
     /// The caller's header was kept, alone.
     Kept,
-    /// A key was written over a header, the caller's own or a blank one.
+    /// A key was written over a header, the caller's own or a blank one; with derivation, that may be
+    /// the key derived from the caller's own header, under either policy.
     Replaced,
     /// No source had a key, so no header leaves.
     NoKey,
@@ -25,7 +27,8 @@ pub enum Outcome {
     Suppressed,
     /// The host is not on the list of `.only_hosts`, so no header leaves.
     HostNotAllowed,
-    /// There is a list of hosts and the URI has no authority, so no header leaves.
+    /// The URI has no authority and the list of `.only_hosts`, or `.derive_per_host`, asks for one, so
+    /// no header leaves.
     NoAuthority,
     /// The header map has no room for another name, so no header leaves.
     MapFull,
@@ -38,6 +41,7 @@ pub(crate) struct Stamp<K> {
     pub(crate) header_name: HeaderName,
     pub(crate) merge_policy: MergePolicy,
     pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
+    pub(crate) derivation: Option<Derivation>,
 }
 
 /// A request, whole or in parts: read first, then written.
@@ -65,23 +69,44 @@ impl<K: KeyExtractor> Stamp<K> {
         }
         let absent = match self.merge_policy {
             MergePolicy::Keep => match Existing::find(request.head().headers(), name) {
-                Existing::One => return Outcome::Kept,
-                Existing::Several => {
-                    keep_first(request.headers_mut(), name);
-                    return Outcome::Kept;
-                }
-                Existing::Blank => false,
                 Existing::Absent => true,
+                Existing::Blank => false,
+                existing => return self.keep(request, existing),
             },
             // What is there goes in any case, so there is no need to look.
             MergePolicy::Replace => false,
         };
         match self.extractor.extract(request.head()) {
-            Some(key) => return set(request.headers_mut(), name, key.into()),
+            Some(key) => {
+                let value = match &self.derivation {
+                    None => key.into(),
+                    Some(derivation) => {
+                        derivation.derive(request.head().uri(), key.as_header_value())
+                    }
+                };
+                return set(request.headers_mut(), name, value);
+            }
             None if absent => {}
             None => clear(request.headers_mut(), name),
         }
         Outcome::NoKey
+    }
+
+    /// Leaves the caller's header, or the key derived from it, alone.
+    #[inline]
+    fn keep(&self, request: &mut impl Stampable, existing: Existing) -> Outcome {
+        let name = &self.header_name;
+        if let Some(derivation) = &self.derivation {
+            let head = request.head();
+            let value = first(head.headers(), name).map(|raw| derivation.derive(head.uri(), raw));
+            return value.map_or(Outcome::NoKey, |value| {
+                set(request.headers_mut(), name, value)
+            });
+        }
+        if existing == Existing::Several {
+            keep_first(request.headers_mut(), name);
+        }
+        Outcome::Kept
     }
 
     /// Returns why this request must leave without the header, if it must.
@@ -91,11 +116,12 @@ impl<K: KeyExtractor> Stamp<K> {
             .only_hosts
             .as_deref()
             .and_then(|hosts| refuse(hosts, head.uri()));
-        refused.or_else(|| {
-            head.extensions()
-                .get::<NoAffinity>()
-                .map(|_| Outcome::Suppressed)
-        })
+        let suppressed = || head.extensions().get::<NoAffinity>();
+        let derivation = self.derivation.as_ref();
+        let lost = || derivation.filter(|derivation| !derivation.has_destination(head.uri()));
+        refused
+            .or_else(|| suppressed().map(|_| Outcome::Suppressed))
+            .or_else(|| lost().map(|_| Outcome::NoAuthority))
     }
 }
 

@@ -1,0 +1,17 @@
+//! The stand-in for `derivation.rs` without the feature `hmac`.
+
+use http::{HeaderValue, Uri};
+
+/// There is none, so that an `Option` of it is `None` at compile time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Derivation {}
+
+impl Derivation {
+    pub(crate) const fn has_destination(self, _: &Uri) -> bool {
+        match self {}
+    }
+
+    pub(crate) fn derive(self, _: &Uri, _: &HeaderValue) -> HeaderValue {
+        match self {}
+    }
+}
