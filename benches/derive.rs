@@ -1,0 +1,98 @@
+//! What a derived key costs in nanoseconds and allocations, beside the HMAC of the same message.
+//!
+//! `cargo bench --features hmac --bench derive`
+
+use divan::{AllocProfiler, Bencher, black_box};
+use hmac::{Hmac, KeyInit, Mac};
+use http::{Extensions, HeaderMap, Method, Uri};
+use sha2::Sha256;
+use tower_session_affinity::{AffinityKey, AffinitySecret, SessionAffinityLayer};
+
+#[global_allocator]
+static ALLOC: AllocProfiler = AllocProfiler::system();
+
+const SECRET: &[u8] = &[7; 32];
+const PART: &str = "1f8e6a52-7c7b-4c39-9d54-0a1b2c3d4e5f";
+const HOST: &str = "api.fireworks.ai";
+const URI: &str = "https://api.fireworks.ai/inference/v1/chat/completions";
+
+fn main() {
+    divan::main();
+}
+
+/// The crate `hmac` alone, with a precomputed key: the message is ready, the MAC is the result.
+mod hmac_crate {
+    use super::*;
+
+    #[divan::bench(args = [1, 2])]
+    fn parts_of_36_bytes(bencher: Bencher<'_, '_>, parts: usize) {
+        mac(bencher, &message("tsa-key-v1", &vec![PART; parts]));
+    }
+
+    #[divan::bench]
+    fn host_and_36_bytes(bencher: Bencher<'_, '_>) {
+        mac(bencher, &message("tsa-dst-v1", &[HOST, PART]));
+    }
+
+    fn mac(bencher: Bencher<'_, '_>, message: &[u8]) {
+        let keyed = Hmac::<Sha256>::new_from_slice(SECRET).expect("a key");
+        bencher.bench(|| {
+            let mut mac = black_box(&keyed).clone();
+            mac.update(black_box(message));
+            mac.finalize().into_bytes()
+        });
+    }
+
+    fn message(label: &str, parts: &[&str]) -> Vec<u8> {
+        let mut message = label.as_bytes().to_vec();
+        for part in parts {
+            message.extend((part.len() as u64).to_be_bytes());
+            message.extend(part.as_bytes());
+        }
+        message
+    }
+}
+
+/// This crate: from the parts to the key.
+mod derived {
+    use super::*;
+
+    #[divan::bench(args = [1, 2])]
+    fn parts_of_36_bytes(bencher: Bencher<'_, '_>, parts: usize) {
+        let secret = AffinitySecret::new(SECRET).expect("a secret");
+        let parts = vec![PART; parts];
+        bencher.bench(|| black_box(&secret).key_for(black_box(&parts)));
+    }
+
+    /// A whole stamp, into a map that has room.
+    #[divan::bench]
+    fn host_and_36_bytes(bencher: Bencher<'_, '_>) {
+        stamp(
+            bencher,
+            layer().derive_per_host(AffinitySecret::new(SECRET).expect("a secret")),
+        );
+    }
+
+    /// The same stamp without derivation.
+    #[divan::bench]
+    fn stamp_alone(bencher: Bencher<'_, '_>) {
+        stamp(bencher, layer());
+    }
+
+    type Layer = SessionAffinityLayer<
+        tower_session_affinity::Or<tower_session_affinity::FromExtension, AffinityKey>,
+    >;
+
+    fn layer() -> Layer {
+        SessionAffinityLayer::new().or(AffinityKey::from_static(PART))
+    }
+
+    fn stamp(bencher: Bencher<'_, '_>, layer: Layer) {
+        let uri = Uri::from_static(URI);
+        let extensions = Extensions::new();
+        let map = || HeaderMap::with_capacity(8);
+        bencher.with_inputs(map).bench_refs(|headers| {
+            layer.stamp(&Method::POST, black_box(&uri), headers, &extensions)
+        });
+    }
+}
