@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, Encoding};
 use data_encoding::{DecodePartial, HEXLOWER_PERMISSIVE};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::digest::{FixedOutput, Update};
+use hmac::{Hmac, KeyInit};
 use http::HeaderValue;
 use sha2::Sha256;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
@@ -213,7 +215,6 @@ impl AffinitySecret {
     /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
     /// ```
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "a UUID is a key")]
     pub fn key_for<I>(&self, parts: I) -> AffinityKey
     where
         I: IntoIterator,
@@ -223,9 +224,10 @@ impl AffinitySecret {
         for part in parts {
             message.part(part.as_ref());
         }
-        AffinityKey::try_from(message.finish()).expect("a UUID is a key")
+        AffinityKey::from_uuid(message.finish())
     }
 
+    #[inline]
     pub(crate) fn message(&self, label: Label) -> Message {
         let mut mac = Hmac::clone(&self.0);
         mac.update(match label {
@@ -237,33 +239,39 @@ impl AffinitySecret {
 }
 
 impl Message {
+    #[inline]
     pub(crate) fn part(&mut self, part: &[u8]) {
         self.begin_part(part.len());
         self.push(part);
     }
 
     /// Begins a part of `len` bytes, which are pushed next.
+    #[inline]
     pub(crate) fn begin_part(&mut self, len: usize) {
         self.0.update(&(len as u64).to_be_bytes());
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, piece: &[u8]) {
         self.0.update(piece);
     }
 
     /// Returns the key as a header value; its bytes are the one allocation.
+    #[inline]
     pub(crate) fn finish(self) -> HeaderValue {
-        let mac = self.0.finalize().into_bytes();
+        let mac = self.0.finalize_fixed();
         let mut octets = [0; 16];
         octets.copy_from_slice(&mac[..16]);
         octets[6] = 0x80 | octets[6] & 0x0f;
         octets[8] = 0x80 | octets[8] & 0x3f;
         let text: [u8; 36] = hexadecimal(octets, b'-', [4, 6, 8, 10]);
-        HeaderValue::from_bytes(&text).expect("a UUID is a header value")
+        // Unlike a copy of a slice, an owner is counted from the start: no clone allocates.
+        HeaderValue::from_maybe_shared(Bytes::from_owner(text)).expect("a UUID is a header value")
     }
 }
 
 /// Spells bytes in lower case, with a separator before those at `breaks`.
+#[inline]
 pub(crate) fn hexadecimal<const LEN: usize, const BREAKS: usize>(
     octets: [u8; 16],
     separator: u8,
