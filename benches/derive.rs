@@ -6,7 +6,9 @@ use divan::{AllocProfiler, Bencher, black_box};
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Extensions, HeaderMap, Method, Uri};
 use sha2::Sha256;
-use tower_session_affinity::{AffinityKey, AffinitySecret, SessionAffinityLayer};
+use tower_session_affinity::{
+    AffinityKey, AffinitySecret, FromExtension, Or, SessionAffinityLayer,
+};
 
 #[global_allocator]
 static ALLOC: AllocProfiler = AllocProfiler::system();
@@ -22,7 +24,7 @@ fn main() {
 
 /// The crate `hmac` alone, with a precomputed key: the message is ready, the MAC is the result.
 mod hmac_crate {
-    use super::*;
+    use super::{Bencher, HOST, Hmac, KeyInit, Mac, PART, SECRET, Sha256, black_box};
 
     #[divan::bench(args = [1, 2])]
     fn parts_of_36_bytes(bencher: Bencher<'_, '_>, parts: usize) {
@@ -55,7 +57,10 @@ mod hmac_crate {
 
 /// This crate: from the parts to the key.
 mod derived {
-    use super::*;
+    use super::{
+        AffinityKey, AffinitySecret, Bencher, Extensions, FromExtension, HeaderMap, Method, Or,
+        PART, SECRET, SessionAffinityLayer, URI, Uri, black_box,
+    };
 
     #[divan::bench(args = [1, 2])]
     fn parts_of_36_bytes(bencher: Bencher<'_, '_>, parts: usize) {
@@ -67,27 +72,23 @@ mod derived {
     /// A whole stamp, into a map that has room.
     #[divan::bench]
     fn host_and_36_bytes(bencher: Bencher<'_, '_>) {
-        stamp(
-            bencher,
-            layer().derive_per_host(AffinitySecret::new(SECRET).expect("a secret")),
-        );
+        let secret = AffinitySecret::new(SECRET).expect("a secret");
+        stamp(bencher, &layer().derive_per_host(secret));
     }
 
     /// The same stamp without derivation.
     #[divan::bench]
     fn stamp_alone(bencher: Bencher<'_, '_>) {
-        stamp(bencher, layer());
+        stamp(bencher, &layer());
     }
 
-    type Layer = SessionAffinityLayer<
-        tower_session_affinity::Or<tower_session_affinity::FromExtension, AffinityKey>,
-    >;
+    type Layer = SessionAffinityLayer<Or<FromExtension, AffinityKey>>;
 
     fn layer() -> Layer {
         SessionAffinityLayer::new().or(AffinityKey::from_static(PART))
     }
 
-    fn stamp(bencher: Bencher<'_, '_>, layer: Layer) {
+    fn stamp(bencher: Bencher<'_, '_>, layer: &Layer) {
         let uri = Uri::from_static(URI);
         let extensions = Extensions::new();
         let map = || HeaderMap::with_capacity(8);

@@ -71,7 +71,7 @@ impl<K: KeyExtractor> Stamp<K> {
             MergePolicy::Keep => match Existing::find(request.head().headers(), name) {
                 Existing::Absent => true,
                 Existing::Blank => false,
-                existing => return self.keep(request, existing),
+                existing => return self.keep(request, name, existing),
             },
             // What is there goes in any case, so there is no need to look.
             MergePolicy::Replace => false,
@@ -94,8 +94,7 @@ impl<K: KeyExtractor> Stamp<K> {
 
     /// Leaves the caller's header, or the key derived from it, alone.
     #[inline]
-    fn keep(&self, request: &mut impl Stampable, existing: Existing) -> Outcome {
-        let name = &self.header_name;
+    fn keep(&self, request: &mut impl Stampable, name: &HeaderName, existing: Existing) -> Outcome {
         if let Some(derivation) = &self.derivation {
             let head = request.head();
             let value = first(head.headers(), name).map(|raw| derivation.derive(head.uri(), raw));

@@ -58,15 +58,14 @@ fn derived(uri: &str, raw: &[u8]) -> String {
 }
 
 fn octets(given: &Value) -> Vec<u8> {
-    let once = match given["text"].as_str() {
-        Some(text) => text.as_bytes().to_vec(),
-        None => {
-            let digits = given["hex"].as_str().expect("text or hex");
-            let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
-            pairs
-                .map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal"))
-                .collect()
-        }
+    let once = if let Some(text) = given["text"].as_str() {
+        text.as_bytes().to_vec()
+    } else {
+        let digits = given["hex"].as_str().expect("text or hex");
+        let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
+        pairs
+            .map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal"))
+            .collect()
     };
     let times = given["times"].as_u64().unwrap_or(1);
     once.repeat(times.try_into().expect("fits"))
@@ -480,11 +479,12 @@ proptest! {
         let layer = SessionAffinityLayer::new()
             .or(key.map(|key| AffinityKey::try_from(key).expect("a key")))
             .merge_policy(if replace { MergePolicy::Replace } else { MergePolicy::Keep });
-        let layer = match to_label {
-            true => layer.derive_for(secret(), "label"),
-            false => layer.derive_per_host(secret()),
+        let layer = if to_label {
+            layer.derive_for(secret(), "label")
+        } else {
+            layer.derive_per_host(secret())
         };
-        let before: Vec<_> = before.iter().map(|value| value.as_bytes()).collect();
+        let before: Vec<_> = before.iter().map(String::as_bytes).collect();
         let (_, value) = sent(&layer, uri, &before);
         prop_assert!(value.is_none_or(|value| value.len() == 36 && value.as_bytes()[14] == b'8'));
     }
