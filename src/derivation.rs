@@ -42,31 +42,24 @@ impl Derivation {
         }))
     }
 
-    /// Whether it is known where a request to this URI goes.
-    pub(crate) fn has_destination(&self, uri: &Uri) -> bool {
-        match self.0.destination {
-            Destination::Host => !host(uri).is_empty(),
-            Destination::Label(_) => true,
-        }
-    }
-
-    pub(crate) fn derive(&self, uri: &Uri, raw: &HeaderValue) -> HeaderValue {
+    /// Returns the key for this value at its destination, or `None` if the URI names none.
+    pub(crate) fn derive(&self, uri: &Uri, raw: &HeaderValue) -> Option<HeaderValue> {
         let mut message = self.0.secret.message(Label::Destination);
         match &self.0.destination {
-            Destination::Host => write_host(&mut message, host(uri)),
+            Destination::Host => write_host(&mut message, host(uri)?),
             Destination::Label(label) => message.part(label.as_bytes()),
         }
         message.part(raw.as_bytes().trim_ascii());
         let mut value = message.finish();
         value.set_sensitive(raw.is_sensitive());
-        value
+        Some(value)
     }
 }
 
-/// Returns the host as it is written, less one trailing dot; empty if there is none.
-fn host(uri: &Uri) -> &str {
-    let host = uri.host().unwrap_or_default();
-    host.strip_suffix('.').unwrap_or(host)
+/// Returns the host as it is written, less one trailing dot.
+fn host(uri: &Uri) -> Option<&str> {
+    let host = uri.host()?;
+    Some(host.strip_suffix('.').unwrap_or(host)).filter(|host| !host.is_empty())
 }
 
 /// Writes the one spelling that a host has in the format.

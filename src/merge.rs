@@ -13,9 +13,13 @@ use crate::Outcome;
 /// |---|---|---|
 /// | goes to a host that `.only_hosts` does not list | none | none |
 /// | carries `NoAffinity` in its extensions | none | none |
+/// | goes to no known host, and `.derive_per_host` is set | none | none |
 /// | has one or more non-blank values | the first non-blank one, alone; no extractor is called; not checked against the key grammar | ours, else none |
 /// | has none, or only blank ones, and there is a key | ours | ours |
 /// | has none, or only blank ones, and there is no key | none | none |
+///
+/// With derivation (the feature `hmac`) the value of a row is what it is derived from: what leaves is
+/// the derived key, also where the caller's header is kept.
 ///
 /// The table holds for a header map that is full (24,576 names), but for one thing: where our value
 /// would be one name more, the request goes on without it.
@@ -138,19 +142,24 @@ fn make_room(headers: &mut HeaderMap, name: &HeaderName) -> bool {
     headers.is_empty() || headers.try_reserve(1).is_ok() || headers.remove(name).is_some()
 }
 
-/// Returns the first value that is not blank.
-pub(crate) fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    values.find(|value| !is_blank(value))
-}
-
 /// Leaves the first value that is not blank, alone.
 #[cold]
 pub(crate) fn keep_first(headers: &mut HeaderMap, name: &HeaderName) {
-    let first = first(headers, name).cloned();
+    let first = headers
+        .get_all(name)
+        .iter()
+        .find(|value| !is_blank(value))
+        .cloned();
     clear(headers, name);
     if let Some(value) = first {
         set(headers, name, value);
+    }
+}
+
+/// Puts `value` in the place of the only one, which needs no room.
+pub(crate) fn exchange(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
+    if let Some(only) = headers.get_mut(name) {
+        *only = value;
     }
 }
 

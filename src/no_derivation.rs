@@ -3,15 +3,11 @@
 use http::{HeaderValue, Uri};
 
 /// There is none, so that an `Option` of it is `None` at compile time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Derivation {}
 
 impl Derivation {
-    pub(crate) const fn has_destination(self, _: &Uri) -> bool {
-        match self {}
-    }
-
-    pub(crate) fn derive(self, _: &Uri, _: &HeaderValue) -> HeaderValue {
-        match self {}
+    pub(crate) fn derive(&self, _: &Uri, _: &HeaderValue) -> Option<HeaderValue> {
+        match *self {}
     }
 }

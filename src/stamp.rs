@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
 use crate::derivation::Derivation;
-use crate::merge::{Existing, clear, first, keep_first, set};
+use crate::merge::{Existing, clear, exchange, keep_first, set};
 use crate::{HostPattern, KeyExtractor, MergePolicy, NoAffinity, RequestHead};
 
 /// What a stamp did to a request.
@@ -18,8 +18,8 @@ pub enum Outcome {
     Stamped,
     /// The caller's header was kept, alone.
     Kept,
-    /// A key was written over a header, the caller's own or a blank one; with derivation, that may be
-    /// the key derived from the caller's own header, under either policy.
+    /// A key was written over a header, the caller's own or a blank one; under derivation also the key
+    /// that is derived from the caller's own.
     Replaced,
     /// No source had a key, so no header leaves.
     NoKey,
@@ -27,8 +27,8 @@ pub enum Outcome {
     Suppressed,
     /// The host is not on the list of `.only_hosts`, so no header leaves.
     HostNotAllowed,
-    /// The URI has no authority and the list of `.only_hosts`, or `.derive_per_host`, asks for one, so
-    /// no header leaves.
+    /// The URI has no authority and there is a list of hosts, or a key to derive per host, so no
+    /// header leaves.
     NoAuthority,
     /// The header map has no room for another name, so no header leaves.
     MapFull,
@@ -59,9 +59,18 @@ pub(crate) struct StampableParts<'a> {
 }
 
 impl<K: KeyExtractor> Stamp<K> {
-    /// Goes down the rows of [`MergePolicy`]'s table.
     #[inline]
     pub(crate) fn stamp(&self, request: &mut impl Stampable) -> Outcome {
+        let outcome = self.decide(request);
+        match &self.derivation {
+            None => outcome,
+            Some(derivation) => derive(derivation, request, &self.header_name, outcome),
+        }
+    }
+
+    /// Goes down the rows of [`MergePolicy`]'s table.
+    #[inline]
+    fn decide(&self, request: &mut impl Stampable) -> Outcome {
         let name = &self.header_name;
         if let Some(forbidden) = self.forbid(request.head()) {
             clear(request.headers_mut(), name);
@@ -69,43 +78,23 @@ impl<K: KeyExtractor> Stamp<K> {
         }
         let absent = match self.merge_policy {
             MergePolicy::Keep => match Existing::find(request.head().headers(), name) {
-                Existing::Absent => true,
+                Existing::One => return Outcome::Kept,
+                Existing::Several => {
+                    keep_first(request.headers_mut(), name);
+                    return Outcome::Kept;
+                }
                 Existing::Blank => false,
-                existing => return self.keep(request, name, existing),
+                Existing::Absent => true,
             },
             // What is there goes in any case, so there is no need to look.
             MergePolicy::Replace => false,
         };
         match self.extractor.extract(request.head()) {
-            Some(key) => {
-                let value = match &self.derivation {
-                    None => key.into(),
-                    Some(derivation) => {
-                        derivation.derive(request.head().uri(), key.as_header_value())
-                    }
-                };
-                return set(request.headers_mut(), name, value);
-            }
+            Some(key) => return set(request.headers_mut(), name, key.into()),
             None if absent => {}
             None => clear(request.headers_mut(), name),
         }
         Outcome::NoKey
-    }
-
-    /// Leaves the caller's header, or the key derived from it, alone.
-    #[inline]
-    fn keep(&self, request: &mut impl Stampable, name: &HeaderName, existing: Existing) -> Outcome {
-        if let Some(derivation) = &self.derivation {
-            let head = request.head();
-            let value = first(head.headers(), name).map(|raw| derivation.derive(head.uri(), raw));
-            return value.map_or(Outcome::NoKey, |value| {
-                set(request.headers_mut(), name, value)
-            });
-        }
-        if existing == Existing::Several {
-            keep_first(request.headers_mut(), name);
-        }
-        Outcome::Kept
     }
 
     /// Returns why this request must leave without the header, if it must.
@@ -115,12 +104,33 @@ impl<K: KeyExtractor> Stamp<K> {
             .only_hosts
             .as_deref()
             .and_then(|hosts| refuse(hosts, head.uri()));
-        let suppressed = || head.extensions().get::<NoAffinity>();
-        let derivation = self.derivation.as_ref();
-        let lost = || derivation.filter(|derivation| !derivation.has_destination(head.uri()));
-        refused
-            .or_else(|| suppressed().map(|_| Outcome::Suppressed))
-            .or_else(|| lost().map(|_| Outcome::NoAuthority))
+        refused.or_else(|| {
+            head.extensions()
+                .get::<NoAffinity>()
+                .map(|_| Outcome::Suppressed)
+        })
+    }
+}
+
+/// Derives the value that the decision left, whichever that is, so that none leaves as it was.
+fn derive(
+    derivation: &Derivation,
+    request: &mut impl Stampable,
+    name: &HeaderName,
+    outcome: Outcome,
+) -> Outcome {
+    let head = request.head();
+    let Some(raw) = head.headers().get(name) else {
+        return outcome;
+    };
+    let Some(value) = derivation.derive(head.uri(), raw) else {
+        clear(request.headers_mut(), name);
+        return Outcome::NoAuthority;
+    };
+    exchange(request.headers_mut(), name, value);
+    match outcome {
+        Outcome::Kept => Outcome::Replaced,
+        outcome => outcome,
     }
 }
 
