@@ -302,17 +302,27 @@ pub(crate) fn hexadecimal<const LEN: usize, const BREAKS: usize>(
     separator: u8,
     breaks: [usize; BREAKS],
 ) -> [u8; LEN] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [separator; LEN];
     let mut end = 0;
     for (index, octet) in octets.into_iter().enumerate() {
         end += usize::from(breaks.contains(&index));
-        text[end] = DIGITS[usize::from(octet >> 4)];
-        text[end + 1] = DIGITS[usize::from(octet & 0x0f)];
+        text[end..end + 2].copy_from_slice(&DIGITS[usize::from(octet)]);
         end += 2;
     }
     text
 }
+
+/// The two digits of each byte.
+const DIGITS: [[u8; 2]; 256] = {
+    const DIGIT: &[u8; 16] = b"0123456789abcdef";
+    let mut digits = [[0; 2]; 256];
+    let mut octet = 0;
+    while octet < digits.len() {
+        digits[octet] = [DIGIT[octet >> 4], DIGIT[octet & 0x0f]];
+        octet += 1;
+    }
+    digits
+};
 
 // Stops compiling without the features that wipe: they are what the type's documentation promises.
 const _: () = {
