@@ -93,11 +93,11 @@ fn more_shards_take_load_off_the_busiest_replica_and_make_more_of_them_read() {
         println!("{shards} shards: {spread:.3?}");
         let near = |one: f64, other: f64, bound: f64| (one - other).abs() <= bound * other;
         assert!(
-            near(spread.busiest, expected.busiest, 0.03),
+            near(spread.busiest, expected.busiest, 0.05),
             "{shards} shards: {spread:?}"
         );
         assert!(
-            near(spread.readers, expected.readers, 0.03),
+            near(spread.readers, expected.readers, 0.05),
             "{shards} shards: {spread:?}"
         );
     }
