@@ -6,7 +6,7 @@ use http::{HeaderValue, Uri};
 
 use crate::AffinitySecret;
 use crate::host::bracketed;
-use crate::secret::{Label, Message, hexadecimal};
+use crate::message::{Label, Message, hexadecimal};
 
 /// Derives the value that leaves from the one that would have left.
 // One pointer, so that a service without derivation is cloned and dropped for one comparison more.

@@ -14,6 +14,8 @@ mod key;
 mod layer;
 mod merge;
 #[cfg(feature = "hmac")]
+mod message;
+#[cfg(feature = "hmac")]
 mod secret;
 mod service;
 mod stamp;

@@ -1,18 +1,16 @@
-//! Raw ids to keys that reveal nothing.
+//! The secret that turns raw ids into keys.
 
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, Encoding};
 use data_encoding::{DecodePartial, HEXLOWER_PERMISSIVE};
-use hmac::digest::{FixedOutput, Update};
 use hmac::{Hmac, KeyInit};
-use http::HeaderValue;
 use sha2::Sha256;
-use zeroize::{ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::AffinityKey;
+use crate::message::{Label, Message};
 
 /// A secret that turns raw ids into keys that are stable and reveal nothing.
 ///
@@ -71,7 +69,8 @@ use crate::AffinityKey;
 /// - The host is that of the URI, without user and port: a name or an IPv4 address as it is written,
 ///   ASCII letters in lower case, less one trailing dot; an IPv6 address in its longest form, eight
 ///   groups of four lower-case hexadecimal digits between colons, without brackets and without a
-///   dotted part (`2001:0db8:0000:0000:0000:0000:0000:0007`).
+///   dotted part (`2001:0db8:0000:0000:0000:0000:0000:0007`); any other literal with its brackets, in
+///   lower case.
 ///
 /// With the secret of 32 bytes `00 01 02 … 1f`, the parts `ab` and `c` give
 ///
@@ -138,21 +137,11 @@ enum Reason {
     NotBase64,
 }
 
-/// What a derived key is for. All labels have one length, so none begins another one's message.
-#[derive(Clone, Copy)]
-pub(crate) enum Label {
-    Key,
-    Destination,
-}
-
-/// The HMAC of a message that is being written.
-pub(crate) struct Message(Hmac<Sha256>);
-
 impl AffinitySecret {
     /// The fewest bytes that a secret can have: as many as the HMAC has.
     pub const MIN_LEN: usize = 32;
 
-    /// Takes the bytes of a secret.
+    /// Takes the bytes of a secret; the caller's own copy is the caller's to wipe.
     ///
     /// # Errors
     ///
@@ -252,84 +241,12 @@ impl AffinitySecret {
         AffinityKey::from_uuid(message.finish())
     }
 
+    /// Begins a message under this secret.
     #[inline]
     pub(crate) fn message(&self, label: Label) -> Message {
-        let mut mac = Hmac::clone(&self.0);
-        mac.update(match label {
-            Label::Key => b"tsa-key-v1",
-            Label::Destination => b"tsa-dst-v1",
-        });
-        Message(mac)
+        Message::begin(&self.0, label)
     }
 }
-
-impl Message {
-    #[inline]
-    pub(crate) fn part(&mut self, part: &[u8]) {
-        self.begin_part(part.len());
-        self.push(part);
-    }
-
-    /// Begins a part of `len` bytes, which are pushed next.
-    #[inline]
-    pub(crate) fn begin_part(&mut self, len: usize) {
-        self.0.update(&(len as u64).to_be_bytes());
-    }
-
-    #[inline]
-    pub(crate) fn push(&mut self, piece: &[u8]) {
-        self.0.update(piece);
-    }
-
-    /// Returns the key as a header value; its bytes are the one allocation.
-    #[inline]
-    pub(crate) fn finish(self) -> HeaderValue {
-        let mac = self.0.finalize_fixed();
-        let mut octets = [0; 16];
-        octets.copy_from_slice(&mac[..16]);
-        octets[6] = 0x80 | octets[6] & 0x0f;
-        octets[8] = 0x80 | octets[8] & 0x3f;
-        let text: [u8; 36] = hexadecimal(octets, b'-', [4, 6, 8, 10]);
-        // Unlike a copy of a slice, an owner is counted from the start: no clone allocates.
-        HeaderValue::from_maybe_shared(Bytes::from_owner(text)).expect("a UUID is a header value")
-    }
-}
-
-/// Spells bytes in lower case, with a separator before those at `breaks`.
-#[inline]
-pub(crate) fn hexadecimal<const LEN: usize, const BREAKS: usize>(
-    octets: [u8; 16],
-    separator: u8,
-    breaks: [usize; BREAKS],
-) -> [u8; LEN] {
-    let mut text = [separator; LEN];
-    let mut end = 0;
-    for (index, octet) in octets.into_iter().enumerate() {
-        end += usize::from(breaks.contains(&index));
-        text[end..end + 2].copy_from_slice(&DIGITS[usize::from(octet)]);
-        end += 2;
-    }
-    text
-}
-
-/// The two digits of each byte.
-const DIGITS: [[u8; 2]; 256] = {
-    const DIGIT: &[u8; 16] = b"0123456789abcdef";
-    let mut digits = [[0; 2]; 256];
-    let mut octet = 0;
-    while octet < digits.len() {
-        digits[octet] = [DIGIT[octet >> 4], DIGIT[octet & 0x0f]];
-        octet += 1;
-    }
-    digits
-};
-
-// Stops compiling without the features that wipe: they are what the type's documentation promises.
-const _: () = {
-    const fn is_wiped<T: ZeroizeOnDrop>() {}
-    is_wiped::<sha2::block_api::Sha256VarCore>();
-    is_wiped::<hmac::digest::block_api::Buffer<hmac::block_api::HmacCore<Sha256>>>();
-};
 
 impl fmt::Debug for AffinitySecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
