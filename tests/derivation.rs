@@ -143,6 +143,8 @@ fn without_a_host_nothing_leaves() {
             );
         }
     }
+    let keyless = SessionAffinityLayer::new().derive_per_host(secret());
+    assert_eq!(sent(&keyless, "/v1/chat", &[]), (Outcome::NoKey, None));
 }
 
 #[test]
