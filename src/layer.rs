@@ -156,9 +156,12 @@ impl<K> SessionAffinityLayer<K> {
     /// one trailing dot of its name are.
     ///
     /// No value leaves as it is: under [`MergePolicy::Keep`] a caller's header is the raw value, in
-    /// whatever bytes. A request whose URI has no host leaves without the header: put the layer below
-    /// whatever adds the host, or use [`derive_for`](Self::derive_for). Of two derivations the last
-    /// one set applies.
+    /// whatever bytes. So is a derived key that comes by again: two layers derive twice, and so does a
+    /// second [`stamp`](Self::stamp) of the same headers; under [`MergePolicy::Replace`] it does not.
+    ///
+    /// Put the layer below whatever adds or changes the host, such as redirects: a request whose URI
+    /// has no host leaves without the header. Where that cannot be, use
+    /// [`derive_for`](Self::derive_for). Of two derivations the last one set applies.
     ///
     /// [`AffinitySecret`](crate::AffinitySecret#format) has the format, byte by byte.
     ///

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_session_affinity::{
     AffinityKey, AffinitySecret, HostPattern, KeyExtractor, MergePolicy, NoAffinity, Outcome,
-    SessionAffinityLayer, from_fn,
+    SessionAffinityLayer,
 };
 
 const NAME: &str = "x-session-affinity";
@@ -250,14 +250,16 @@ async fn the_service_derives_what_the_layer_stamps() {
 }
 
 #[test]
-fn a_derived_key_is_derived_again_by_a_layer() {
-    let per_chat = secret().key_for(["tenant-7", "chat-7"]);
-    let layer = SessionAffinityLayer::new()
-        .or(from_fn(move |_| Some(per_chat.clone())))
-        .derive_per_host(secret());
-    let raw = secret().key_for(["tenant-7", "chat-7"]);
-    let key = Some(derived(FIREWORKS, raw.as_str().as_bytes()));
-    assert_eq!(sent(&layer, FIREWORKS, &[]).1, key);
+fn a_second_stamp_derives_again_under_keep_and_not_under_replace() {
+    for policy in POLICIES {
+        let layer = SessionAffinityLayer::new().or(ALICE).merge_policy(policy);
+        let layer = layer.derive_per_host(secret());
+        let mut headers = HeaderMap::new();
+        stamp(&layer, FIREWORKS, &mut headers);
+        let once = headers[NAME].clone();
+        assert_eq!(stamp(&layer, FIREWORKS, &mut headers), Outcome::Replaced);
+        assert_eq!(headers[NAME] == once, policy == MergePolicy::Replace);
+    }
 }
 
 #[test]
