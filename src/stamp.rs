@@ -61,7 +61,7 @@ pub(crate) struct StampableParts<'a> {
 impl<K: KeyExtractor> Stamp<K> {
     #[inline]
     pub(crate) fn stamp(&self, request: &mut impl Stampable) -> Outcome {
-        let outcome = self.decide(request);
+        let outcome = self.apply(request);
         match &self.derivation {
             None => outcome,
             Some(derivation) => derive(derivation, request, &self.header_name, outcome),
@@ -70,7 +70,7 @@ impl<K: KeyExtractor> Stamp<K> {
 
     /// Goes down the rows of [`MergePolicy`]'s table.
     #[inline]
-    fn decide(&self, request: &mut impl Stampable) -> Outcome {
+    fn apply(&self, request: &mut impl Stampable) -> Outcome {
         let name = &self.header_name;
         if let Some(forbidden) = self.forbid(request.head()) {
             clear(request.headers_mut(), name);
@@ -112,7 +112,7 @@ impl<K: KeyExtractor> Stamp<K> {
     }
 }
 
-/// Derives the value that the decision left, whichever that is, so that none leaves as it was.
+/// Derives the value that the table left, whichever that is, so that none leaves as it was.
 fn derive(
     derivation: &Derivation,
     request: &mut impl Stampable,
