@@ -145,10 +145,17 @@ fn shown<'a>(text: &str, pieces: &'a [String]) -> Option<&'a String> {
     pieces.iter().find(|piece| line.contains(*piece))
 }
 
+fn outputs() -> Vec<Output> {
+    [debug_output(), error_output()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
 #[test]
 fn no_output_shows_a_piece_of_the_secret_or_of_the_raw_id() {
     let hidden = [pieces(SECRET), pieces(RAW_ID)].concat();
-    for Output { about, text } in debug_output().into_iter().chain(error_output()) {
+    for Output { about, text } in outputs() {
         assert_eq!(shown(&text, &hidden), None, "shown by {about}:\n{text}");
     }
 }
@@ -170,7 +177,7 @@ fn the_search_finds_what_is_printed_in_plain() {
 /// A type that is added later is searched, too, or this fails.
 #[test]
 fn every_public_type_is_searched() {
-    let outputs: Vec<_> = debug_output().into_iter().chain(error_output()).collect();
+    let outputs = outputs();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for file in fs::read_dir(source).expect("the sources") {
         let path = file.expect("an entry").path();
