@@ -65,6 +65,9 @@ pub(crate) enum Existing {
 /// Comparing this many names costs less than hashing one (`benches/instructions.rs`).
 const SCANNED_NAMES: usize = 8;
 
+/// As many names as a [`HeaderMap`] can hold.
+const MAX_NAMES: usize = 24_576;
+
 impl Existing {
     #[inline]
     pub(crate) fn find(headers: &HeaderMap, name: &HeaderName) -> Self {
@@ -88,12 +91,20 @@ impl Existing {
     fn find_by_scan(headers: &HeaderMap, name: &HeaderName) -> Self {
         match headers.keys().position(|key| key == name) {
             None => Self::Absent,
-            Some(_) if has_repeated_names(headers) => Self::survey(headers, name),
-            Some(index) => headers
-                .values()
-                .nth(index)
-                .map_or(Self::Absent, Self::of_one),
+            Some(index) => Self::find_at(headers, name, index),
         }
+    }
+
+    /// Apart from the scan, which is short enough to be inlined.
+    #[inline(never)]
+    fn find_at(headers: &HeaderMap, name: &HeaderName, index: usize) -> Self {
+        if has_repeated_names(headers) {
+            return Self::survey(headers, name);
+        }
+        headers
+            .values()
+            .nth(index)
+            .map_or(Self::Absent, Self::of_one)
     }
 
     fn of_one(value: &HeaderValue) -> Self {
@@ -118,8 +129,9 @@ impl Existing {
 /// Makes `value` the only one.
 #[inline]
 pub(crate) fn set(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> Outcome {
-    if headers.keys_len() == headers.capacity() && !make_room(headers, name) {
-        return Outcome::MapFull;
+    if headers.keys_len() >= MAX_NAMES {
+        // A full map refuses to replace, too, so the old value makes room.
+        clear(headers, name);
     }
     match headers.try_insert(name, value) {
         Ok(None) => Outcome::Stamped,
@@ -129,13 +141,6 @@ pub(crate) fn set(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue
             Outcome::MapFull
         }
     }
-}
-
-/// Makes room for one name in a map at its capacity.
-#[cold]
-fn make_room(headers: &mut HeaderMap, name: &HeaderName) -> bool {
-    // A full map refuses to replace, too, so the old value makes room.
-    headers.is_empty() || headers.try_reserve(1).is_ok() || headers.remove(name).is_some()
 }
 
 /// Leaves the first value that is not blank, alone.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
+use crate::header::X_SESSION_AFFINITY;
 use crate::merge::{Existing, clear, keep_first, set};
 use crate::{HostPattern, KeyExtractor, MergePolicy, NoAffinity, RequestHead};
 
@@ -35,10 +36,13 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp<K> {
     pub(crate) extractor: K,
-    pub(crate) header_name: HeaderName,
+    /// `None` for the default: a clone of that is free, one of a name is not.
+    pub(crate) header_name: Option<HeaderName>,
     pub(crate) merge_policy: MergePolicy,
     pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
 }
+
+static DEFAULT_NAME: HeaderName = X_SESSION_AFFINITY;
 
 /// A request, whole or in parts: read first, then written.
 pub(crate) trait Stampable {
@@ -58,7 +62,7 @@ impl<K: KeyExtractor> Stamp<K> {
     /// Goes down the rows of [`MergePolicy`]'s table.
     #[inline]
     pub(crate) fn stamp(&self, request: &mut impl Stampable) -> Outcome {
-        let name = &self.header_name;
+        let name = self.header_name.as_ref().unwrap_or(&DEFAULT_NAME);
         if let Some(forbidden) = self.forbid(request.head()) {
             clear(request.headers_mut(), name);
             return forbidden;
