@@ -105,9 +105,10 @@ impl<K: KeyExtractor> Stamp<K> {
 
 /// Returns why this list of hosts does not let the header go to this URI, if it does not.
 fn refuse(hosts: &[HostPattern], uri: &Uri) -> Option<Outcome> {
-    if uri.authority().is_none() {
-        Some(Outcome::NoAuthority)
-    } else if hosts.iter().any(|host| host.matches(uri)) {
+    let Some(host) = uri.host() else {
+        return Some(Outcome::NoAuthority);
+    };
+    if hosts.iter().any(|pattern| pattern.matches_host(host, uri)) {
         None
     } else {
         Some(Outcome::HostNotAllowed)

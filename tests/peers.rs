@@ -4,6 +4,7 @@
 //! peer's option, `user_headers` are the caller's own headers, `sent` is what arrived, and a `null`
 //! there means that the peer failed. `{{k*300}}` stands for 300 times `k`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 use bytes::Bytes;
@@ -27,7 +28,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// A recorded run of a peer.
 struct Run {
+    /// Name and version.
     peer: String,
+    mode: String,
     case: String,
     option: Option<String>,
     /// The caller's own affinity header.
@@ -70,7 +73,8 @@ impl Run {
         };
         let mut callers = run["user_headers"].as_object().into_iter().flatten();
         Some(Self {
-            peer: format!("{system} {version}, {mode}"),
+            peer: format!("{system} {version}"),
+            mode,
             case: text("case")?,
             option,
             caller: callers
@@ -177,6 +181,25 @@ impl Run {
     }
 }
 
+impl Line {
+    fn show(&self, peers: &Peers) -> String {
+        let modes = |modes: &BTreeSet<String>| modes.iter().cloned().collect::<Vec<_>>().join(", ");
+        let peers = peers
+            .iter()
+            .map(|(peer, ways)| format!("{peer} ({})", modes(ways)));
+        let peers = peers.collect::<Vec<_>>().join("; ");
+        let Self {
+            option,
+            caller,
+            sent,
+            replace,
+            keep,
+            verdict,
+        } = self;
+        format!("| {option} | {caller} | {peers} | {sent} | {replace} | {keep} | {verdict} |")
+    }
+}
+
 /// Replaces `{{k*300}}` by what it stands for.
 fn unfold(text: &str) -> String {
     let folded = text
@@ -236,32 +259,26 @@ fn show_all(values: &[String]) -> String {
     }
 }
 
+/// The peers of a line of the table, each with the ways in which it sent.
+type Peers = BTreeMap<String, BTreeSet<String>>;
+
 async fn table() -> Result<String> {
-    let mut lines: Vec<(Line, Vec<String>)> = Vec::new();
+    let mut lines: Vec<(Line, Peers)> = Vec::new();
     for run in Run::all() {
         let line = run.line(&run.ours().await?);
-        match lines.iter_mut().find(|(other, _)| *other == line) {
-            Some((_, peers)) => peers.push(run.peer),
-            None => lines.push((line, vec![run.peer])),
-        }
+        let known = lines.iter().position(|(other, _)| *other == line);
+        let index = known.unwrap_or_else(|| {
+            lines.push((line, Peers::new()));
+            lines.len() - 1
+        });
+        lines[index].1.entry(run.peer).or_default().insert(run.mode);
     }
     let mut table = String::from(
         "| the option | the caller's header | peers | they sent | ours, `Replace` | ours, `Keep` | |\n\
          |---|---|---|---|---|---|---|\n",
     );
     for (line, peers) in lines {
-        let Line {
-            option,
-            caller,
-            sent,
-            replace,
-            keep,
-            verdict,
-        } = line;
-        let peers = peers.join("; ");
-        table += &format!(
-            "| {option} | {caller} | {peers} | {sent} | {replace} | {keep} | {verdict} |\n"
-        );
+        table += &format!("{}\n", line.show(&peers));
     }
     Ok(table)
 }
@@ -286,7 +303,7 @@ async fn replace_sends_the_option_over_any_caller_header() -> Result<()> {
             count += 1;
         }
     }
-    assert_eq!(count, 21, "runs with a valid option");
+    assert_eq!(count, 24, "runs with a valid option");
     Ok(())
 }
 
