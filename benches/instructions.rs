@@ -12,8 +12,11 @@ use std::env;
 use std::error::Error;
 use std::process::{Command, ExitCode, Stdio};
 
+#[path = "shared/by_hand.rs"]
+mod by_hand;
 #[path = "instructions/contestants.rs"]
 mod contestants;
+mod shared;
 #[path = "instructions/table.rs"]
 mod table;
 

@@ -126,12 +126,17 @@ impl Existing {
     }
 }
 
+/// Adds `value` where there is none, which is cheaper than to look for one to replace.
+#[inline]
+pub(crate) fn add(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> Outcome {
+    match headers.try_append(name, value) {
+        Ok(_) => Outcome::Stamped,
+        Err(_) => Outcome::MapFull,
+    }
+}
+
 /// Makes `value` the only one.
-#[expect(
-    clippy::inline_always,
-    reason = "a call costs a stamp 5 % (`benches/instructions.rs`)"
-)]
-#[inline(always)]
+#[inline]
 pub(crate) fn set(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> Outcome {
     if headers.keys_len() >= MAX_NAMES {
         // A full map refuses to replace, too, so the old value makes room.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
 use crate::header::X_SESSION_AFFINITY;
-use crate::merge::{Existing, clear, keep_first, set};
+use crate::merge::{Existing, add, clear, keep_first, set};
 use crate::{HostPattern, KeyExtractor, MergePolicy, NoAffinity, RequestHead};
 
 /// What a stamp did to a request.
@@ -81,11 +81,14 @@ impl<K: KeyExtractor> Stamp<K> {
             MergePolicy::Replace => false,
         };
         match self.extractor.extract(request.head()) {
-            Some(key) => return set(request.headers_mut(), name, key.into()),
-            None if absent => {}
-            None => clear(request.headers_mut(), name),
+            Some(key) if absent => add(request.headers_mut(), name, key.into()),
+            Some(key) => set(request.headers_mut(), name, key.into()),
+            None if absent => Outcome::NoKey,
+            None => {
+                clear(request.headers_mut(), name);
+                Outcome::NoKey
+            }
         }
-        Outcome::NoKey
     }
 
     /// Returns why this request must leave without the header, if it must.

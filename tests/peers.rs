@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::{Request, Uri};
@@ -278,7 +279,7 @@ async fn table() -> Result<String> {
          |---|---|---|---|---|---|---|\n",
     );
     for (line, peers) in lines {
-        table += &format!("{}\n", line.show(&peers));
+        writeln!(table, "{}", line.show(&peers))?;
     }
     Ok(table)
 }

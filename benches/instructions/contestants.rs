@@ -14,41 +14,20 @@ use tower::util::MapRequestLayer;
 use tower_http::set_header::SetRequestHeaderLayer;
 use tower_layer::Layer;
 use tower_service::Service;
-use tower_session_affinity::{
-    AffinityKey, FromHeaders, HostPattern, MergePolicy, SessionAffinityLayer, header,
-};
+use tower_session_affinity::{FromHeaders, HostPattern, MergePolicy, SessionAffinityLayer, header};
+
+use crate::by_hand::{Session, name, value};
+use crate::shared::{key, request};
 
 /// The requests, or clones, that one count is the sum of.
 pub(crate) const REPEATS: usize = 100;
 
 const NAME: HeaderName = header::X_SESSION_AFFINITY;
 const USER: HeaderName = HeaderName::from_static("x-user-id");
-const URI: &str = "https://api.example.com/v1/chat/completions";
-
-/// The first five are those of a typical request to a language model.
-const HEADERS: [&str; 13] = [
-    "host",
-    "user-agent",
-    "accept",
-    "content-type",
-    "authorization",
-    "accept-encoding",
-    "x-request-id",
-    "traceparent",
-    "content-length",
-    "x-stainless-lang",
-    "origin",
-    "x-forwarded-for",
-    "cookie",
-];
 
 /// Takes a request and never gives it back, so that freeing it is not counted.
 #[derive(Clone)]
 struct Bare;
-
-/// What a request carries for a closure that does by hand what a key in the extensions does.
-#[derive(Clone)]
-struct Session(HeaderValue);
 
 type Requests = Vec<Request<()>>;
 
@@ -82,35 +61,11 @@ fn counted_clones<S: Clone>(service: &S) {
     }
 }
 
-/// Made at run time, as ids are.
-fn key() -> AffinityKey {
-    black_box("chat-0123456789").parse().expect("a valid key")
-}
-
-fn value() -> HeaderValue {
-    key().into()
-}
-
-fn name() -> HeaderName {
-    black_box(NAME)
-}
-
-fn request(headers: usize) -> Request<()> {
-    let mut request = Request::post(URI);
-    for index in 0..headers {
-        request = match HEADERS.get(index) {
-            Some(name) => request.header(*name, "value"),
-            None => request.header(format!("x-header-{index}"), "value"),
-        };
-    }
-    request.body(()).expect("a valid request")
-}
-
 fn requests(headers: usize) -> Requests {
     (0..REPEATS).map(|_| request(headers)).collect()
 }
 
-fn with_header(headers: usize, name: HeaderName) -> Requests {
+fn with_header(headers: usize, name: &HeaderName) -> Requests {
     let add = |mut request: Request<()>| {
         request
             .headers_mut()
@@ -187,11 +142,11 @@ contestants! {
         call(layer, with_extension(headers, &Session(value())));
     }
     present(headers) {
-        call(SessionAffinityLayer::new().or(key()), with_header(headers, NAME));
+        call(SessionAffinityLayer::new().or(key()), with_header(headers, &NAME));
     }
     present_by_tower_http(headers) {
         let layer = SetRequestHeaderLayer::if_not_present(name(), value());
-        call(layer, with_header(headers, NAME));
+        call(layer, with_header(headers, &NAME));
     }
     replace(headers) {
         let layer = SessionAffinityLayer::new().or(key()).merge_policy(MergePolicy::Replace);
@@ -229,24 +184,24 @@ contestants! {
     }
     replace_present(headers) {
         let layer = SessionAffinityLayer::new().or(key()).merge_policy(MergePolicy::Replace);
-        call(layer, with_header(headers, NAME));
+        call(layer, with_header(headers, &NAME));
     }
     replace_present_by_tower_http(headers) {
         let layer = SetRequestHeaderLayer::overriding(name(), value());
-        call(layer, with_header(headers, NAME));
+        call(layer, with_header(headers, &NAME));
     }
     closure(headers) {
         let layer = SessionAffinityLayer::new()
             .or_fn(|req| req.headers().get(&USER)?.try_into().ok());
-        call(layer, with_header(headers, USER));
+        call(layer, with_header(headers, &USER));
     }
     closure_by_tower_http(headers) {
         let user = |request: &Request<()>| request.headers().get(&USER).cloned();
-        call(SetRequestHeaderLayer::if_not_present(name(), user), with_header(headers, USER));
+        call(SetRequestHeaderLayer::if_not_present(name(), user), with_header(headers, &USER));
     }
     from_headers(headers) {
         let layer = SessionAffinityLayer::new().or(FromHeaders::new([USER]));
-        call(layer, with_header(headers, USER));
+        call(layer, with_header(headers, &USER));
     }
     no_key(headers) {
         call(SessionAffinityLayer::new(), requests(headers));
