@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::Outcome;
+use crate::header::X_SESSION_AFFINITY;
 
 /// What becomes of an affinity header that a request already carries.
 ///
@@ -62,7 +63,11 @@ pub(crate) enum Existing {
     Several,
 }
 
-/// Comparing this many names costs less than hashing one (`benches/instructions.rs`).
+/// The name where a layer has none of its own.
+pub(crate) static DEFAULT_NAME: HeaderName = X_SESSION_AFFINITY;
+
+/// Comparing this many names costs less than hashing one and looking for it, found or not
+/// (`benches/instructions.rs`).
 const SCANNED_NAMES: usize = 8;
 
 /// As many names as a [`HeaderMap`] can hold.
@@ -126,27 +131,28 @@ impl Existing {
     }
 }
 
-/// Adds `value` where there is none, which is cheaper than to look for one to replace.
-#[inline]
-pub(crate) fn add(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> Outcome {
-    match headers.try_append(name, value) {
-        Ok(_) => Outcome::Stamped,
-        Err(_) => Outcome::MapFull,
-    }
-}
-
-/// Makes `value` the only one.
-#[inline]
-pub(crate) fn set(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> Outcome {
+/// Makes `value` the only one; of no name, under the default one.
+// Not to be inlined elsewhere: here the default is the one constant that is written, so that it needs no
+// clone, and the compiler is free to compute its hash.
+#[inline(never)]
+pub(crate) fn set(
+    headers: &mut HeaderMap,
+    name: Option<&HeaderName>,
+    value: HeaderValue,
+) -> Outcome {
     if headers.keys_len() >= MAX_NAMES {
         // A full map refuses to replace, too, so the old value makes room.
-        clear(headers, name);
+        clear(headers, name.unwrap_or(&DEFAULT_NAME));
     }
-    match headers.try_insert(name, value) {
+    let inserted = match name {
+        None => headers.try_insert(X_SESSION_AFFINITY, value),
+        Some(name) => headers.try_insert(name, value),
+    };
+    match inserted {
         Ok(None) => Outcome::Stamped,
         Ok(Some(_)) => Outcome::Replaced,
         Err(_) => {
-            clear(headers, name);
+            clear(headers, name.unwrap_or(&DEFAULT_NAME));
             Outcome::MapFull
         }
     }
@@ -162,7 +168,7 @@ pub(crate) fn keep_first(headers: &mut HeaderMap, name: &HeaderName) {
         .cloned();
     clear(headers, name);
     if let Some(value) = first {
-        set(headers, name, value);
+        set(headers, Some(name), value);
     }
 }
 

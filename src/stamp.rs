@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
-use crate::header::X_SESSION_AFFINITY;
-use crate::merge::{Existing, add, clear, keep_first, set};
+use crate::merge::{DEFAULT_NAME, Existing, clear, keep_first, set};
 use crate::{HostPattern, KeyExtractor, MergePolicy, NoAffinity, RequestHead};
 
 /// What a stamp did to a request.
@@ -36,13 +35,11 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp<K> {
     pub(crate) extractor: K,
-    /// `None` for the default: a clone of that is free, one of a name is not.
+    /// `None` for the default: it is cheaper to clone and to write.
     pub(crate) header_name: Option<HeaderName>,
     pub(crate) merge_policy: MergePolicy,
     pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
 }
-
-static DEFAULT_NAME: HeaderName = X_SESSION_AFFINITY;
 
 /// A request, whole or in parts: read first, then written.
 pub(crate) trait Stampable {
@@ -81,8 +78,7 @@ impl<K: KeyExtractor> Stamp<K> {
             MergePolicy::Replace => false,
         };
         match self.extractor.extract(request.head()) {
-            Some(key) if absent => add(request.headers_mut(), name, key.into()),
-            Some(key) => set(request.headers_mut(), name, key.into()),
+            Some(key) => set(request.headers_mut(), self.header_name.as_ref(), key.into()),
             None if absent => Outcome::NoKey,
             None => {
                 clear(request.headers_mut(), name);

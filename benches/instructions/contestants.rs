@@ -111,6 +111,7 @@ macro_rules! contestants {
             #[bench::h0(0)]
             #[bench::h5(5)]
             #[bench::h6(6)]
+            #[bench::h9(9)]
             #[bench::h13(13)]
             #[bench::h20(20)]
             #[bench::h100(100)]
@@ -130,6 +131,15 @@ contestants! {
     }
     fixed_by_tower_http(headers) {
         call(SetRequestHeaderLayer::if_not_present(name(), value()), requests(headers));
+    }
+    other_name(headers) {
+        let name = black_box(header::X_SESSION_ID);
+        let layer = SessionAffinityLayer::new().or(key()).header_name(name);
+        call(layer, requests(headers));
+    }
+    other_name_by_tower_http(headers) {
+        let name = black_box(header::X_SESSION_ID);
+        call(SetRequestHeaderLayer::if_not_present(name, value()), requests(headers));
     }
     extension(headers) {
         call(SessionAffinityLayer::new(), with_extension(headers, &key()));
