@@ -10,7 +10,7 @@ use crate::derivation::Derivation;
 use crate::stamp::{Stamp, StampableParts};
 use crate::{
     AffinityKey, FromExtension, FromFn, HostPattern, KeyExtractor, MergePolicy, Or, Outcome,
-    RequestHead, SessionAffinity, from_fn, header,
+    RequestHead, SessionAffinity, from_fn,
 };
 
 /// Sends at most one session-affinity header with each request.
@@ -51,7 +51,7 @@ impl SessionAffinityLayer {
         Self {
             stamp: Stamp {
                 extractor: FromExtension,
-                header_name: header::X_SESSION_AFFINITY,
+                header_name: None,
                 merge_policy: MergePolicy::Keep,
                 only_hosts: None,
                 derivation: None,
@@ -111,9 +111,9 @@ impl<K> SessionAffinityLayer<K> {
 
     /// Sends the key under this name instead of `x-session-affinity`.
     ///
-    /// A name that the other side does not read fails silently; [`header`] says who reads which.
+    /// A name that the other side does not read fails silently; [`header`](crate::header) says who reads which.
     pub fn header_name(mut self, name: HeaderName) -> Self {
-        self.stamp.header_name = name;
+        self.stamp.header_name = Some(name);
         self
     }
 

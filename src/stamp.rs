@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
 use crate::derivation::Derivation;
-use crate::merge::{Existing, clear, exchange, keep_first, set};
+use crate::merge::{DEFAULT_NAME, Existing, clear, exchange, keep_first, set};
 use crate::{HostPattern, KeyExtractor, MergePolicy, NoAffinity, RequestHead};
 
 /// What a stamp did to a request.
@@ -46,7 +46,8 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp<K> {
     pub(crate) extractor: K,
-    pub(crate) header_name: HeaderName,
+    /// `None` for the default: it is cheaper to clone and to write.
+    pub(crate) header_name: Option<HeaderName>,
     pub(crate) merge_policy: MergePolicy,
     pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
     pub(crate) derivation: Option<Derivation>,
@@ -73,17 +74,17 @@ impl<K: KeyExtractor> Stamp<K> {
         let outcome = self.apply(request);
         let outcome = match &self.derivation {
             None => outcome,
-            Some(derivation) => derive(derivation, request, &self.header_name, outcome),
+            Some(derivation) => derive(derivation, request, self.name(), outcome),
         };
         #[cfg(feature = "tracing")]
-        outcome.report(&self.header_name);
+        outcome.report(self.name());
         outcome
     }
 
     /// Goes down the rows of [`MergePolicy`]'s table.
     #[inline]
     fn apply(&self, request: &mut impl Stampable) -> Outcome {
-        let name = &self.header_name;
+        let name = self.name();
         if let Some(forbidden) = self.forbid(request.head()) {
             clear(request.headers_mut(), name);
             return forbidden;
@@ -102,11 +103,18 @@ impl<K: KeyExtractor> Stamp<K> {
             MergePolicy::Replace => false,
         };
         match self.extractor.extract(request.head()) {
-            Some(key) => return set(request.headers_mut(), name, key.into()),
-            None if absent => {}
-            None => clear(request.headers_mut(), name),
+            Some(key) => set(request.headers_mut(), self.header_name.as_ref(), key.into()),
+            None if absent => Outcome::NoKey,
+            None => {
+                clear(request.headers_mut(), name);
+                Outcome::NoKey
+            }
         }
-        Outcome::NoKey
+    }
+
+    #[inline]
+    fn name(&self) -> &HeaderName {
+        self.header_name.as_ref().unwrap_or(&DEFAULT_NAME)
     }
 
     /// Returns why this request must leave without the header, if it must.
@@ -148,9 +156,10 @@ fn derive(
 
 /// Returns why this list of hosts does not let the header go to this URI, if it does not.
 fn refuse(hosts: &[HostPattern], uri: &Uri) -> Option<Outcome> {
-    if uri.authority().is_none() {
-        Some(Outcome::NoAuthority)
-    } else if hosts.iter().any(|host| host.matches(uri)) {
+    let Some(host) = uri.host() else {
+        return Some(Outcome::NoAuthority);
+    };
+    if hosts.iter().any(|pattern| pattern.matches_host(host, uri)) {
         None
     } else {
         Some(Outcome::HostNotAllowed)
