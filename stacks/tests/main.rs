@@ -1,0 +1,14 @@
+//! Every HTTP stack with the layer in it, over real sockets.
+//!
+//! One file a stack. Each begins with its wiring, the lines that a user would copy; what follows
+//! proves them against a server that records the header lines it receives.
+
+mod support;
+
+mod axum;
+mod hyper_util;
+mod kube;
+mod octocrab;
+mod redirect;
+mod tonic;
+mod tower;
