@@ -5,10 +5,13 @@
 
 mod support;
 
+mod aws;
 mod axum;
+mod genai;
 mod hyper_util;
 mod kube;
 mod octocrab;
 mod redirect;
+mod rig;
 mod tonic;
 mod tower;
