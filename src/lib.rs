@@ -8,6 +8,8 @@ mod host;
 mod key;
 mod layer;
 mod merge;
+#[cfg(feature = "scope")]
+mod scope;
 mod service;
 mod stamp;
 
@@ -17,5 +19,9 @@ pub use host::{HostPattern, InvalidHostPattern};
 pub use key::{AffinityKey, InvalidAffinityKey};
 pub use layer::SessionAffinityLayer;
 pub use merge::MergePolicy;
+#[cfg(feature = "scope")]
+pub use scope::{
+    AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
+};
 pub use service::SessionAffinity;
 pub use stamp::Outcome;
