@@ -39,7 +39,8 @@ impl<K: KeyExtractor + Send + Sync + std::fmt::Debug> Intercept for Affinity<K> 
     ) -> Result<(), BoxError> {
         let request = std::mem::replace(context.request_mut(), HttpRequest::empty());
         let (mut head, body) = request.try_into_http1x()?.into_parts();
-        self.0.stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
+        self.0
+            .stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
         *context.request_mut() = http::Request::from_parts(head, body).try_into()?;
         Ok(())
     }
@@ -54,15 +55,27 @@ impl HttpConnector for Connector {
         let client = self.0.clone();
         HttpConnectorFuture::new(async move {
             let other = |error: BoxError| ConnectorError::other(error, None);
-            let request = request.try_into_http1x().map_err(|error| other(error.into()))?;
-            let response = client.request(request).await.map_err(|error| other(error.into()))?;
-            response.map(SdkBody::from_body_1_x).try_into().map_err(|error: aws_smithy_runtime_api::http::HttpError| other(error.into()))
+            let request = request
+                .try_into_http1x()
+                .map_err(|error| other(error.into()))?;
+            let response = client
+                .request(request)
+                .await
+                .map_err(|error| other(error.into()))?;
+            response
+                .map(SdkBody::from_body_1_x)
+                .try_into()
+                .map_err(|error: aws_smithy_runtime_api::http::HttpError| other(error.into()))
         })
     }
 }
 
 /// An operation with the interceptor, as a generated client would have it.
-fn operation<K>(server: &Server, layer: SessionAffinityLayer<K>, theirs: Option<&'static str>) -> Operation<(), (), Infallible>
+fn operation<K>(
+    server: &Server,
+    layer: SessionAffinityLayer<K>,
+    theirs: Option<&'static str>,
+) -> Operation<(), (), Infallible>
 where
     K: KeyExtractor + Send + Sync + std::fmt::Debug + 'static,
 {
@@ -83,7 +96,9 @@ where
             request.set_uri("/model/stub/converse")?;
             if let Some(theirs) = theirs {
                 request.headers_mut().append("x-session-affinity", theirs);
-                request.headers_mut().append("x-session-affinity", "another");
+                request
+                    .headers_mut()
+                    .append("x-session-affinity", "another");
             }
             Ok(request)
         })
@@ -107,7 +122,10 @@ async fn an_operation_carries_the_key_of_the_scope() {
 async fn a_header_of_the_caller_is_kept_alone() {
     let server = Server::start().await;
     let layer = SessionAffinityLayer::new().or(key("ours"));
-    operation(&server, layer, Some("theirs")).invoke(()).await.unwrap();
+    operation(&server, layer, Some("theirs"))
+        .invoke(())
+        .await
+        .unwrap();
     assert_eq!(server.lines(), [["theirs"]]);
 }
 
@@ -115,9 +133,14 @@ async fn a_header_of_the_caller_is_kept_alone() {
 async fn a_list_of_hosts_sees_the_endpoint() {
     let (listed, unlisted) = (Server::start().await, Server::start().await);
     let host: HostPattern = listed.authority().parse().unwrap();
-    let layer = SessionAffinityLayer::new().or(key("chat-7")).only_hosts([host]);
+    let layer = SessionAffinityLayer::new()
+        .or(key("chat-7"))
+        .only_hosts([host]);
     for server in [&listed, &unlisted] {
-        operation(server, layer.clone(), None).invoke(()).await.unwrap();
+        operation(server, layer.clone(), None)
+            .invoke(())
+            .await
+            .unwrap();
     }
     assert_eq!(listed.lines(), [["chat-7"]]);
     assert_eq!(unlisted.lines(), [Vec::<String>::new()]);

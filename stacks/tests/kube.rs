@@ -8,7 +8,7 @@ use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use serde_json::json;
 use tower::ServiceBuilder;
-use tower_session_affinity::{HostPattern, SessionAffinityLayer};
+use tower_session_affinity::{FromScope, HostPattern, SessionAffinityLayer};
 
 use crate::support::{Server, key};
 
@@ -90,6 +90,21 @@ async fn a_list_of_hosts_lets_nothing_through_on_the_default_stack() {
         .with_layer(&layer)
         .build()
         .apiserver_version()
+        .await
+        .unwrap();
+    assert_eq!(cluster.lines(), [Vec::<String>::new()]);
+}
+
+/// What the docs warn of: kube's client begins with a buffer, whose worker is outside of the scope.
+#[tokio::test]
+async fn a_key_of_the_scope_does_not_arrive() {
+    let cluster = start_cluster().await;
+    let builder = ClientBuilder::try_from(config(&cluster)).unwrap();
+    let client = builder
+        .with_layer(&SessionAffinityLayer::new().or(FromScope))
+        .build();
+    key("chat-7")
+        .scope(client.apiserver_version())
         .await
         .unwrap();
     assert_eq!(cluster.lines(), [Vec::<String>::new()]);

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioExecutor;
 use octocrab::service::middleware::base_uri::BaseUriLayer;
 use octocrab::{AuthState, Octocrab, OctocrabBuilder};
 use serde_json::{Value, json};
-use tower_session_affinity::{HostPattern, KeyExtractor, SessionAffinityLayer};
+use tower_session_affinity::{FromScope, HostPattern, KeyExtractor, SessionAffinityLayer};
 
 use crate::support::{Server, key};
 
@@ -69,4 +69,14 @@ async fn a_list_of_hosts_sees_the_host_that_octocrab_adds() {
     }
     assert_eq!(github.lines(), [["bot"]]);
     assert_eq!(other.lines(), [Vec::<String>::new()]);
+}
+
+/// What the docs warn of: octocrab begins with a buffer, whose worker is outside of the scope.
+#[tokio::test]
+async fn a_key_of_the_scope_does_not_arrive() {
+    let github = start_github().await;
+    let client = client(base(&github), &SessionAffinityLayer::new().or(FromScope)).unwrap();
+    let call = client.get::<Value, _, _>("/", None::<&()>);
+    key("chat-7").scope(call).await.unwrap();
+    assert_eq!(github.lines(), [Vec::<String>::new()]);
 }

@@ -51,7 +51,9 @@ async fn converse(model: &Model<Chat>, name: &str, turns: usize, stream: bool) {
 
 fn model(llm: &Llm) -> Model<Chat> {
     let config = OpenAIConfig::new("none").with_base_url(llm.base_url());
-    config.connect(transport(reqwest::Client::new())).chat("stub")
+    config
+        .connect(transport(reqwest::Client::new()))
+        .chat("stub")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +62,9 @@ async fn concurrent_conversations_carry_one_key_each_through_all_their_turns() {
         let llm = Llm::start().await;
         let model = model(&llm);
         let names: Vec<_> = (0..8).map(|n| format!("chat-{n}")).collect();
-        let chats = names.iter().map(|name| key(name).scope(converse(&model, name, 4, stream)));
+        let chats = names
+            .iter()
+            .map(|name| key(name).scope(converse(&model, name, 4, stream)));
         join_all(chats).await;
         llm.assert_one_key_each(&names, 4);
     }

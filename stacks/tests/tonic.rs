@@ -15,7 +15,8 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_res
 use tonic_health::server::{HealthReporter, HealthService, WatchStream};
 use tower::ServiceBuilder;
 use tower_session_affinity::{
-    FromHeaders, HostPattern, SessionAffinity, SessionAffinityLayer, header,
+    AffinityScopeLayer, FromExtension, FromHeaders, FromScope, HostPattern, Or, SessionAffinity,
+    SessionAffinityLayer, header,
 };
 
 use crate::support::{Server, key, or_hung};
@@ -174,5 +175,59 @@ async fn a_server_shows_its_services_the_callers_conversation_as_one_header() {
     assert_eq!(next(&mut watch).await, SERVING);
 
     assert_eq!(*service.0.lock().unwrap(), [["a"], ["b"]]);
+    server.abort();
+}
+
+/// A service that answers with what another one says.
+struct Relay(HealthClient<SessionAffinity<Channel, Or<FromExtension, FromScope>>>);
+
+impl Relay {
+    fn new(upstream: Channel) -> Self {
+        let layer = SessionAffinityLayer::new().or(FromScope);
+        Self(HealthClient::new(
+            ServiceBuilder::new().layer(layer).service(upstream),
+        ))
+    }
+}
+
+#[tonic::async_trait]
+impl Health for Relay {
+    type WatchStream = Streaming<HealthCheckResponse>;
+
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        self.0.clone().check(request.into_inner()).await
+    }
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        self.0.clone().watch(request.into_inner()).await
+    }
+}
+
+#[tokio::test]
+async fn what_a_service_calls_meanwhile_carries_the_callers_conversation() {
+    let (upstream, _reporter) = start_health().await;
+    let relay = Relay::new(connect(upstream.url("")).await);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let scope = AffinityScopeLayer::new().or(FromHeaders::new([header::X_GROK_CONV_ID]));
+    let server = transport::Server::builder()
+        .layer(scope)
+        .add_service(HealthServer::new(relay))
+        .serve_with_incoming(TcpIncoming::from(listener));
+    let server = tokio::spawn(server);
+
+    let mut client = client(connect(url).await);
+    client.check(ask(Some("a"))).await.unwrap();
+    let mut watch = client.watch(ask(Some("b"))).await.unwrap().into_inner();
+    assert_eq!(next(&mut watch).await, SERVING);
+    client.check(ask(None)).await.unwrap();
+
+    assert_eq!(upstream.lines(), [vec!["a"], vec!["b"], vec![]]);
     server.abort();
 }

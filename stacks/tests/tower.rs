@@ -16,7 +16,7 @@ use tower::hedge::{self, Hedge};
 use tower::load_shed::error::Overloaded;
 use tower::retry::{self, Retry};
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
-use tower_session_affinity::{SessionAffinity, SessionAffinityLayer};
+use tower_session_affinity::{FromScope, SessionAffinity, SessionAffinityLayer};
 
 use crate::support::{Server, key, or_hung};
 
@@ -35,7 +35,13 @@ fn plain() -> HyperClient {
 }
 
 fn request(server: &Server) -> Request<Full<Bytes>> {
-    let request = Request::post(server.url("/")).extension(key("chat-7"));
+    let mut request = without_key(server);
+    request.extensions_mut().insert(key("chat-7"));
+    request
+}
+
+fn without_key(server: &Server) -> Request<Full<Bytes>> {
+    let request = Request::post(server.url("/"));
     request.body(Full::from("a prompt")).unwrap()
 }
 
@@ -82,7 +88,7 @@ fn hedge<S>(service: S) -> Hedge<S, Always>
 where
     S: Service<Request<Full<Bytes>>, Error: Into<BoxError>> + Clone,
 {
-    Hedge::new_with_mock_latencies(service, Always, 1, 0.5, Duration::from_secs(60), &[1, 1])
+    Hedge::new_with_mock_latencies(service, Always, 1, 0.5, Duration::from_mins(1), &[1, 1])
 }
 
 /// Answers 503 twice, then 200.
@@ -170,6 +176,52 @@ async fn a_key_in_the_extensions_crosses_a_buffer() {
             .service(plain()),
     )
     .await;
+}
+
+/// The buffer's worker calls what is below it, in a task of its own.
+#[tokio::test]
+async fn a_key_of_the_scope_reaches_a_layer_above_a_buffer_and_not_one_below() {
+    let layer = SessionAffinityLayer::new().or(FromScope);
+    let above = ServiceBuilder::new()
+        .layer(layer.clone())
+        .buffer(1)
+        .service(plain());
+    let below = ServiceBuilder::new()
+        .buffer(1)
+        .layer(layer)
+        .service(plain());
+
+    let server = Server::start().await;
+    key("chat-7")
+        .scope(above.oneshot(without_key(&server)))
+        .await
+        .unwrap();
+    key("chat-7")
+        .scope(below.oneshot(without_key(&server)))
+        .await
+        .unwrap();
+    assert_eq!(server.lines(), [vec!["chat-7"], vec![]]);
+}
+
+#[tokio::test]
+async fn every_retry_and_hedge_stays_in_the_scope() {
+    let layer = SessionAffinityLayer::new().or(FromScope);
+
+    let server = start_unavailable().await;
+    let client = ServiceBuilder::new().retry(Unavailable { attempts: 3 });
+    let client = client.layer(layer.clone()).service(plain());
+    key("chat-7")
+        .scope(client.oneshot(without_key(&server)))
+        .await
+        .unwrap();
+    assert_eq!(server.lines(), [["chat-7"], ["chat-7"], ["chat-7"]]);
+
+    let server = start_pairwise().await;
+    let client = hedge(layer.layer(plain())).oneshot(without_key(&server));
+    or_hung("the hedge", key("chat-7").scope(client))
+        .await
+        .unwrap();
+    assert_eq!(server.lines(), [["chat-7"], ["chat-7"]]);
 }
 
 #[tokio::test]

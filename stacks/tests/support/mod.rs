@@ -6,8 +6,8 @@ mod server;
 use std::future::Future;
 use std::time::Duration;
 
-pub(crate) use llm::{Llm, Turn};
-pub(crate) use server::{Server, serve_http};
+pub(crate) use llm::Llm;
+pub(crate) use server::Server;
 use tower_session_affinity::AffinityKey;
 
 /// Makes a key of a conversation's name.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::map_request;
-use http::{HeaderMap, HeaderName, Method, Version};
+use http::{HeaderMap, HeaderName, Version};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_session_affinity::header::X_SESSION_AFFINITY;
@@ -24,7 +24,6 @@ type Arrivals = Arc<Mutex<Vec<Arrival>>>;
 /// A request's head as it came off the socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
-    pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
@@ -96,7 +95,7 @@ impl Arrival {
 }
 
 /// Serves a router, over HTTP/1.1 and HTTP/2, on a free port.
-pub(crate) async fn serve_http(router: Router) -> (SocketAddr, JoinHandle<()>) {
+async fn serve_http(router: Router) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound address");
     let server = axum::serve(listener, router);
@@ -114,7 +113,6 @@ async fn ignore_errors<T, E>(future: impl Future<Output = Result<T, E>>) {
 impl<B> From<&http::Request<B>> for Arrival {
     fn from(request: &http::Request<B>) -> Self {
         Self {
-            method: request.method().clone(),
             path: request.uri().path().to_owned(),
             version: request.version(),
             headers: request.headers().clone(),
