@@ -8,6 +8,8 @@ mod host;
 mod key;
 mod layer;
 mod merge;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 #[cfg(feature = "scope")]
 mod scope;
 mod service;

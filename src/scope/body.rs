@@ -17,7 +17,7 @@ pin_project! {
     #[derive(Debug)]
     pub struct ScopedBody<B> {
         key: Option<AffinityKey>,
-        // Empty from the moment that this is dropped.
+        // `None` is an empty body; so is one that is being dropped.
         #[pin]
         body: Option<B>,
     }
@@ -45,10 +45,13 @@ impl<B> ScopedBody<B> {
     }
 }
 
-/// An empty body in no scope, as layers that answer in the place of the inner service make one.
-impl<B: Default> Default for ScopedBody<B> {
+/// An empty body, which layers such as a timeout answer with in the place of the inner service.
+impl<B> Default for ScopedBody<B> {
     fn default() -> Self {
-        Self::new(None, B::default())
+        Self {
+            key: None,
+            body: None,
+        }
     }
 }
 

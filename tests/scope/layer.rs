@@ -264,7 +264,14 @@ fn hints_of_a_body_pass_through() {
     assert!(!endless.is_end_stream());
 
     assert!(scoped(Empty::<Bytes>::new()).is_end_stream());
-    assert!(ScopedBody::<Full<Bytes>>::default().is_end_stream());
+}
+
+#[test]
+fn a_body_by_default_is_empty() {
+    let empty = ScopedBody::<Full<Bytes>>::default();
+    assert!(empty.is_end_stream());
+    assert_eq!(empty.size_hint().exact(), Some(0));
+    assert_eq!(now(empty.collect()).unwrap().to_bytes(), "");
 }
 
 #[tokio::test]
