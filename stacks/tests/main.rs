@@ -5,6 +5,8 @@
 
 mod support;
 
+mod agent;
+mod async_openai;
 mod aws;
 mod axum;
 mod genai;
@@ -12,6 +14,7 @@ mod hyper_util;
 mod kube;
 mod octocrab;
 mod redirect;
+mod reqwest;
 mod rig;
 mod tonic;
 mod tower;
