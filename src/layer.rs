@@ -37,7 +37,7 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct SessionAffinityLayer<K = FromExtension> {
-    stamp: Stamp<K>,
+    pub(crate) stamp: Stamp<K>,
 }
 
 impl SessionAffinityLayer {

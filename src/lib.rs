@@ -10,6 +10,8 @@ mod layer;
 mod merge;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest_middleware;
 #[cfg(feature = "scope")]
 mod scope;
 mod service;

@@ -47,39 +47,47 @@ where
     request.headers().clone()
 }
 
+/// The policy, our key, the one host that is listed, the values that are there, and what arrives.
+type Row = (
+    MergePolicy,
+    Option<AffinityKey>,
+    Option<&'static str>,
+    &'static [&'static str],
+    &'static str,
+);
+
 #[tokio::test]
 async fn each_row_of_the_merge_table_holds_at_the_server() {
     use MergePolicy::{Keep, Replace};
     let mut servers = JoinSet::new();
     let url = serve(&mut servers, Router::new().fallback(echo)).await;
-    let here = HostPattern::from_static("127.0.0.1");
-    let elsewhere = HostPattern::from_static("api.example");
+    let (here, elsewhere) = (Some("127.0.0.1"), Some("api.example"));
 
     #[rustfmt::skip]
-    let rows: [(_, Option<AffinityKey>, Option<&HostPattern>, &[&'static str], &str); 17] = [
-        (Keep,    Some(KEY), Some(&elsewhere), &[],                    ""),
-        (Keep,    Some(KEY), Some(&elsewhere), &["theirs"],            ""),
-        (Replace, Some(KEY), Some(&elsewhere), &["theirs"],            ""),
-        (Keep,    Some(KEY), Some(&here),      &[],                    "ours"),
-        (Replace, Some(KEY), Some(&here),      &["theirs"],            "ours"),
-        (Keep,    Some(KEY), None,             &["theirs"],            "theirs"),
-        (Keep,    None,      None,             &["theirs"],            "theirs"),
-        (Keep,    Some(KEY), None,             &[" ", "one", "two"],   "one"),
-        (Replace, Some(KEY), None,             &["one", "two"],        "ours"),
-        (Replace, None,      None,             &["one", "two"],        ""),
-        (Keep,    Some(KEY), None,             &[],                    "ours"),
-        (Replace, Some(KEY), None,             &[],                    "ours"),
-        (Keep,    Some(KEY), None,             &["", "\t"],            "ours"),
-        (Keep,    None,      None,             &[],                    ""),
-        (Keep,    None,      None,             &["", " "],             ""),
-        (Replace, None,      None,             &[],                    ""),
-        (Replace, None,      None,             &[""],                  ""),
+    let rows: [Row; 17] = [
+        (Keep,    Some(KEY), elsewhere, &[],                   ""),
+        (Keep,    Some(KEY), elsewhere, &["theirs"],           ""),
+        (Replace, Some(KEY), elsewhere, &["theirs"],           ""),
+        (Keep,    Some(KEY), here,      &[],                   "ours"),
+        (Replace, Some(KEY), here,      &["theirs"],           "ours"),
+        (Keep,    Some(KEY), None,      &["theirs"],           "theirs"),
+        (Keep,    None,      None,      &["theirs"],           "theirs"),
+        (Keep,    Some(KEY), None,      &[" ", "one", "two"],  "one"),
+        (Replace, Some(KEY), None,      &["one", "two"],       "ours"),
+        (Replace, None,      None,      &["one", "two"],       ""),
+        (Keep,    Some(KEY), None,      &[],                   "ours"),
+        (Replace, Some(KEY), None,      &[],                   "ours"),
+        (Keep,    Some(KEY), None,      &["", "\t"],           "ours"),
+        (Keep,    None,      None,      &[],                   ""),
+        (Keep,    None,      None,      &["", " "],            ""),
+        (Replace, None,      None,      &[],                   ""),
+        (Replace, None,      None,      &[""],                 ""),
     ];
     for (policy, key, hosts, theirs, expected) in rows {
         let row = format!("{policy:?} {key:?} {hosts:?} {theirs:?}");
         let mut layer = SessionAffinityLayer::new().or(key).merge_policy(policy);
         if let Some(host) = hosts {
-            layer = layer.only_hosts([host.clone()]);
+            layer = layer.only_hosts([HostPattern::from_static(host)]);
         }
         let client = ServiceBuilder::new().layer(layer).service(Client::new());
         let mut request = request(url.as_str());
