@@ -1,5 +1,8 @@
 //! async-openai with its `middleware` feature: a conversation's key comes from the scope.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
@@ -8,12 +11,16 @@ use async_openai::types::chat::{
     ChatCompletionRequestAssistantMessage, ChatCompletionRequestMessage,
     ChatCompletionRequestUserMessage, CreateChatCompletionRequest,
 };
+use axum::response::IntoResponse;
+use axum::{Json, Router};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_session_affinity::{FromScope, SessionAffinityLayer};
 
-use crate::support::{Llm, key};
+use crate::support::{Llm, Server, completion, key};
 
 /// The wiring: every call inside `key.scope(…)` carries that key, every retry of it too.
 fn client(config: OpenAIConfig) -> Client<OpenAIConfig> {
@@ -67,9 +74,9 @@ fn prompt(messages: Vec<ChatCompletionRequestMessage>) -> CreateChatCompletionRe
     }
 }
 
-fn config(llm: &Llm) -> OpenAIConfig {
+fn config(base_url: String) -> OpenAIConfig {
     OpenAIConfig::new()
-        .with_api_base(llm.base_url())
+        .with_api_base(base_url)
         .with_api_key("none")
 }
 
@@ -77,7 +84,7 @@ fn config(llm: &Llm) -> OpenAIConfig {
 async fn concurrent_conversations_carry_one_key_each_through_all_their_turns() {
     for stream in [false, true] {
         let llm = Llm::start().await;
-        let client = client(config(&llm));
+        let client = client(config(llm.base_url()));
         let names: Vec<_> = (0..8).map(|n| format!("chat-{n}")).collect();
         let chats = names
             .iter()
@@ -90,6 +97,21 @@ async fn concurrent_conversations_carry_one_key_each_through_all_their_turns() {
 #[tokio::test]
 async fn a_call_outside_of_any_scope_carries_no_key() {
     let llm = Llm::start().await;
-    converse(&client(config(&llm)), "nobody", 1, false).await;
+    converse(&client(config(llm.base_url())), "nobody", 1, false).await;
     assert_eq!(llm.server().lines(), [Vec::<String>::new()]);
+}
+
+#[tokio::test]
+async fn every_retry_carries_the_key_once() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let answer = async move || match seen.fetch_add(1, Ordering::SeqCst) {
+        0 | 1 => (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "0")]).into_response(),
+        _ => Json(completion("answer 1")).into_response(),
+    };
+    let server = Server::with(Router::new().fallback(answer)).await;
+    let client = client(config(server.url("/v1")));
+    key("chat-7")
+        .scope(converse(&client, "chat-7", 1, false))
+        .await;
+    assert_eq!(server.lines(), [["chat-7"], ["chat-7"], ["chat-7"]]);
 }

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod adapters;
 mod agent;
 mod async_openai;
 mod aws;
@@ -15,6 +16,7 @@ mod kube;
 mod octocrab;
 mod redirect;
 mod reqwest;
+mod reqwest_middleware;
 mod rig;
 mod tonic;
 mod tower;

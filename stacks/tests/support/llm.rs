@@ -111,7 +111,8 @@ async fn complete(
     }
 }
 
-fn completion(answer: &str) -> Value {
+/// Returns the answer to a prompt that is not streamed.
+pub(crate) fn completion(answer: &str) -> Value {
     json!({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "stub",
         "choices": [{

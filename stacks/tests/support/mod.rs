@@ -6,7 +6,7 @@ mod server;
 use std::future::Future;
 use std::time::Duration;
 
-pub(crate) use llm::Llm;
+pub(crate) use llm::{Llm, completion};
 pub(crate) use server::Server;
 use tower_session_affinity::AffinityKey;
 
