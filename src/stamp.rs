@@ -10,6 +10,14 @@ use crate::{HostPattern, KeyExtractor, MergePolicy, NoAffinity, RequestHead};
 /// What a stamp did to a request.
 ///
 /// It is a report, not a result: a stamp never fails a request.
+///
+/// # Events
+///
+/// With the feature `tracing`, each stamp is one event of the target `tower_session_affinity`, with two
+/// fields and never the key: `outcome` is the name of the variant in snake case (`stamped`, `no_key`),
+/// and `header_name` is that of the header. The level is WARN for [`NoAuthority`](Self::NoAuthority) and
+/// [`MapFull`](Self::MapFull), where the affinity is lost in silence though no setting asks for that,
+/// and TRACE for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -55,9 +63,18 @@ pub(crate) struct StampableParts<'a> {
 }
 
 impl<K: KeyExtractor> Stamp<K> {
-    /// Goes down the rows of [`MergePolicy`]'s table.
+    /// Decides, writes, and reports.
     #[inline]
     pub(crate) fn stamp(&self, request: &mut impl Stampable) -> Outcome {
+        let outcome = self.apply(request);
+        #[cfg(feature = "tracing")]
+        outcome.report(&self.header_name);
+        outcome
+    }
+
+    /// Goes down the rows of [`MergePolicy`]'s table.
+    #[inline]
+    fn apply(&self, request: &mut impl Stampable) -> Outcome {
         let name = &self.header_name;
         if let Some(forbidden) = self.forbid(request.head()) {
             clear(request.headers_mut(), name);
@@ -107,6 +124,47 @@ fn refuse(hosts: &[HostPattern], uri: &Uri) -> Option<Outcome> {
         None
     } else {
         Some(Outcome::HostNotAllowed)
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl Outcome {
+    /// Emits the event, whose fields are computed only if somebody listens at its level.
+    fn report(self, header_name: &HeaderName) {
+        const TARGET: &str = "tower_session_affinity";
+        match self {
+            Self::NoAuthority => tracing::warn!(
+                target: TARGET,
+                outcome = self.name(),
+                header_name = header_name.as_str(),
+                "no affinity header: the URI has no authority to find in the list of hosts",
+            ),
+            Self::MapFull => tracing::warn!(
+                target: TARGET,
+                outcome = self.name(),
+                header_name = header_name.as_str(),
+                "no affinity header: the header map has no room for another name",
+            ),
+            _ => tracing::trace!(
+                target: TARGET,
+                outcome = self.name(),
+                header_name = header_name.as_str(),
+                "affinity header",
+            ),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stamped => "stamped",
+            Self::Kept => "kept",
+            Self::Replaced => "replaced",
+            Self::NoKey => "no_key",
+            Self::Suppressed => "suppressed",
+            Self::HostNotAllowed => "host_not_allowed",
+            Self::NoAuthority => "no_authority",
+            Self::MapFull => "map_full",
+        }
     }
 }
 

@@ -33,6 +33,11 @@ async fn serve(servers: &mut JoinSet<()>, app: Router) -> Url {
     url.parse().unwrap()
 }
 
+/// A client that reaches loopback even where the environment names a proxy.
+fn direct() -> Client {
+    Client::builder().no_proxy().build().unwrap()
+}
+
 fn request(url: &str) -> Request {
     Request::new(Method::GET, url.parse().unwrap())
 }
@@ -89,7 +94,7 @@ async fn each_row_of_the_merge_table_holds_at_the_server() {
         if let Some(host) = hosts {
             layer = layer.only_hosts([HostPattern::from_static(host)]);
         }
-        let client = ServiceBuilder::new().layer(layer).service(Client::new());
+        let client = ServiceBuilder::new().layer(layer).service(direct());
         let mut request = request(url.as_str());
         for value in theirs {
             let value = HeaderValue::from_static(value);
@@ -215,12 +220,18 @@ async fn redirects_of_reqwest_happen_below_the_layer() {
     let url = serve(&mut servers, app).await;
 
     let layer = SessionAffinityLayer::new().or(KEY);
-    let follows = layer.layer(Client::new());
+    let follows = layer.layer(direct());
     let response = follows.oneshot(request(url.as_str())).await.unwrap();
     assert_eq!(response.text().await.unwrap(), "ours");
 
     let policy = reqwest::redirect::Policy::none();
-    let stays = layer.layer(Client::builder().redirect(policy).build().unwrap());
+    let stays = layer.layer(
+        Client::builder()
+            .no_proxy()
+            .redirect(policy)
+            .build()
+            .unwrap(),
+    );
     let response = stays.oneshot(request(url.as_str())).await.unwrap();
     assert!(response.status().is_redirection());
 }

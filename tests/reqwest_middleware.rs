@@ -61,11 +61,16 @@ impl Upstream {
     }
 }
 
+/// A client that reaches loopback even where the environment names a proxy.
+fn builder() -> ClientBuilder {
+    ClientBuilder::new(Client::builder().no_proxy().build().unwrap())
+}
+
 fn client<K>(layer: SessionAffinityLayer<K>) -> ClientWithMiddleware
 where
     K: KeyExtractor + Send + Sync + 'static,
 {
-    ClientBuilder::new(Client::new()).with(layer).build()
+    builder().with(layer).build()
 }
 
 #[tokio::test]
@@ -84,7 +89,7 @@ async fn a_key_given_with_the_request_arrives() {
 #[tokio::test]
 async fn a_key_of_the_whole_client_gives_way_to_one_of_the_request() {
     let mut upstream = Upstream::start().await;
-    let client = ClientBuilder::new(Client::new())
+    let client = builder()
         .with_init(Extension(AffinityKey::from_static("of-the-client")))
         .with(SessionAffinityLayer::new())
         .build();
@@ -201,10 +206,8 @@ impl Middleware for Retry {
 #[tokio::test]
 async fn each_attempt_of_a_retry_carries_the_key_once() {
     let layer = SessionAffinityLayer::new();
-    let above = ClientBuilder::new(Client::new())
-        .with(Retry)
-        .with(layer.clone());
-    let below = ClientBuilder::new(Client::new()).with(layer).with(Retry);
+    let above = builder().with(Retry).with(layer.clone());
+    let below = builder().with(layer).with(Retry);
 
     for client in [above.build(), below.build()] {
         let mut upstream = Upstream::failing(2).await;
@@ -220,7 +223,7 @@ async fn each_attempt_of_a_retry_carries_the_key_once() {
 #[tokio::test]
 async fn a_client_with_middleware_is_a_service_that_the_layer_wraps() {
     let mut upstream = Upstream::start().await;
-    let inner = ClientBuilder::new(Client::new()).with(Retry).build();
+    let inner = builder().with(Retry).build();
     let request = inner.get(&upstream.url).build().unwrap();
     let client = SessionAffinityLayer::new().or(OURS).layer(inner);
     client.oneshot(request).await.unwrap();
