@@ -21,9 +21,11 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::sse::{Event, Sse};
 use axum::routing::post;
 use axum::{Json, Router};
+use futures_util::future::try_join_all;
 use futures_util::stream::{self, Stream};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_session_affinity::{
     AffinityScopeLayer, FromHeaders, FromScope, SessionAffinityLayer, header,
@@ -81,12 +83,10 @@ async fn ask(
         messages,
         ..Default::default()
     };
-    let mut answer = model.chat().create(prompt).await?;
-    Ok(answer
-        .choices
-        .swap_remove(0)
-        .message
-        .content
+    let answer = model.chat().create(prompt).await?;
+    let choice = answer.choices.into_iter().next();
+    Ok(choice
+        .and_then(|choice| choice.message.content)
         .unwrap_or_default())
 }
 
@@ -94,36 +94,37 @@ fn user(text: &str) -> ChatCompletionRequestMessage {
     ChatCompletionRequestUserMessage::from(text).into()
 }
 
-/// What the stand-in for the model received: of each question, the header lines of every call.
-type Received = Arc<Mutex<BTreeMap<String, Vec<Vec<HeaderValue>>>>>;
-
-fn stand_in(received: Received) -> Router {
-    Router::new()
-        .route("/chat/completions", post(complete))
-        .with_state(received)
+/// A model that answers nothing before every session has asked.
+#[derive(Clone)]
+struct StandIn {
+    everybody: Arc<Barrier>,
+    /// Of each question, the header lines of every call.
+    received: Received,
 }
 
+type Received = Arc<Mutex<BTreeMap<String, Vec<Vec<HeaderValue>>>>>;
+
 async fn complete(
-    State(received): State<Received>,
+    State(model): State<StandIn>,
     headers: HeaderMap,
     Json(prompt): Json<Value>,
 ) -> Json<Value> {
     let question = prompt["messages"][0]["content"]
         .as_str()
-        .unwrap_or_default()
-        .to_owned();
+        .unwrap_or_default();
     let lines = headers
-        .get_all("x-session-affinity")
+        .get_all(header::X_SESSION_AFFINITY)
         .iter()
         .cloned()
         .collect();
-    received
-        .lock()
-        .expect("no one panics with it")
-        .entry(question)
-        .or_default()
-        .push(lines);
-    let message = json!({ "role": "assistant", "content": "Done." });
+    let step = {
+        let mut received = model.received.lock().expect("nothing panics with it");
+        let calls = received.entry(question.to_owned()).or_default();
+        calls.push(lines);
+        calls.len()
+    };
+    model.everybody.wait().await;
+    let message = json!({ "role": "assistant", "content": format!("{question} Step {step}.") });
     Json(json!({
         "id": "1", "object": "chat.completion", "created": 1, "model": "stub",
         "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }],
@@ -147,25 +148,36 @@ async fn visit(agent: &str, session: &str, question: &str) -> reqwest::Result<St
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
+    let sessions = [("chat-1", "Sky?"), ("chat-2", "Sea?"), ("chat-3", "Grass?")];
+    let everybody = Arc::new(Barrier::new(sessions.len()));
     let received = Received::default();
-    let upstream = serve(stand_in(Arc::clone(&received))).await?;
+    let stand_in = StandIn {
+        everybody,
+        received: Arc::clone(&received),
+    };
+    let stand_in = Router::new()
+        .route("/chat/completions", post(complete))
+        .with_state(stand_in);
+
     let config = OpenAIConfig::new()
-        .with_api_base(upstream)
+        .with_api_base(serve(stand_in).await?)
         .with_api_key("none");
     let agent = serve(agent_server(model(config))).await?;
+    let visits = sessions.map(|(session, question)| visit(&agent, session, question));
+    let answers = try_join_all(visits).await?;
 
-    let sessions = [
-        ("chat-1", "Why is the sky blue?"),
-        ("chat-2", "And the sea?"),
-        ("chat-3", "And grass?"),
-    ];
-    let [a, b, c] = sessions.map(|(session, question)| visit(&agent, session, question));
-    let answers = tokio::try_join!(a, b, c)?;
-    println!("each visitor received:\n{}", answers.0);
-
-    let received = received.lock().expect("no one panics with it");
-    for (session, question) in sessions {
+    let received = received.lock().expect("nothing panics with it");
+    for ((session, question), answer) in sessions.into_iter().zip(answers) {
+        let events: Vec<_> = answer
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .collect();
+        println!("{session}: was answered {events:?}");
         println!("{session}: the model received {:?}", received[question]);
+        assert_eq!(
+            events,
+            [1, 2, 3].map(|step| format!("{question} Step {step}."))
+        );
         assert_eq!(received[question], vec![vec![session]; STEPS.len()]);
     }
     Ok(())

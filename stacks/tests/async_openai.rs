@@ -1,8 +1,5 @@
 //! async-openai with its `middleware` feature: a conversation's key comes from the scope.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
@@ -11,12 +8,9 @@ use async_openai::types::chat::{
     ChatCompletionRequestAssistantMessage, ChatCompletionRequestMessage,
     ChatCompletionRequestUserMessage, CreateChatCompletionRequest,
 };
-use axum::response::IntoResponse;
-use axum::{Json, Router};
+use axum::Json;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use http::StatusCode;
-use http::header::RETRY_AFTER;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_session_affinity::{FromScope, SessionAffinityLayer};
 
@@ -103,12 +97,7 @@ async fn a_call_outside_of_any_scope_carries_no_key() {
 
 #[tokio::test]
 async fn every_retry_carries_the_key_once() {
-    let seen = Arc::new(AtomicUsize::new(0));
-    let answer = async move || match seen.fetch_add(1, Ordering::SeqCst) {
-        0 | 1 => (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "0")]).into_response(),
-        _ => Json(completion("answer 1")).into_response(),
-    };
-    let server = Server::with(Router::new().fallback(answer)).await;
+    let server = Server::unavailable_then(Json(completion("answer 1"))).await;
     let client = client(config(server.url("/v1")));
     key("chat-7")
         .scope(converse(&client, "chat-7", 1, false))

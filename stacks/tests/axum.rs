@@ -1,5 +1,8 @@
 //! axum: a server's own layer, and a gateway that streams.
 
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -11,7 +14,6 @@ use http::{HeaderMap, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use std::convert::Infallible;
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tower::{ServiceBuilder, ServiceExt};
@@ -34,7 +36,7 @@ fn gateway(upstream: Authority) -> Router {
         .layer(SessionAffinityLayer::new().or(sessions))
         .service(Client::builder(TokioExecutor::new()).build_http());
     Router::new().fallback(async move |mut request: Request| {
-        redirect_to(&upstream, &mut request);
+        point_at(&upstream, &mut request);
         client
             .oneshot(request)
             .await
@@ -43,7 +45,7 @@ fn gateway(upstream: Authority) -> Router {
 }
 
 /// Points a request at another authority.
-fn redirect_to(upstream: &Authority, request: &mut Request) {
+fn point_at(upstream: &Authority, request: &mut Request) {
     let path = request
         .uri()
         .path_and_query()
@@ -71,7 +73,7 @@ async fn start_stream() -> (Server, mpsc::Sender<&'static str>) {
 }
 
 fn answer_once(response: Response) -> Router {
-    let response = std::sync::Arc::new(std::sync::Mutex::new(Some(response)));
+    let response = Arc::new(Mutex::new(Some(response)));
     Router::new().fallback(async move || {
         response
             .lock()

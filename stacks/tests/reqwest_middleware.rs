@@ -1,9 +1,7 @@
 //! reqwest-middleware: the layer is a middleware, above retries or below them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use http::StatusCode;
 use reqwest::Client;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
@@ -35,16 +33,6 @@ fn at_once() -> ExponentialBackoff {
     policy.build_with_max_retries(2)
 }
 
-/// Answers 503 twice, then 200.
-async fn start_unavailable() -> Server {
-    let seen = std::sync::Arc::new(AtomicUsize::new(0));
-    let answer = async move || match seen.fetch_add(1, Ordering::SeqCst) {
-        0 | 1 => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::OK,
-    };
-    Server::with(Router::new().fallback(answer)).await
-}
-
 #[tokio::test]
 async fn sends_the_key_of_the_request_else_that_of_the_scope() {
     let server = Server::start().await;
@@ -71,7 +59,7 @@ async fn sends_the_key_of_the_request_else_that_of_the_scope() {
 #[tokio::test]
 async fn every_retry_carries_the_key_once_above_the_layer_and_below_it() {
     for client in [client(at_once()), client_with_retries_below(at_once())] {
-        let server = start_unavailable().await;
+        let server = Server::unavailable_then(StatusCode::OK).await;
         let request = client
             .post(server.url("/"))
             .body("a prompt")
@@ -84,7 +72,7 @@ async fn every_retry_carries_the_key_once_above_the_layer_and_below_it() {
 #[tokio::test]
 async fn every_retry_stays_in_the_scope() {
     for client in [client(at_once()), client_with_retries_below(at_once())] {
-        let server = start_unavailable().await;
+        let server = Server::unavailable_then(StatusCode::OK).await;
         let request = client.post(server.url("/")).body("a prompt");
         key("chat-7").scope(request.send()).await.unwrap();
         assert_eq!(server.lines(), [["chat-7"], ["chat-7"], ["chat-7"]]);
@@ -93,7 +81,7 @@ async fn every_retry_stays_in_the_scope() {
 
 #[tokio::test]
 async fn the_layer_also_goes_around_a_client_with_middleware() {
-    let server = start_unavailable().await;
+    let server = Server::unavailable_then(StatusCode::OK).await;
     let retries = RetryTransientMiddleware::new_with_policy(at_once());
     let client = ServiceBuilder::new()
         .layer(SessionAffinityLayer::new().or(FromScope))

@@ -106,20 +106,30 @@ async fn metadata_of_the_caller_is_kept() {
 }
 
 #[tokio::test]
-async fn a_list_of_hosts_needs_the_origin() {
+async fn a_list_of_hosts_needs_the_origin_of_the_client() {
     let (server, _reporter) = start_health().await;
     let host: HostPattern = server.authority().parse().unwrap();
-    let channel = connect(server.url("")).await;
     let origin: Uri = server.url("").parse().unwrap();
+    let channel = connect(server.url("")).await;
+    let mut client = client_of(channel, origin, host);
+    client.check(ask(Some("chat-7"))).await.unwrap();
+    assert_eq!(server.lines(), [["chat-7"]]);
+}
 
-    let mut with_origin = client_of(channel.clone(), origin, host.clone());
-    with_origin.check(ask(Some("chat-7"))).await.unwrap();
-
-    let layer = SessionAffinityLayer::new().only_hosts([host]);
-    let mut without = HealthClient::new(ServiceBuilder::new().layer(layer).service(channel));
-    without.check(ask(Some("chat-7"))).await.unwrap();
-
-    assert_eq!(server.lines(), [vec!["chat-7"], vec![]]);
+/// What the docs warn of: a channel adds its host, or the origin of its endpoint, below the layer.
+#[tokio::test]
+async fn a_list_of_hosts_lets_nothing_through_without_it() {
+    let (server, _reporter) = start_health().await;
+    let host: HostPattern = server.authority().parse().unwrap();
+    let endpoint = Endpoint::from_shared(server.url("")).unwrap();
+    let with_origin = endpoint.clone().origin(server.url("").parse().unwrap());
+    for endpoint in [endpoint, with_origin] {
+        let layer = SessionAffinityLayer::new().only_hosts([host.clone()]);
+        let channel = endpoint.connect().await.unwrap();
+        let mut client = HealthClient::new(ServiceBuilder::new().layer(layer).service(channel));
+        client.check(ask(Some("chat-7"))).await.unwrap();
+    }
+    assert_eq!(server.lines(), [Vec::<String>::new(), vec![]]);
 }
 
 /// Remembers the `x-session-affinity` metadata of each call.

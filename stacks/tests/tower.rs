@@ -2,10 +2,10 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Redirect;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -14,19 +14,22 @@ use hyper_util::rt::TokioExecutor;
 use tokio::sync::{Barrier, Notify};
 use tower::hedge::{self, Hedge};
 use tower::load_shed::error::Overloaded;
-use tower::retry::{self, Retry};
+use tower::retry;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
-use tower_session_affinity::{FromScope, SessionAffinity, SessionAffinityLayer};
+use tower_http::follow_redirect::FollowRedirectLayer;
+use tower_session_affinity::{FromScope, HostPattern, SessionAffinityLayer};
 
 use crate::support::{Server, key, or_hung};
 
 type HyperClient = Client<HttpConnector, Full<Bytes>>;
 
-/// The wiring: every attempt passes through the layer, with the same key.
-fn client() -> Retry<Unavailable, SessionAffinity<HyperClient>> {
+/// The wiring: redirects above the layer, retries on either side, a buffer below.
+fn client(host: HostPattern) -> impl Service<Request<Full<Bytes>>, Error: Debug> {
     ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
         .retry(Unavailable { attempts: 3 })
-        .layer(SessionAffinityLayer::new())
+        .layer(SessionAffinityLayer::new().or(FromScope).only_hosts([host]))
+        .buffer(8)
         .service(plain())
 }
 
@@ -91,16 +94,6 @@ where
     Hedge::new_with_mock_latencies(service, Always, 1, 0.5, Duration::from_mins(1), &[1, 1])
 }
 
-/// Answers 503 twice, then 200.
-async fn start_unavailable() -> Server {
-    let seen = Arc::new(AtomicUsize::new(0));
-    let answer = async move || match seen.fetch_add(1, Ordering::SeqCst) {
-        0 | 1 => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::OK,
-    };
-    Server::with(Router::new().fallback(answer)).await
-}
-
 /// Answers no request before two have arrived.
 async fn start_pairwise() -> Server {
     let both = Arc::new(Barrier::new(2));
@@ -121,16 +114,31 @@ where
 }
 
 #[tokio::test]
-async fn every_retry_carries_the_key_once() {
-    let server = start_unavailable().await;
-    let response = client().oneshot(request(&server)).await.unwrap();
+async fn the_whole_stack_takes_the_key_of_the_scope_to_its_host_and_no_further() {
+    let theirs = Server::start().await;
+    let ours = Server::unavailable_then(Redirect::temporary(&theirs.url("/"))).await;
+    let client = client(ours.authority().parse().unwrap());
+    let request = Request::get(ours.url("/")).body(Full::default()).unwrap();
+    key("chat-7").scope(client.oneshot(request)).await.unwrap();
+    assert_eq!(ours.lines(), [["chat-7"], ["chat-7"], ["chat-7"]]);
+    assert_eq!(theirs.lines(), [Vec::<String>::new()]);
+}
+
+#[tokio::test]
+async fn every_retry_above_the_layer_carries_the_key_once() {
+    let server = Server::unavailable_then(StatusCode::OK).await;
+    let client = ServiceBuilder::new()
+        .retry(Unavailable { attempts: 3 })
+        .layer(SessionAffinityLayer::new())
+        .service(plain());
+    let response = client.oneshot(request(&server)).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(server.lines(), [["chat-7"], ["chat-7"], ["chat-7"]]);
 }
 
 #[tokio::test]
 async fn every_retry_below_the_layer_carries_the_key_once() {
-    let server = start_unavailable().await;
+    let server = Server::unavailable_then(StatusCode::OK).await;
     let client = ServiceBuilder::new()
         .layer(SessionAffinityLayer::new())
         .retry(Unavailable { attempts: 3 })
@@ -207,7 +215,7 @@ async fn a_key_of_the_scope_reaches_a_layer_above_a_buffer_and_not_one_below() {
 async fn every_retry_and_hedge_stays_in_the_scope() {
     let layer = SessionAffinityLayer::new().or(FromScope);
 
-    let server = start_unavailable().await;
+    let server = Server::unavailable_then(StatusCode::OK).await;
     let client = ServiceBuilder::new().retry(Unavailable { attempts: 3 });
     let client = client.layer(layer.clone()).service(plain());
     key("chat-7")

@@ -1,5 +1,6 @@
 //! A server that speaks the OpenAI chat protocol, streamed or not.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::State;
@@ -9,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use tower_session_affinity::header::X_SESSION_AFFINITY;
 
 use super::Server;

@@ -2,12 +2,15 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::map_request;
-use http::{HeaderMap, HeaderName, Version};
+use axum::response::IntoResponse;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, StatusCode, Version};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_session_affinity::header::X_SESSION_AFFINITY;
@@ -55,6 +58,18 @@ impl Server {
             arrivals,
             task,
         }
+    }
+
+    /// Answers 503 twice, and then this.
+    pub(crate) async fn unavailable_then(
+        answer: impl IntoResponse + Clone + Sync + Send + 'static,
+    ) -> Self {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let answer = async move || match seen.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "0")]).into_response(),
+            _ => answer.clone().into_response(),
+        };
+        Self::with(Router::new().fallback(answer)).await
     }
 
     pub(crate) fn authority(&self) -> String {
