@@ -77,7 +77,7 @@ fn config(base_url: String) -> OpenAIConfig {
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_conversations_carry_one_key_each_through_all_their_turns() {
     for stream in [false, true] {
-        let llm = Llm::start().await;
+        let llm = Llm::start(8).await;
         let client = client(config(llm.base_url()));
         let names: Vec<_> = (0..8).map(|n| format!("chat-{n}")).collect();
         let chats = names
@@ -90,7 +90,7 @@ async fn concurrent_conversations_carry_one_key_each_through_all_their_turns() {
 
 #[tokio::test]
 async fn a_call_outside_of_any_scope_carries_no_key() {
-    let llm = Llm::start().await;
+    let llm = Llm::start(1).await;
     converse(&client(config(llm.base_url())), "nobody", 1, false).await;
     assert_eq!(llm.server().lines(), [Vec::<String>::new()]);
 }

@@ -57,7 +57,7 @@ fn names() -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn options_that_are_stamped_for_each_call_carry_one_key_a_conversation() {
-    let llm = Llm::start().await;
+    let llm = Llm::start(8).await;
     let endpoint: Uri = llm.base_url().parse().unwrap();
     let base = Endpoint::from_owned(format!("{endpoint}/"));
     let client = ServiceTargetResolver::from_resolver_fn(move |target: ServiceTarget| {
@@ -87,7 +87,7 @@ async fn options_that_are_stamped_for_each_call_carry_one_key_a_conversation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resolver_gives_every_call_the_key_of_its_scope() {
-    let llm = Llm::start().await;
+    let llm = Llm::start(8).await;
     let url: Uri = format!("{}/chat/completions", llm.base_url())
         .parse()
         .unwrap();

@@ -59,7 +59,7 @@ fn model(llm: &Llm) -> Model<Chat> {
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_conversations_carry_one_key_each_through_all_their_turns() {
     for stream in [false, true] {
-        let llm = Llm::start().await;
+        let llm = Llm::start(8).await;
         let model = model(&llm);
         let names: Vec<_> = (0..8).map(|n| format!("chat-{n}")).collect();
         let chats = names
@@ -72,7 +72,7 @@ async fn concurrent_conversations_carry_one_key_each_through_all_their_turns() {
 
 #[tokio::test]
 async fn a_call_outside_of_any_scope_carries_no_key() {
-    let llm = Llm::start().await;
+    let llm = Llm::start(1).await;
     converse(&model(&llm), "nobody", 1, false).await;
     assert_eq!(llm.server().lines(), [Vec::<String>::new()]);
 }
@@ -80,7 +80,7 @@ async fn a_call_outside_of_any_scope_carries_no_key() {
 /// A stream sends nothing before it is polled, so it has to be polled in the scope.
 #[tokio::test]
 async fn a_stream_that_is_polled_outside_of_the_scope_carries_no_key() {
-    let llm = Llm::start().await;
+    let llm = Llm::start(1).await;
     let model = model(&llm);
     let stream = key("chat-7").sync_scope(|| model.stream("prompt").unwrap());
     stream.finish().await.unwrap();

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 use tower_session_affinity::header::X_SESSION_AFFINITY;
 
 use super::Server;
@@ -17,7 +18,14 @@ use super::Server;
 /// A chat model that says which turn it answers, and remembers who asked.
 pub(crate) struct Llm {
     server: Server,
+    model: Model,
+}
+
+#[derive(Clone)]
+struct Model {
     turns: Turns,
+    /// Where each turn waits for the other conversations, so that they do run at the same time.
+    everybody: Arc<Barrier>,
 }
 
 /// One chat completion that was asked for.
@@ -34,14 +42,19 @@ pub(crate) struct Turn {
 type Turns = Arc<Mutex<Vec<Turn>>>;
 
 impl Llm {
-    pub(crate) async fn start() -> Self {
-        let turns = Turns::default();
+    /// Answers a turn once this many conversations have asked for one.
+    pub(crate) async fn start(conversations: usize) -> Self {
+        let everybody = Arc::new(Barrier::new(conversations));
+        let model = Model {
+            turns: Turns::default(),
+            everybody,
+        };
         let router = Router::new()
             .route("/v1/chat/completions", post(complete))
-            .with_state(Arc::clone(&turns));
+            .with_state(model.clone());
         Self {
             server: Server::with(router).await,
-            turns,
+            model,
         }
     }
 
@@ -55,7 +68,11 @@ impl Llm {
     }
 
     pub(crate) fn turns(&self) -> Vec<Turn> {
-        self.turns.lock().expect("no test panics in there").clone()
+        self.model
+            .turns
+            .lock()
+            .expect("no test panics in there")
+            .clone()
     }
 
     /// Asserts that each of these conversations had this many turns, all under its own name.
@@ -97,13 +114,18 @@ fn text(content: &Value) -> &str {
 }
 
 async fn complete(
-    State(turns): State<Turns>,
+    State(model): State<Model>,
     headers: HeaderMap,
     Json(prompt): Json<Value>,
 ) -> Response {
     let turn = Turn::new(&headers, &prompt);
     let answer = format!("answer {}", turn.messages.div_ceil(2));
-    turns.lock().expect("no test panics in here").push(turn);
+    model
+        .turns
+        .lock()
+        .expect("no test panics in here")
+        .push(turn);
+    model.everybody.wait().await;
     if prompt["stream"] == true {
         stream(&answer).into_response()
     } else {
