@@ -66,7 +66,6 @@ impl<K> SessionAffinityLayer<K> {
     /// let layer = SessionAffinityLayer::new()
     ///     .or(FromHeaders::new([header::X_SESSION_ID]))
     ///     .or(AffinityKey::from_static("anonymous"));
-    /// # let _ = layer;
     /// ```
     pub fn or<E: KeyExtractor>(self, fallback: E) -> SessionAffinityLayer<Or<K, E>> {
         let Stamp {
@@ -95,7 +94,6 @@ impl<K> SessionAffinityLayer<K> {
     ///
     /// let layer = SessionAffinityLayer::new()
     ///     .or_fn(|req| req.headers().get("x-user-id")?.try_into().ok());
-    /// # let _ = layer;
     /// ```
     pub fn or_fn<F>(self, fallback: F) -> SessionAffinityLayer<Or<K, FromFn<F>>>
     where
@@ -132,7 +130,6 @@ impl<K> SessionAffinityLayer<K> {
     ///     HostPattern::from_static("api.cloudflare.com"),
     ///     HostPattern::from_static("*.fireworks.ai"),
     /// ]);
-    /// # let _ = layer;
     /// ```
     pub fn only_hosts(mut self, hosts: impl IntoIterator<Item = HostPattern>) -> Self {
         self.stamp.only_hosts = Some(hosts.into_iter().collect());

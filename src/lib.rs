@@ -1,5 +1,60 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! One session-affinity header on every request of a conversation.
+//!
+//! An LLM server keeps a prompt that it has read in a prefix cache. A chat sends its whole history
+//! again on every turn, so a turn that reaches the replica of the last one is served from that cache;
+//! behind a balancer of N replicas it gets there with a chance of 1 in N. Balancers solve that with a
+//! header that names the session, which they hash. [`SessionAffinityLayer`] sends that header from any
+//! tower stack: at most one value, to no host that must not see it, and without ever failing a
+//! request.
+//!
+//! # Quick start
+//!
+//! ```
+//! use http::Request;
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_session_affinity::{AffinityKey, SessionAffinityLayer};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // Any `Service<http::Request<_>>`: hyper, tonic, kube, … This one returns what it received.
+//!     let client = service_fn(async |request: Request<()>| Ok::<_, http::Error>(request));
+//!     let client = ServiceBuilder::new().layer(SessionAffinityLayer::new()).service(client);
+//!
+//!     let key: AffinityKey = "chat-7".parse()?;
+//!     let request = Request::post("https://api.example/v1/chat").extension(key).body(())?;
+//!     let received = client.oneshot(request).await?;
+//!     assert_eq!(received.headers()["x-session-affinity"], "chat-7");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Where things are
+//!
+//! | question | answer |
+//! |---|---|
+//! | What is a valid key? | [`AffinityKey`] |
+//! | Where does it come from? | [`KeyExtractor`]: [`FromExtension`], [`FromHeaders`], [`from_fn`], a fixed key |
+//! | What if the header is there already? | [`MergePolicy`] |
+//! | Which hosts may see it? | [`HostPattern`] and [`SessionAffinityLayer::only_hosts`] |
+//! | How does one request go without? | [`NoAffinity`] |
+//! | Which name does my endpoint read? | [`header`] |
+//! | My client has a hook and no `Service` | [`SessionAffinityLayer::stamp`] |
+//! | What did it do? | [`Outcome`] |
+//!
+//! # Where it goes in a stack
+//!
+//! - Outside or inside a retry: a retry clones the extensions, so every attempt carries the key.
+//! - *Inside* tower-http's `FollowRedirect`. Outside of it the header follows a redirect to another
+//!   host, as any header does that is not a known credential. Inside, a key in the extensions stays
+//!   behind (tower-http 0.7); a fixed key, a closure or an inbound header does not, and only
+//!   [`SessionAffinityLayer::only_hosts`] stops every leak.
+//! - Below whatever changes the host, where there is a list of hosts.
+//!
+//! # What it is not
+//!
+//! Affinity is a hint. It isolates no tenants from each other, it authenticates nobody, and a gateway
+//! may ignore it: measure that yours does not.
 
 mod extract;
 mod head;
@@ -29,3 +84,8 @@ pub use scope::{
 };
 pub use service::SessionAffinity;
 pub use stamp::Outcome;
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -121,7 +121,7 @@ impl AffinityKey {
     /// Returns the key of the innermost scope, unless that has none or there is no scope.
     #[must_use]
     pub fn current() -> Option<Self> {
-        CURRENT.try_get().ok().flatten()
+        CURRENT.try_with(Option::clone).ok().flatten()
     }
 }
 

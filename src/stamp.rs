@@ -137,7 +137,7 @@ impl Outcome {
                 target: TARGET,
                 outcome = self.name(),
                 header_name = header_name.as_str(),
-                "no affinity header: the URI has no authority to find in the list of hosts",
+                "no affinity header: a setting asks for the host, and the URI has no authority",
             ),
             Self::MapFull => tracing::warn!(
                 target: TARGET,

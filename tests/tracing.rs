@@ -93,8 +93,8 @@ fn each_outcome_is_one_line_with_its_level_and_never_the_key() {
     *relative.uri_mut() = "/".parse().unwrap();
 
     let trace = "TRACE tower_session_affinity: affinity header";
-    let authority = " WARN tower_session_affinity: no affinity header: the URI has no authority to \
-                     find in the list of hosts";
+    let authority = " WARN tower_session_affinity: no affinity header: a setting asks for the host, \
+                     and the URI has no authority";
     let full = " WARN tower_session_affinity: no affinity header: the header map has no room for \
                 another name";
     let log = Log::of(LevelFilter::TRACE, || {

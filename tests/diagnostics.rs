@@ -1,0 +1,89 @@
+//! What the compiler says to a source of the wrong type.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+/// The newest build of this crate beside the test that runs.
+fn library(dependencies: &Path) -> PathBuf {
+    let modified = |path: &PathBuf| -> SystemTime { path.metadata().unwrap().modified().unwrap() };
+    let files = dependencies
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let of_this_crate = |path: &PathBuf| {
+        let stem = path.file_stem().unwrap().to_string_lossy();
+        stem.starts_with("libtower_session_affinity-") && path.extension().unwrap() == "rlib"
+    };
+    files
+        .filter(of_this_crate)
+        .max_by_key(modified)
+        .expect("the library is built")
+}
+
+/// Compiles a function with this body and returns what the compiler says of it.
+fn complaint(body: &str) -> String {
+    let test = std::env::current_exe().unwrap();
+    let dependencies = test.parent().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let source = scratch.path().join("lib.rs");
+    let code = format!("use tower_session_affinity::*; pub fn f() {{ {body} }}");
+    std::fs::write(&source, code).unwrap();
+    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+        .args(["--edition=2024", "--crate-type=lib", "--emit=metadata"])
+        .arg("--extern")
+        .arg(format!(
+            "tower_session_affinity={}",
+            library(dependencies).display()
+        ))
+        .arg("-L")
+        .arg(format!("dependency={}", dependencies.display()))
+        .arg("--out-dir")
+        .arg(scratch.path())
+        .arg(&source)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_source_of_the_right_type_compiles() {
+    let body = "let _ = SessionAffinityLayer::new().or(AffinityKey::from_static(\"abc\"));";
+    assert_eq!(complaint(body), "");
+}
+
+#[test]
+fn text_as_a_source_is_told_how_to_be_a_fixed_key() {
+    let complaint = complaint("let _ = SessionAffinityLayer::new().or(\"abc\");");
+    assert!(
+        complaint.contains("`&str` is no source of affinity keys"),
+        "{complaint}"
+    );
+    assert!(
+        complaint.contains("write `AffinityKey::from_static(\"…\")`"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn a_closure_as_a_source_is_told_about_or_fn() {
+    let complaint =
+        complaint("let _ = SessionAffinityLayer::new().or(|req: RequestHead<'_>| None);");
+    assert!(
+        complaint.contains("is no source of affinity keys"),
+        "{complaint}"
+    );
+    assert!(
+        complaint.contains("a closure: write `.or_fn(|req| …)`"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn an_unannotated_closure_as_a_source_is_told_about_or_fn() {
+    let complaint = complaint("let _ = SessionAffinityLayer::new().or(|req| None);");
+    assert!(
+        complaint.contains("a closure: write `.or_fn(|req| …)`"),
+        "{complaint}"
+    );
+}
