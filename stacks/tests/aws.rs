@@ -1,6 +1,7 @@
 //! The AWS SDK: an interceptor, here in an operation of its own runtime.
 
 use std::convert::Infallible;
+use std::fmt::Debug;
 
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -9,7 +10,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
@@ -25,7 +26,7 @@ use crate::support::{Server, key};
 #[derive(Debug)]
 struct Affinity<K>(SessionAffinityLayer<K>);
 
-impl<K: KeyExtractor + Send + Sync + std::fmt::Debug> Intercept for Affinity<K> {
+impl<K: KeyExtractor + Debug + Send + Sync> Intercept for Affinity<K> {
     fn name(&self) -> &'static str {
         "session affinity"
     }
@@ -50,22 +51,20 @@ impl<K: KeyExtractor + Send + Sync + std::fmt::Debug> Intercept for Affinity<K> 
 #[derive(Clone, Debug)]
 struct Connector(Client<connect::HttpConnector, SdkBody>);
 
+impl Connector {
+    async fn send(self, request: HttpRequest) -> Result<HttpResponse, BoxError> {
+        let response = self.0.request(request.try_into_http1x()?).await?;
+        Ok(response.map(SdkBody::from_body_1_x).try_into()?)
+    }
+}
+
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.0.clone();
-        HttpConnectorFuture::new(async move {
-            let other = |error: BoxError| ConnectorError::other(error, None);
-            let request = request
-                .try_into_http1x()
-                .map_err(|error| other(error.into()))?;
-            let response = client
-                .request(request)
-                .await
-                .map_err(|error| other(error.into()))?;
+        let response = self.clone().send(request);
+        HttpConnectorFuture::new(async {
             response
-                .map(SdkBody::from_body_1_x)
-                .try_into()
-                .map_err(|error: aws_smithy_runtime_api::http::HttpError| other(error.into()))
+                .await
+                .map_err(|error| ConnectorError::other(error, None))
         })
     }
 }
@@ -77,7 +76,7 @@ fn operation<K>(
     theirs: Option<&'static str>,
 ) -> Operation<(), (), Infallible>
 where
-    K: KeyExtractor + Send + Sync + std::fmt::Debug + 'static,
+    K: KeyExtractor + Debug + Send + Sync + 'static,
 {
     let client = Connector(Client::builder(TokioExecutor::new()).build_http());
     let client = SharedHttpConnector::new(client);

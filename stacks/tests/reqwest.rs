@@ -118,7 +118,7 @@ async fn reqwests_own_redirects_take_the_header_to_another_host() {
 }
 
 #[tokio::test]
-async fn tower_https_redirects_do_not() {
+async fn redirects_of_tower_http_leave_it_at_home() {
     let theirs = Server::start().await;
     let ours = start_redirecting(&theirs).await;
     let client = redirecting(ours.authority().parse().unwrap()).unwrap();
