@@ -39,8 +39,21 @@
 //! | Which hosts may see it? | [`HostPattern`] and [`SessionAffinityLayer::only_hosts`] |
 //! | How does one request go without? | [`NoAffinity`] |
 //! | Which name does my endpoint read? | [`header`] |
+//! | How does an agent's every call carry its caller's session? | `AffinityScopeLayer` and `FromScope`, feature `scope` |
 //! | My client has a hook and no `Service` | [`SessionAffinityLayer::stamp`] |
 //! | What did it do? | [`Outcome`] |
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `scope` | the key of the current task: `AffinityScopeLayer` for servers, `FromScope` for clients |
+//! | `hmac` | `AffinitySecret`: keys that reveal nothing, and others for every provider |
+//! | `reqwest` | the layer around a `reqwest::Client` |
+//! | `reqwest-middleware` | the layer as a `reqwest_middleware::Middleware` |
+//! | `tracing` | one event for each request with the [`Outcome`], never the key |
 //!
 //! # Where it goes in a stack
 //!
@@ -85,7 +98,7 @@ pub use scope::{
 pub use service::SessionAffinity;
 pub use stamp::Outcome;
 
-/// The examples of the README, compiled and run.
-#[cfg(doctest)]
+/// The examples of the README, compiled and run; one of them is of the feature `scope`.
+#[cfg(all(doctest, feature = "scope"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
