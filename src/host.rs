@@ -121,7 +121,7 @@ fn effective_port(uri: &Uri) -> Option<u16> {
     })
 }
 
-fn bracketed(host: &str) -> Option<Ipv6Addr> {
+pub(crate) fn bracketed(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 

@@ -69,6 +69,11 @@
 //! Affinity is a hint. It isolates no tenants from each other, it authenticates nobody, and a gateway
 //! may ignore it: measure that yours does not.
 
+#[cfg(feature = "hmac")]
+mod derivation;
+#[cfg(not(feature = "hmac"))]
+#[path = "no_derivation.rs"]
+mod derivation;
 mod extract;
 mod head;
 pub mod header;
@@ -76,12 +81,16 @@ mod host;
 mod key;
 mod layer;
 mod merge;
+#[cfg(feature = "hmac")]
+mod message;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 #[cfg(feature = "reqwest-middleware")]
 mod reqwest_middleware;
 #[cfg(feature = "scope")]
 mod scope;
+#[cfg(feature = "hmac")]
+mod secret;
 mod service;
 mod stamp;
 
@@ -95,6 +104,8 @@ pub use merge::MergePolicy;
 pub use scope::{
     AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
 };
+#[cfg(feature = "hmac")]
+pub use secret::{AffinitySecret, InvalidAffinitySecret};
 pub use service::SessionAffinity;
 pub use stamp::Outcome;
 

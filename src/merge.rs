@@ -17,6 +17,10 @@ use crate::Outcome;
 /// | has none, or only blank ones, and there is a key | ours | ours |
 /// | has none, or only blank ones, and there is no key | none | none |
 ///
+/// With derivation (the feature `hmac`) the value of a row is what it is derived from: what leaves is
+/// the derived key, also where the caller's header is kept, and none if `.derive_per_host` is set and the
+/// URI has no host.
+///
 /// The table holds for a header map that is full (24,576 names), but for one thing: where our value
 /// would be one name more, the request goes on without it.
 ///
@@ -149,6 +153,13 @@ pub(crate) fn keep_first(headers: &mut HeaderMap, name: &HeaderName) {
     clear(headers, name);
     if let Some(value) = first {
         set(headers, name, value);
+    }
+}
+
+/// Puts `value` in the place of the only one, which needs no room.
+pub(crate) fn exchange(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
+    if let Some(only) = headers.get_mut(name) {
+        *only = value;
     }
 }
 

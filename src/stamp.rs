@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
-use crate::merge::{Existing, clear, keep_first, set};
+use crate::derivation::Derivation;
+use crate::merge::{Existing, clear, exchange, keep_first, set};
 use crate::{HostPattern, KeyExtractor, MergePolicy, NoAffinity, RequestHead};
 
 /// What a stamp did to a request.
@@ -25,7 +26,8 @@ pub enum Outcome {
     Stamped,
     /// The caller's header was kept, alone.
     Kept,
-    /// A key was written over a header, the caller's own or a blank one.
+    /// A key was written over a header, the caller's own or a blank one; under derivation also the key
+    /// that is derived from the caller's own.
     Replaced,
     /// No source had a key, so no header leaves.
     NoKey,
@@ -33,7 +35,8 @@ pub enum Outcome {
     Suppressed,
     /// The host is not on the list of `.only_hosts`, so no header leaves.
     HostNotAllowed,
-    /// There is a list of hosts and the URI has no authority, so no header leaves.
+    /// The URI has no authority and there is a list of hosts, or a key to derive per host, so no
+    /// header leaves.
     NoAuthority,
     /// The header map has no room for another name, so no header leaves.
     MapFull,
@@ -46,6 +49,7 @@ pub(crate) struct Stamp<K> {
     pub(crate) header_name: HeaderName,
     pub(crate) merge_policy: MergePolicy,
     pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
+    pub(crate) derivation: Option<Derivation>,
 }
 
 /// A request, whole or in parts: read first, then written.
@@ -63,10 +67,14 @@ pub(crate) struct StampableParts<'a> {
 }
 
 impl<K: KeyExtractor> Stamp<K> {
-    /// Decides, writes, and reports.
+    /// Decides, writes, derives, and reports.
     #[inline]
     pub(crate) fn stamp(&self, request: &mut impl Stampable) -> Outcome {
         let outcome = self.apply(request);
+        let outcome = match &self.derivation {
+            None => outcome,
+            Some(derivation) => derive(derivation, request, &self.header_name, outcome),
+        };
         #[cfg(feature = "tracing")]
         outcome.report(&self.header_name);
         outcome
@@ -113,6 +121,28 @@ impl<K: KeyExtractor> Stamp<K> {
                 .get::<NoAffinity>()
                 .map(|_| Outcome::Suppressed)
         })
+    }
+}
+
+/// Derives the value that the table left, whichever that is, so that none leaves as it was.
+fn derive(
+    derivation: &Derivation,
+    request: &mut impl Stampable,
+    name: &HeaderName,
+    outcome: Outcome,
+) -> Outcome {
+    let head = request.head();
+    let Some(raw) = head.headers().get(name) else {
+        return outcome;
+    };
+    let Some(value) = derivation.derive(head.uri(), raw) else {
+        clear(request.headers_mut(), name);
+        return Outcome::NoAuthority;
+    };
+    exchange(request.headers_mut(), name, value);
+    match outcome {
+        Outcome::Kept => Outcome::Replaced,
+        outcome => outcome,
     }
 }
 

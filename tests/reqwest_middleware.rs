@@ -229,3 +229,19 @@ async fn a_client_with_middleware_is_a_service_that_the_layer_wraps() {
     client.oneshot(request).await.unwrap();
     assert_eq!(upstream.arrived().await, ["ours"]);
 }
+
+#[cfg(feature = "hmac")]
+#[tokio::test]
+async fn a_deriving_layer_sends_no_raw_id() {
+    let secret = tower_session_affinity::AffinitySecret::new(&[7; 32]).unwrap();
+    let layer = SessionAffinityLayer::new().derive_per_host(secret);
+    let mut upstream = Upstream::start().await;
+    let client = ClientBuilder::new(Client::new()).with(layer).build();
+    let request = client
+        .get(&upstream.url)
+        .header("x-session-affinity", "alice@example.com");
+    request.send().await.unwrap();
+    let arrived = upstream.arrived().await;
+    assert_eq!(arrived.len(), 1);
+    assert_eq!(arrived[0].len(), 36);
+}
