@@ -109,7 +109,7 @@ pub use secret::{AffinitySecret, InvalidAffinitySecret};
 pub use service::SessionAffinity;
 pub use stamp::Outcome;
 
-/// The examples of the README, compiled and run; one of them is of the feature `scope`.
-#[cfg(all(doctest, feature = "scope"))]
+/// The examples of the README, compiled and run; some are of these features.
+#[cfg(all(doctest, feature = "scope", feature = "hmac"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
