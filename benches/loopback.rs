@@ -26,8 +26,8 @@ mod clock;
 mod shared;
 use clock::Clock;
 
-const PAIRS: u32 = 1001;
-const REQUESTS_A_TURN: u32 = 50;
+const PAIRS: u32 = 401;
+const REQUESTS_A_TURN: u32 = 200;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
