@@ -104,7 +104,7 @@ fn a_port_matches_itself_and_the_default_of_the_scheme() {
     );
     check(
         "*.internal:8443",
-        &["https://a.internal:8443/"],
+        &["https://a.internal:8443/", "a.internal:8443"],
         &["https://a.internal/"],
     );
 }
