@@ -73,7 +73,7 @@ impl Session {
 
 /// The port that a connector uses: the URI's own, else the default of its scheme.
 fn effective_port(uri: &Uri) -> Option<u16> {
-    uri.port_u16().or(match uri.scheme_str()? {
+    uri.port_u16().or_else(|| match uri.scheme_str()? {
         "http" | "ws" => Some(80),
         "https" | "wss" => Some(443),
         _ => None,
