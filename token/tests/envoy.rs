@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateways::{Gateway, find_program, free_address};
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, Request, Response, StatusCode};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use replica::{REPLICA, Replica};
+use replica::Replica;
 use tempfile::TempDir;
 use tower::retry::{Policy, Retry};
 use tower::{Layer, Service, ServiceExt};
@@ -25,6 +25,9 @@ use tower_session_affinity::AffinityKey;
 
 #[path = "support/replica.rs"]
 mod replica;
+
+/// The response header with which a replica says who it is.
+const REPLICA: HeaderName = HeaderName::from_static("x-replica");
 
 const SESSIONS: usize = 20;
 
@@ -190,10 +193,14 @@ fn hyper_client() -> HyperClient {
     Client::builder(TokioExecutor::new()).build_http()
 }
 
+async fn replica() -> Replica {
+    Replica::start(|address, _| Response::builder().header(REPLICA, address.to_string())).await
+}
+
 async fn four_replicas() -> Vec<Replica> {
     let mut replicas = Vec::new();
     for _ in 0..4 {
-        replicas.push(Replica::start().await);
+        replicas.push(replica().await);
     }
     replicas
 }
@@ -216,7 +223,7 @@ async fn sessions_keep_their_replicas_over_a_reload_and_survive_the_death_of_one
     let used: BTreeSet<_> = met.values().flatten().collect();
     assert!(used.len() > 1, "all sessions are on one replica");
 
-    replicas.push(Replica::start().await);
+    replicas.push(replica().await);
     envoy.reload(&replicas);
     let added = replicas[4].address;
     until("the new replica", || async {

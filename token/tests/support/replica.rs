@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{HeaderName, Request, Response};
+use http::Request;
+use http::response::Builder;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -13,9 +14,6 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// The response header with which a replica says who it is.
-pub(crate) const REPLICA: HeaderName = HeaderName::from_static("x-replica");
-
 /// A server that is alive until it is dropped.
 pub(crate) struct Replica {
     pub(crate) address: SocketAddr,
@@ -23,15 +21,10 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// Starts one that answers with its address.
-    pub(crate) async fn start() -> Self {
-        Self::answering(|address, _| Response::builder().header(REPLICA, address.to_string())).await
-    }
-
     /// Starts one that answers with what the closure makes of its address and the request.
-    pub(crate) async fn answering<F>(answer: F) -> Self
+    pub(crate) async fn start<F>(answer: F) -> Self
     where
-        F: Fn(SocketAddr, Request<Incoming>) -> http::response::Builder + Clone + Send + 'static,
+        F: Fn(SocketAddr, Request<Incoming>) -> Builder + Clone + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
