@@ -63,7 +63,7 @@ const ANSWERS: [(&str, Answers); 3] = [
     ("no token", |_| None),
     ("the same token", |_| Some(TOKEN)),
     ("another token, one in a hundred", |number| {
-        (number % 100 == 0).then(|| if number % 200 == 0 { NEW } else { TOKEN })
+        (number % 100 == 0).then_some(if number % 200 == 0 { NEW } else { TOKEN })
     }),
 ];
 
