@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateways::{Gateway, find_program, free_address};
+use gateways::{find_program, free_address};
 use http::{HeaderName, Request, Response, StatusCode};
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -18,6 +18,7 @@ use hyper_util::client::legacy::{Client, Error, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use replica::Replica;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tower::retry::{Policy, Retry};
 use tower::{Layer, Service, ServiceExt};
 use tower_affinity_token::{AffinityTokenLayer, header::X_SESSION_TOKEN};
@@ -39,7 +40,8 @@ type Met = BTreeMap<usize, BTreeSet<SocketAddr>>;
 
 /// Envoy, and the file that tells it where the replicas are.
 struct Envoy {
-    gateway: Gateway,
+    process: Child,
+    address: SocketAddr,
     folder: TempDir,
 }
 
@@ -69,16 +71,34 @@ impl Envoy {
         let mut command = Command::new(program);
         command.arg("-c").arg(&file).args(["--concurrency", "1"]);
         command.args(["--disable-hot-restart", "--log-level", "error"]);
-        let gateway = Gateway::start(&mut command, listen).await.unwrap();
-        Self { gateway, folder }
+        let mut envoy = Self {
+            process: command.spawn().unwrap(),
+            address: listen,
+            folder,
+        };
+        until("Envoy to listen", || {
+            let ended = envoy.process.try_wait().unwrap();
+            assert!(ended.is_none(), "Envoy ended: {ended:?}");
+            async { TcpStream::connect(listen).await.is_ok() }
+        })
+        .await;
+        envoy
     }
 
     fn uri(&self) -> String {
-        format!("http://{}/v1/chat", self.gateway.address)
+        format!("http://{}/v1/chat", self.address)
     }
 
     fn reload(&self, replicas: &[Replica]) {
         tell(self.folder.path(), replicas);
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
