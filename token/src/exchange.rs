@@ -42,7 +42,7 @@ impl<St: TokenStore> Exchange<St> {
         extractor: &K,
         request: &mut Request<B>,
     ) -> Option<Self> {
-        let rules = &shared.rules;
+        let Shared { rules, store } = &**shared;
         let name = &rules.request_header;
         if rules.forbid(request) {
             set(request.headers_mut(), name, None);
@@ -53,20 +53,18 @@ impl<St: TokenStore> Exchange<St> {
             return None;
         }
         let key = extractor.extract(RequestHead::from(&*request));
-        let session = key.and_then(|key| Session::new(request.uri(), &key));
-        let token = session
-            .as_ref()
-            .and_then(|session| shared.store.get(session));
-        let value = match &token {
-            Some(token) => Some(token.clone().into()),
-            // Nobody could go on with a session that has no name.
-            None => session.as_ref().and(rules.opening.clone()),
+        let Some(session) = key.and_then(|key| Session::new(request.uri(), &key)) else {
+            set(request.headers_mut(), name, None);
+            return None;
         };
+        let sent = store.get(&session);
+        let value = sent.clone().map(HeaderValue::from);
+        let value = value.or_else(|| rules.opening.clone());
         let is_set = set(request.headers_mut(), name, value);
         Some(Self {
             shared: shared.clone(),
-            session: session?,
-            sent: token.filter(|_| is_set),
+            session,
+            sent: sent.filter(|_| is_set),
         })
     }
 

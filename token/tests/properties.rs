@@ -39,7 +39,7 @@ type Place = (usize, usize);
 type Answer = Result<Response<()>, &'static str>;
 type Pending = Pin<Box<dyn Future<Output = Answer>>>;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     /// Sends a request to a spelling of an authority, with or without the caller's own token.
     Send {
@@ -144,6 +144,125 @@ fn answer(status: u16, token: Option<&str>) -> Response<()> {
     response.body(()).unwrap()
 }
 
+/// A request, and the way to answer it.
+type Arrival = (Request<()>, oneshot::Sender<Answer>);
+
+/// A client, the gateway's end of it, and the model beside them.
+struct World {
+    client: Box<dyn FnMut(Request<()>) -> Pending>,
+    /// What reached the gateway last.
+    arrived: Rc<RefCell<Option<Arrival>>>,
+    model: Model,
+    on_the_way: Vec<InFlight>,
+    /// Whether the memory has room for all sessions.
+    has_room: bool,
+}
+
+impl World {
+    fn new(has_room: bool) -> Self {
+        let arrived = Rc::<RefCell<_>>::default();
+        let seen = arrived.clone();
+        let gateway = service_fn(move |request: Request<()>| {
+            let (answer, answered) = oneshot::channel::<Answer>();
+            *seen.borrow_mut() = Some((request, answer));
+            async { answered.await.unwrap() }
+        });
+        let sessions = if has_room { 100 } else { 2 };
+        let store = MemoryStore::bounded(sessions, MemoryStore::MAX_IDLE);
+        let layer = AffinityTokenLayer::new(X_SESSION_TOKEN).store(store);
+        let client = layer.layer(gateway);
+        Self {
+            client: Box::new(move |request| Box::pin(client.clone().call(request))),
+            arrived,
+            model: Model::default(),
+            on_the_way: Vec::new(),
+            has_room,
+        }
+    }
+
+    fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Send {
+                place,
+                spelling,
+                own,
+            } => self.send(place, spelling, own)?,
+            _ if self.on_the_way.is_empty() => {}
+            Step::Poll(which) => {
+                let which = which.index(self.on_the_way.len());
+                prop_assert!(self.on_the_way[which].future.poll().is_pending());
+            }
+            Step::Answer {
+                which,
+                status,
+                issued,
+            } => self.answer(which, status, issued)?,
+            Step::Fail(which) => {
+                let mut request = self.remove(which);
+                request.answer.send(Err("failed")).unwrap();
+                prop_assert!(request.future.poll().is_ready());
+            }
+            Step::Drop(which) => drop(self.remove(which)),
+            Step::AnswerAndDrop(which) => {
+                let request = self.remove(which);
+                let token = self.model.issue(request.place);
+                request.answer.send(Ok(answer(200, Some(&token)))).unwrap();
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, which: Index) -> InFlight {
+        let which = which.index(self.on_the_way.len());
+        self.on_the_way.swap_remove(which)
+    }
+
+    fn send(&mut self, place: Place, spelling: Index, is_own: bool) -> Result<(), TestCaseError> {
+        let future = spawn((self.client)(request(place, spelling, is_own)));
+        let (request, answer) = self.arrived.take().unwrap();
+        let mut values = request.headers().get_all(X_SESSION_TOKEN).iter();
+        let received = values
+            .next()
+            .map(|value| value.to_str().unwrap().to_owned());
+        prop_assert!(values.next().is_none(), "more than one value left");
+        if is_own {
+            prop_assert_eq!(received.as_deref(), Some("own"));
+        } else if let Some(token) = &received {
+            let (authority, key) = place;
+            let issued_here = format!("authority {authority}, key {key}, ");
+            prop_assert!(token.starts_with(&issued_here), "{}", token);
+        }
+        // A memory that is too small may have forgotten, but it may not invent.
+        if !is_own && (self.has_room || received.is_some()) {
+            prop_assert_eq!(received.as_ref(), self.model.tokens.get(&place));
+        }
+        self.on_the_way.push(InFlight {
+            place,
+            received,
+            is_own,
+            answer,
+            future,
+        });
+        Ok(())
+    }
+
+    fn answer(&mut self, which: Index, status: u16, issued: Issued) -> Result<(), TestCaseError> {
+        let mut request = self.remove(which);
+        let token = match issued {
+            Issued::New => Some(self.model.issue(request.place)),
+            Issued::Received => request.received.clone(),
+            Issued::Nothing => None,
+        };
+        self.model.answered(&request, status, token.clone());
+        request
+            .answer
+            .send(Ok(answer(status, token.as_deref())))
+            .unwrap();
+        prop_assert!(request.future.poll().is_ready());
+        Ok(())
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -151,74 +270,9 @@ proptest! {
     fn a_token_goes_only_to_its_authority_and_session_and_it_is_the_one_of_the_model(
         steps in vec(step(), 1..80), has_room: bool,
     ) {
-        // What reached the gateway last, and the way to answer it.
-        let arrived = Rc::new(RefCell::new(None));
-        let gateway = {
-            let arrived = arrived.clone();
-            service_fn(move |request: Request<()>| {
-                let (answer, answered) = oneshot::channel::<Answer>();
-                *arrived.borrow_mut() = Some((request, answer));
-                async { answered.await.unwrap() }
-            })
-        };
-        let sessions = if has_room { 100 } else { 2 };
-        let layer = AffinityTokenLayer::new(X_SESSION_TOKEN)
-            .store(MemoryStore::bounded(sessions, MemoryStore::MAX_IDLE));
-        let client = layer.layer(gateway);
-        let mut model = Model::default();
-        let mut on_the_way = Vec::<InFlight>::new();
-
+        let mut world = World::new(has_room);
         for step in steps {
-            match step {
-                Step::Send { place, spelling, own } => {
-                    let future: Pending = Box::pin(client.clone().call(request(place, spelling, own)));
-                    let (request, answer) = arrived.borrow_mut().take().unwrap();
-                    let mut values = request.headers().get_all(X_SESSION_TOKEN).iter();
-                    let received = values.next().map(|value| value.to_str().unwrap().to_owned());
-                    prop_assert!(values.next().is_none(), "more than one value left");
-                    if own {
-                        prop_assert_eq!(received.as_deref(), Some("own"));
-                    } else if let Some(token) = &received {
-                        let (authority, key) = place;
-                        let issued_here = format!("authority {authority}, key {key}, ");
-                        prop_assert!(token.starts_with(&issued_here), "{}", token);
-                    }
-                    // A memory that is too small may have forgotten, but it may not invent.
-                    if !own && (has_room || received.is_some()) {
-                        prop_assert_eq!(&received, &model.tokens.get(&place).cloned());
-                    }
-                    on_the_way.push(InFlight { place, received, is_own: own, answer, future: spawn(future) });
-                }
-                _ if on_the_way.is_empty() => {}
-                Step::Poll(which) => {
-                    let which = which.index(on_the_way.len());
-                    prop_assert!(on_the_way[which].future.poll().is_pending());
-                }
-                Step::Answer { which, status, issued } => {
-                    let mut request = on_the_way.swap_remove(which.index(on_the_way.len()));
-                    let token = match issued {
-                        Issued::New => Some(model.issue(request.place)),
-                        Issued::Received => request.received.clone(),
-                        Issued::Nothing => None,
-                    };
-                    model.answered(&request, status, token.clone());
-                    request.answer.send(Ok(answer(status, token.as_deref()))).unwrap();
-                    prop_assert!(request.future.poll().is_ready());
-                }
-                Step::Fail(which) => {
-                    let mut request = on_the_way.swap_remove(which.index(on_the_way.len()));
-                    request.answer.send(Err("failed")).unwrap();
-                    prop_assert!(request.future.poll().is_ready());
-                }
-                Step::Drop(which) => {
-                    on_the_way.swap_remove(which.index(on_the_way.len()));
-                }
-                Step::AnswerAndDrop(which) => {
-                    let request = on_the_way.swap_remove(which.index(on_the_way.len()));
-                    let token = model.issue(request.place);
-                    request.answer.send(Ok(answer(200, Some(&token)))).unwrap();
-                }
-            }
+            world.take(step)?;
         }
     }
 }
