@@ -27,7 +27,7 @@ const ROWS: [(&str, &str, &str); 6] = [
         "plain",
         "bare",
     ),
-    ("`AffinityTokenLayer`, no key", "no_key", "bare"),
+    ("`AffinityTokenLayer`, no key", "no_key", "bare_without_key"),
     (
         "`AffinityTokenLayer`, nothing remembered",
         "nothing_remembered",

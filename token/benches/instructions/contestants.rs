@@ -33,6 +33,10 @@ fn requests() -> Vec<Request<()>> {
         .collect()
 }
 
+fn requests_without_key() -> Vec<Request<()>> {
+    (0..REPEATS).map(|_| request(None)).collect()
+}
+
 fn layer() -> AffinityTokenLayer {
     AffinityTokenLayer::new(black_box(X_SESSION_TOKEN))
 }
@@ -61,6 +65,11 @@ fn bare() {
 }
 
 #[library_benchmark]
+fn bare_without_key() {
+    counted_exchanges(&mut Gateway(None), requests_without_key());
+}
+
+#[library_benchmark]
 fn bare_with_token() {
     counted_exchanges(&mut Gateway(Some(TOKEN)), requests());
 }
@@ -73,8 +82,7 @@ fn plain() {
 
 #[library_benchmark]
 fn no_key() {
-    let requests = (0..REPEATS).map(|_| request(None)).collect();
-    count(layer(), None, requests);
+    count(layer(), None, requests_without_key());
 }
 
 #[library_benchmark]
@@ -102,6 +110,7 @@ library_benchmark_group!(
     benchmarks = [
         bare,
         bare_with_token,
+        bare_without_key,
         plain,
         no_key,
         nothing_remembered,
