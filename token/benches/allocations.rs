@@ -1,0 +1,62 @@
+//! What a request and its answer allocate, beside the layer that only sets a header.
+//!
+//! `cargo bench -p tower-affinity-token --bench allocations`. The request is made before the count;
+//! the answer of the bare service allocates only where it has a token.
+
+use divan::{AllocProfiler, Bencher};
+use http::HeaderValue;
+use tower_affinity_token::{AffinityTokenLayer, header::X_SESSION_TOKEN};
+use tower_layer::Layer;
+use tower_service::Service;
+use tower_session_affinity::SessionAffinityLayer;
+
+use support::{Gateway, TOKEN, exchange, key, remember, request};
+
+mod support;
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+fn count<S>(bencher: Bencher<'_, '_>, mut service: S)
+where
+    S: Service<http::Request<()>, Future: Unpin>,
+{
+    bencher
+        .with_inputs(|| request(Some(key(7))))
+        .bench_local_values(|request| exchange(&mut service, request));
+}
+
+fn remembering(token: Option<HeaderValue>) -> impl Service<http::Request<()>, Future: Unpin> {
+    let layer = AffinityTokenLayer::new(X_SESSION_TOKEN);
+    remember(&layer, 7);
+    layer.layer(Gateway(token))
+}
+
+#[divan::bench]
+fn bare(bencher: Bencher<'_, '_>) {
+    count(bencher, Gateway(None));
+}
+
+#[divan::bench]
+fn bare_with_token(bencher: Bencher<'_, '_>) {
+    count(bencher, Gateway(Some(TOKEN)));
+}
+
+#[divan::bench]
+fn plain(bencher: Bencher<'_, '_>) {
+    count(bencher, SessionAffinityLayer::new().layer(Gateway(None)));
+}
+
+#[divan::bench]
+fn remembered(bencher: Bencher<'_, '_>) {
+    count(bencher, remembering(None));
+}
+
+#[divan::bench]
+fn repeated(bencher: Bencher<'_, '_>) {
+    count(bencher, remembering(Some(TOKEN)));
+}

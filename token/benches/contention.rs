@@ -1,0 +1,180 @@
+//! What two threads cost each other.
+//!
+//! `cargo bench -p tower-affinity-token --bench contention` takes requests of 10,000 sessions with
+//! remembered tokens through one layer, on one thread and then on two. It prints the time that a
+//! request takes on its core, in which a thread that waits for a lock spins, and how often a thread
+//! gave its core away to wait longer. Linux counts both, whatever else the machine does. Beside it is
+//! a map behind one lock. The best of five runs is reported, and nothing is held to it.
+
+use std::collections::HashMap;
+use std::env;
+use std::fs;
+use std::hint::black_box;
+use std::sync::{Arc, Barrier, Mutex, PoisonError};
+
+use http::HeaderValue;
+use support::{Gateway, NEW, TOKEN, exchange, key, remember, request};
+use tower_affinity_token::{
+    AffinityTokenLayer, MemoryStore, Session, Token, TokenStore, header::X_SESSION_TOKEN,
+};
+use tower_layer::Layer;
+use tower_session_affinity::{AffinityKey, FromExtension};
+
+mod support;
+
+const SESSIONS: usize = 10_000;
+const REQUESTS: usize = 200_000;
+const RUNS: usize = 5;
+
+/// One lock around everything.
+#[derive(Default)]
+struct LockedMap(Mutex<HashMap<Session, Token>>);
+
+impl TokenStore for LockedMap {
+    fn get(&self, session: &Session) -> Option<Token> {
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.get(session).cloned()
+    }
+
+    fn put(&self, session: &Session, token: Token) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.insert(session.clone(), token);
+    }
+
+    fn forget(&self, session: &Session, token: &Token) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.get(session) == Some(token) {
+            map.remove(session);
+        }
+    }
+}
+
+/// What threads have used up; the time first, by which runs are compared.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Cost {
+    nanoseconds: u64,
+    waits: u64,
+}
+
+/// Which token the answer to the request with this number has.
+type Answers = fn(usize) -> Option<HeaderValue>;
+
+const ANSWERS: [(&str, Answers); 3] = [
+    ("no token", |_| None),
+    ("the same token", |_| Some(TOKEN)),
+    ("another token, one in a hundred", |number| {
+        (number % 100 == 0).then_some(if number % 200 == 0 { NEW } else { TOKEN })
+    }),
+];
+
+fn main() {
+    // `cargo test --benches` asks only whether it builds.
+    if env::args().nth(1).as_deref() != Some("--bench") {
+        return;
+    }
+    println!(
+        "| store | answers bring | 1 thread | 2 threads | waits of a million requests, 2 threads |"
+    );
+    println!("|---|---|---|---|---|");
+    for (what, answers) in ANSWERS {
+        row("`MemoryStore`", what, &MemoryStore::new(), answers);
+        row(
+            "map behind one lock",
+            what,
+            &Arc::new(LockedMap::default()),
+            answers,
+        );
+    }
+}
+
+fn row<St>(name: &str, what: &str, store: &St, answers: Answers)
+where
+    St: TokenStore + Clone + Send + Sync,
+{
+    let layer = AffinityTokenLayer::new(X_SESSION_TOKEN).store(store.clone());
+    for number in 0..SESSIONS {
+        remember(&layer, number);
+    }
+    let best = |threads| {
+        (0..RUNS)
+            .map(|_| run(&layer, threads, answers))
+            .min()
+            .expect("runs")
+    };
+    let (one, two) = (best(1), best(2));
+    let each = |cost: Cost, threads: u64| cost.nanoseconds / (threads * REQUESTS as u64);
+    let waits = two.waits * 1_000_000 / (2 * REQUESTS as u64);
+    println!(
+        "| {name} | {what} | {} ns | {} ns | {waits} |",
+        each(one, 1),
+        each(two, 2)
+    );
+}
+
+/// Returns what all threads together have cost.
+fn run<St>(layer: &AffinityTokenLayer<FromExtension, St>, threads: usize, answers: Answers) -> Cost
+where
+    St: TokenStore + Clone + Send + Sync,
+{
+    let start = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        let converse = |thread| {
+            let start = &start;
+            scope.spawn(move || converse(layer, thread, start, answers))
+        };
+        let threads: Vec<_> = (0..threads).map(converse).collect();
+        let costs = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a thread ends"));
+        costs.fold(Cost::default(), |sum, cost| Cost {
+            nanoseconds: sum.nanoseconds + cost.nanoseconds,
+            waits: sum.waits + cost.waits,
+        })
+    })
+}
+
+fn converse<St>(
+    layer: &AffinityTokenLayer<FromExtension, St>,
+    thread: usize,
+    start: &Barrier,
+    answers: Answers,
+) -> Cost
+where
+    St: TokenStore + Clone,
+{
+    let keys: Vec<AffinityKey> = (0..SESSIONS).map(key).collect();
+    let mut service = layer.layer(Gateway(None));
+    let blank = request(None);
+    start.wait();
+    let before = Cost::of_this_thread();
+    // Steps of a prime go through all sessions, each thread in its own order.
+    let mut session = thread;
+    for number in 0..REQUESTS {
+        session = (session + 7919 + 1000 * thread) % SESSIONS;
+        let mut request = black_box(&blank).clone();
+        request.extensions_mut().insert(keys[session].clone());
+        service.get_mut().0 = answers(number);
+        exchange(&mut service, request);
+    }
+    let after = Cost::of_this_thread();
+    Cost {
+        nanoseconds: after.nanoseconds - before.nanoseconds,
+        waits: after.waits - before.waits,
+    }
+}
+
+impl Cost {
+    fn of_this_thread() -> Self {
+        let read = |file| fs::read_to_string(format!("/proc/thread-self/{file}")).expect("Linux");
+        let times = read("schedstat");
+        let status = read("status");
+        let waits = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        let number = |text: Option<&str>| text.and_then(|text| text.trim().parse().ok());
+        Self {
+            nanoseconds: number(times.split(' ').next()).expect("a time"),
+            waits: number(waits).expect("a number of switches"),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What is counted: each function is one contestant.
+
+use std::hint::black_box;
+
+use gungraun::{
+    Callgrind, EntryPoint, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group,
+};
+use http::{HeaderValue, Request};
+use tower_affinity_token::{AffinityTokenLayer, header::X_SESSION_TOKEN};
+use tower_layer::Layer;
+use tower_service::Service;
+use tower_session_affinity::SessionAffinityLayer;
+
+use crate::support::{Gateway, NEW, TOKEN, exchange, key, remember, request};
+
+/// The exchanges that one count is the sum of, each of another session.
+pub(crate) const REPEATS: usize = 1000;
+
+/// The one function whose instructions count, with what it calls.
+#[inline(never)]
+fn counted_exchanges<S>(service: &mut S, requests: Vec<Request<()>>)
+where
+    S: Service<Request<()>, Future: Unpin>,
+{
+    for request in requests {
+        exchange(service, request);
+    }
+}
+
+fn requests() -> Vec<Request<()>> {
+    (0..REPEATS)
+        .map(|number| request(Some(key(number))))
+        .collect()
+}
+
+fn requests_without_key() -> Vec<Request<()>> {
+    (0..REPEATS).map(|_| request(None)).collect()
+}
+
+fn layer() -> AffinityTokenLayer {
+    AffinityTokenLayer::new(black_box(X_SESSION_TOKEN))
+}
+
+/// A layer that remembers the token of each session, and sent it once.
+fn remembering() -> AffinityTokenLayer {
+    let layer = layer();
+    for number in 0..REPEATS {
+        remember(&layer, number);
+        exchange(&mut layer.layer(Gateway(None)), request(Some(key(number))));
+    }
+    layer
+}
+
+fn count<L: Layer<Gateway>>(layer: L, token: Option<HeaderValue>, requests: Vec<Request<()>>)
+where
+    L::Service: Service<Request<()>, Future: Unpin>,
+{
+    // The optimizer is not to know how the layer was set.
+    counted_exchanges(&mut black_box(layer).layer(Gateway(token)), requests);
+}
+
+#[library_benchmark]
+fn bare() {
+    counted_exchanges(&mut Gateway(None), requests());
+}
+
+#[library_benchmark]
+fn bare_without_key() {
+    counted_exchanges(&mut Gateway(None), requests_without_key());
+}
+
+#[library_benchmark]
+fn bare_with_token() {
+    counted_exchanges(&mut Gateway(Some(TOKEN)), requests());
+}
+
+#[library_benchmark]
+fn plain() {
+    let layer = SessionAffinityLayer::new().header_name(black_box(X_SESSION_TOKEN));
+    count(layer, None, requests());
+}
+
+#[library_benchmark]
+fn no_key() {
+    count(layer(), None, requests_without_key());
+}
+
+#[library_benchmark]
+fn nothing_remembered() {
+    count(layer(), None, requests());
+}
+
+#[library_benchmark]
+fn remembered() {
+    count(remembering(), None, requests());
+}
+
+#[library_benchmark]
+fn repeated() {
+    count(remembering(), Some(TOKEN), requests());
+}
+
+#[library_benchmark]
+fn changed() {
+    count(remembering(), Some(NEW), requests());
+}
+
+library_benchmark_group!(
+    name = exchanges,
+    benchmarks = [
+        bare,
+        bare_with_token,
+        bare_without_key,
+        plain,
+        no_key,
+        nothing_remembered,
+        remembered,
+        repeated,
+        changed
+    ]
+);
+
+gungraun::main!(
+    config = LibraryBenchmarkConfig::default().tool(
+        Callgrind::default().entry_point(EntryPoint::Custom("*::counted_*".to_owned()))
+    );
+    library_benchmark_groups = exchanges
+);
+
+/// Hands over to gungraun, which runs this program again under callgrind.
+pub(crate) fn run() {
+    main();
+}

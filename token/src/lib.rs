@@ -1,0 +1,79 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+//! The token that a gateway issues to a session, remembered and sent back.
+//!
+//! Balancers keep a conversation on the replica that has its prompt cached in two ways. Some hash a
+//! key that the client chooses, which is what [`tower_session_affinity`] sends. Others answer with a
+//! token that names the replica and expect it with the next request: Envoy's stateful sessions, llm-d,
+//! AIBrix, NVCF, SageMaker, YARP. [`AffinityTokenLayer`] does that for any tower stack: it remembers
+//! the latest token of each session, sends it to the authority that issued it and to no other, and
+//! forgets it when it is dead.
+//!
+//! # Quick start
+//!
+//! ```
+//! use http::{Request, Response};
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//! use tower_affinity_token::{AffinityTokenLayer, header};
+//! use tower_session_affinity::AffinityKey;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // Any `Service<http::Request<_>>` that answers with an `http::Response<_>`: hyper, tonic, kube, …
+//!     // This one issues a token, and returns the one that it received.
+//!     let gateway = service_fn(async |request: Request<()>| {
+//!         let received = request.headers().get("x-session-token").cloned();
+//!         Response::builder().header("x-session-token", "replica-3").body(received)
+//!     });
+//!     let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN);
+//!     let mut client = ServiceBuilder::new().layer(layer).service(gateway);
+//!
+//!     let key: AffinityKey = "chat-7".parse()?;
+//!     let turn = || Request::post("https://api.example/v1/chat").extension(key.clone()).body(());
+//!     assert_eq!(client.ready().await?.call(turn()?).await?.into_body(), None);
+//!     assert_eq!(client.ready().await?.call(turn()?).await?.into_body().unwrap(), "replica-3");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Where things are
+//!
+//! | question | answer |
+//! |---|---|
+//! | Which family is my gateway in? | the table of the [README](https://crates.io/crates/tower-affinity-token) |
+//! | What is sent, remembered and forgotten? | [`AffinityTokenLayer`] |
+//! | What is a valid token? | [`Token`] |
+//! | What is it remembered for? | [`Session`] |
+//! | How many, and for how long? | [`MemoryStore`] |
+//! | Can clients or processes share a memory? | [`TokenStore`] |
+//! | Which name does my gateway use? | [`header`] |
+//! | My gateway wants to be asked for a session | [`AffinityTokenLayer::opening`] |
+//!
+//! # Where it goes in a stack
+//!
+//! Below a retry, so that each attempt asks anew and the second one starts without the dead token.
+//! Below whatever changes the host. Beside a `SessionAffinityLayer`, where the first hop hashes a key
+//! and the second issues a token; above or below it makes no difference.
+
+mod exchange;
+mod future;
+pub mod header;
+mod layer;
+mod memory;
+mod merge;
+mod service;
+mod session;
+mod store;
+mod token;
+
+pub use future::ResponseFuture;
+pub use layer::AffinityTokenLayer;
+pub use memory::MemoryStore;
+pub use service::AffinityToken;
+pub use session::Session;
+pub use store::TokenStore;
+pub use token::{InvalidToken, Token};
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

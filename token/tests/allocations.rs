@@ -1,0 +1,137 @@
+//! What a request allocates, and what is kept when it is gone.
+
+use std::future::ready;
+use std::mem::forget;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tower::service_fn;
+use tower_affinity_token::{AffinityTokenLayer, MemoryStore, header::X_SESSION_TOKEN};
+use tower_layer::Layer;
+use tower_service::Service;
+use tower_session_affinity::AffinityKey;
+
+/// hyper's read buffer, of which its header values are slices.
+const READ_BUFFER: usize = 8 * 1024;
+
+/// Five headers, so that the sixth does not make the map grow.
+fn request(key: Option<AffinityKey>) -> Request<()> {
+    let mut headers = HeaderMap::new();
+    for name in [
+        "host",
+        "user-agent",
+        "accept",
+        "content-type",
+        "authorization",
+    ] {
+        headers.insert(name, HeaderValue::from_static("x"));
+    }
+    let mut request = Request::get("https://api.example/v1/chat")
+        .body(())
+        .unwrap();
+    *request.headers_mut() = headers;
+    if let Some(key) = key {
+        request.extensions_mut().insert(key);
+    }
+    request
+}
+
+fn key() -> AffinityKey {
+    "chat-0123456789".parse().unwrap()
+}
+
+fn answer(token: Option<&'static str>) -> Response<()> {
+    let mut response = Response::new(());
+    if let Some(token) = token {
+        response
+            .headers_mut()
+            .insert(X_SESSION_TOKEN, HeaderValue::from_static(token));
+    }
+    response
+}
+
+/// Counts the allocations from the request to its answer, both of which outlive the count.
+fn allocations(layer: &AffinityTokenLayer, request: Request<()>, answer: Response<()>) -> u64 {
+    let mut answer = Some(answer);
+    let mut service = layer.layer(service_fn(|request: Request<()>| {
+        forget(request);
+        ready(Ok::<_, ()>(answer.take().unwrap()))
+    }));
+    let mut response = None;
+    let counted = measure(|| {
+        let mut future = service.call(request);
+        let mut context = Context::from_waker(Waker::noop());
+        response = Some(Pin::new(&mut future).poll(&mut context));
+    });
+    assert!(response.unwrap().is_ready());
+    counted.count_total
+}
+
+/// Counts where `t1` is remembered.
+fn allocations_later(request: impl Fn() -> Request<()>, token: Option<&'static str>) -> u64 {
+    let layer = AffinityTokenLayer::new(X_SESSION_TOKEN);
+    allocations(&layer, self::request(Some(key())), answer(Some("t1")));
+    // The memory tidies up now and then, in the midst of a request.
+    let counts = (0..10).map(|_| allocations(&layer, request(), answer(token)));
+    counts.min().unwrap()
+}
+
+#[test]
+fn a_request_with_a_remembered_token_allocates_the_name_of_its_session_alone() {
+    assert_eq!(allocations_later(|| request(Some(key())), None), 1);
+}
+
+#[test]
+fn an_answer_that_repeats_the_token_costs_one_copy_more() {
+    assert_eq!(allocations_later(|| request(Some(key())), Some("t1")), 2);
+}
+
+#[test]
+fn a_request_without_a_key_or_with_its_own_token_allocates_nothing() {
+    assert_eq!(allocations_later(|| request(None), None), 0);
+    let own = || {
+        let mut request = request(Some(key()));
+        let own = HeaderValue::from_static("own");
+        request.headers_mut().insert(X_SESSION_TOKEN, own);
+        request
+    };
+    assert_eq!(allocations_later(own, None), 0);
+}
+
+/// A value as hyper makes it.
+fn slice_of_a_read_buffer(text: &str) -> HeaderValue {
+    let mut buffer = vec![b'x'; READ_BUFFER];
+    buffer[100..100 + text.len()].copy_from_slice(text.as_bytes());
+    let slice = Bytes::from(buffer).slice(100..100 + text.len());
+    HeaderValue::from_maybe_shared(slice).unwrap()
+}
+
+#[test]
+fn no_read_buffer_is_kept_for_a_key_or_a_token() {
+    const SESSIONS: u64 = 1000;
+    let store = MemoryStore::new();
+    let layer = AffinityTokenLayer::new(X_SESSION_TOKEN).store(store.clone());
+    let kept = measure(|| {
+        for number in 0..SESSIONS {
+            let key = slice_of_a_read_buffer(&format!("chat-{number}"));
+            // By value, so that the key itself is such a slice.
+            let key = AffinityKey::try_from(key).unwrap();
+            let mut answer = Response::new(());
+            let token = slice_of_a_read_buffer(&format!("token-{number}"));
+            answer.headers_mut().insert(X_SESSION_TOKEN, token);
+            let mut answer = Some(answer);
+            let mut service = layer.layer(service_fn(|_: Request<()>| {
+                ready(Ok::<_, ()>(answer.take().unwrap()))
+            }));
+            let mut future = service.call(request(Some(key)));
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(Pin::new(&mut future).poll(&mut context).is_ready());
+        }
+        assert_eq!(store.len(), 1000);
+    });
+    let each = kept.bytes_current / i64::try_from(SESSIONS).unwrap();
+    assert!(each < 1024, "{each} bytes a session");
+}

@@ -1,0 +1,61 @@
+//! What the types are, besides what they do.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Request, Response};
+use tower::ServiceBuilder;
+use tower::util::BoxCloneSyncService;
+use tower_affinity_token::{
+    AffinityToken, AffinityTokenLayer, InvalidToken, MemoryStore, ResponseFuture, Session, Token,
+    TokenStore,
+};
+use tower_session_affinity::FromExtension;
+
+const NAME: HeaderName = HeaderName::from_static("x-session-token");
+
+fn is_plain<T: Clone + Debug + Send + Sync + Unpin + 'static>() {}
+
+#[test]
+fn all_types_are_clone_debug_send_and_sync() {
+    is_plain::<AffinityTokenLayer>();
+    is_plain::<AffinityToken<()>>();
+    is_plain::<MemoryStore>();
+    is_plain::<Session>();
+    is_plain::<Token>();
+    is_plain::<InvalidToken>();
+}
+
+#[test]
+fn a_service_is_clone_though_its_store_is_not() {
+    struct NoClone;
+    fn is_clone<T: Clone>() {}
+    is_clone::<AffinityToken<(), FromExtension, NoClone>>();
+}
+
+#[test]
+fn the_future_is_as_send_as_the_inner_one() {
+    fn is_send<T: Send + Sync + Unpin>() {}
+    is_send::<ResponseFuture<std::future::Ready<Result<Response<()>, ()>>, MemoryStore>>();
+}
+
+#[test]
+fn a_store_can_be_chosen_at_run_time() {
+    let store: Arc<dyn TokenStore + Send + Sync> = Arc::new(MemoryStore::new());
+    let layer = AffinityTokenLayer::new(NAME).store(store);
+    let inner = tower::service_fn(async |_: Request<()>| Ok::<_, ()>(Response::new(())));
+    let service = ServiceBuilder::new().layer(layer).service(inner);
+    let _: BoxCloneSyncService<Request<()>, Response<()>, ()> = BoxCloneSyncService::new(service);
+}
+
+#[test]
+fn a_closure_needs_no_annotation_and_the_settings_chain_in_any_order() {
+    let _ = AffinityTokenLayer::new(NAME)
+        .or_fn(|req| req.headers().get("x-user-id")?.try_into().ok())
+        .store(MemoryStore::new())
+        .forget_on(|status| status.is_server_error())
+        .token_part(|value| value)
+        .opening(HeaderValue::from_static("new"))
+        .or_fn(|req| req.uri().path().parse().ok())
+        .only_hosts([]);
+}

@@ -1,0 +1,170 @@
+//! When a token is dead.
+
+use http::{HeaderMap, Request, Response, StatusCode};
+use support::{Gateway, TOKEN, answer, client, issue, send, sent, turn, values};
+use tower_affinity_token::{AffinityToken, AffinityTokenLayer};
+use tower_layer::Layer;
+use tower_service::Service;
+use tower_session_affinity::AffinityKey;
+use tower_test::mock;
+
+mod support;
+
+const A: &str = "https://a.example/chat";
+
+fn layer() -> AffinityTokenLayer {
+    AffinityTokenLayer::new(TOKEN)
+}
+
+/// A client that remembers `t1` for `chat-1`.
+fn remembering() -> AffinityToken<Gateway> {
+    let client = client(&layer());
+    issue(&client, A, "chat-1", "t1");
+    client
+}
+
+#[test]
+fn by_default_404_410_and_503_forget_the_token_and_no_other_status_does() {
+    for status in 100..1000 {
+        let client = remembering();
+        send(&client, turn(A, "chat-1"), answer(status, None));
+        let left = sent(&client, A, "chat-1");
+        assert_eq!(
+            left.is_none(),
+            [404, 410, 503].contains(&status),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn the_statuses_can_be_chosen() {
+    let client = client(&layer().forget_on(|status| status == StatusCode::BAD_REQUEST));
+    issue(&client, A, "chat-1", "t1");
+    send(&client, turn(A, "chat-1"), answer(503, None));
+    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
+    send(&client, turn(A, "chat-1"), answer(400, None));
+    assert_eq!(sent(&client, A, "chat-1"), None);
+}
+
+#[test]
+fn a_dead_token_takes_no_other_session_with_it() {
+    let client = remembering();
+    issue(&client, A, "chat-2", "t1");
+    issue(&client, "http://b.example/", "chat-1", "t1");
+    send(&client, turn(A, "chat-1"), answer(410, None));
+    assert_eq!(sent(&client, A, "chat-2").as_deref(), Some("t1"));
+    assert_eq!(
+        sent(&client, "http://b.example/", "chat-1").as_deref(),
+        Some("t1")
+    );
+}
+
+#[test]
+fn a_dead_answer_that_brings_another_token_replaces_the_dead_one() {
+    let client = remembering();
+    send(&client, turn(A, "chat-1"), answer(503, Some("t2")));
+    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t2"));
+}
+
+#[test]
+fn a_dead_answer_that_repeats_the_token_forgets_it() {
+    let client = remembering();
+    send(&client, turn(A, "chat-1"), answer(503, Some("t1")));
+    assert_eq!(sent(&client, A, "chat-1"), None);
+}
+
+/// A request whose answer the test gives when it likes.
+struct InFlight {
+    response: tokio_test::task::Spawn<
+        tower_affinity_token::ResponseFuture<
+            mock::future::ResponseFuture<Response<HeaderMap>>,
+            tower_affinity_token::MemoryStore,
+        >,
+    >,
+    answer: mock::SendResponse<Response<HeaderMap>>,
+    left_with: Vec<String>,
+}
+
+impl InFlight {
+    fn send(layer: &AffinityTokenLayer) -> Self {
+        let (inner, mut gateway) = mock::pair::<Request<()>, Response<HeaderMap>>();
+        gateway.allow(1);
+        let mut service = tokio_test::task::spawn(layer.layer(inner));
+        let ready = service.enter(|cx, mut service| service.poll_ready(cx));
+        assert!(ready.is_ready());
+        let response = tokio_test::task::spawn(service.call(turn(A, "chat-1")));
+        let (request, answer) = tokio_test::block_on(gateway.next_request()).unwrap();
+        let left_with = values(request.headers());
+        Self {
+            response,
+            answer,
+            left_with,
+        }
+    }
+
+    fn answer(mut self, status: u16, token: Option<&str>) {
+        self.answer
+            .send_response(answer(status, token).map(|()| HeaderMap::new()));
+        assert!(self.response.poll().is_ready());
+    }
+}
+
+#[test]
+fn two_first_requests_at_once_get_two_tokens_and_the_later_answer_wins() {
+    let layer = layer();
+    let (one, other) = (InFlight::send(&layer), InFlight::send(&layer));
+    assert_eq!((one.left_with.len(), other.left_with.len()), (0, 0));
+    other.answer(200, Some("t2"));
+    one.answer(200, Some("t1"));
+    assert_eq!(sent(&client(&layer), A, "chat-1").as_deref(), Some("t1"));
+}
+
+#[test]
+fn a_dead_answer_spares_a_newer_token_that_came_meanwhile() {
+    let layer = layer();
+    issue(&client(&layer), A, "chat-1", "t1");
+    let (slow, quick) = (InFlight::send(&layer), InFlight::send(&layer));
+    assert_eq!(slow.left_with, ["t1"]);
+    quick.answer(200, Some("t2"));
+    slow.answer(503, None);
+    assert_eq!(sent(&client(&layer), A, "chat-1").as_deref(), Some("t2"));
+}
+
+#[test]
+fn a_dead_answer_to_a_request_without_a_token_forgets_nothing() {
+    let layer = layer();
+    let (slow, quick) = (InFlight::send(&layer), InFlight::send(&layer));
+    quick.answer(200, Some("t1"));
+    slow.answer(503, None);
+    assert_eq!(sent(&client(&layer), A, "chat-1").as_deref(), Some("t1"));
+}
+
+#[test]
+fn a_dead_answer_to_the_callers_own_token_forgets_nothing() {
+    let client = remembering();
+    let mut own = turn(A, "chat-1");
+    own.headers_mut().insert(TOKEN, "t1".parse().unwrap());
+    send(&client, own, answer(503, None));
+    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
+}
+
+#[test]
+fn back_pressure_is_the_inner_services() {
+    let (inner, mut gateway) = mock::pair::<Request<()>, Response<()>>();
+    gateway.allow(0);
+    let mut service =
+        tokio_test::task::spawn(layer().or(AffinityKey::from_static("k")).layer(inner));
+    assert!(
+        service
+            .enter(|cx, mut service| service.poll_ready(cx))
+            .is_pending()
+    );
+    gateway.allow(1);
+    assert!(service.is_woken());
+    assert!(
+        service
+            .enter(|cx, mut service| service.poll_ready(cx))
+            .is_ready()
+    );
+}

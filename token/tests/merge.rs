@@ -1,0 +1,219 @@
+//! What becomes of a header that is already there, row by row.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use support::{TOKEN, answer, client, issue, send, sent, turn, values};
+use tower_affinity_token::AffinityTokenLayer;
+use tower_session_affinity::{
+    AffinityKey, HostPattern, MergePolicy, NoAffinity, SessionAffinityLayer,
+};
+
+mod support;
+
+const A: &str = "https://a.example/chat";
+const POLICIES: [MergePolicy; 2] = [MergePolicy::Keep, MergePolicy::Replace];
+
+fn layer(policy: MergePolicy) -> AffinityTokenLayer {
+    AffinityTokenLayer::new(TOKEN).merge_policy(policy)
+}
+
+/// A turn of `chat-1` that carries these values already.
+fn carrying(before: &[&'static str]) -> Request<()> {
+    let mut request = turn(A, "chat-1");
+    for value in before {
+        request
+            .headers_mut()
+            .append(TOKEN, HeaderValue::from_static(value));
+    }
+    request
+}
+
+/// Sends it where `t1` is remembered, and returns what leaves.
+fn leaving(policy: MergePolicy, request: Request<()>) -> Vec<String> {
+    let client = client(&layer(policy));
+    issue(&client, A, "chat-1", "t1");
+    values(&send(&client, request, answer(200, None)))
+}
+
+#[test]
+fn keep_keeps_the_first_value_that_is_not_blank_alone() {
+    for before in [
+        &["own"][..],
+        &["own", "other"],
+        &["", "own"],
+        &[" ", "\t", "own", ""],
+    ] {
+        assert_eq!(
+            leaving(MergePolicy::Keep, carrying(before)),
+            ["own"],
+            "{before:?}"
+        );
+    }
+}
+
+#[test]
+fn replace_sends_the_remembered_token_alone() {
+    for before in [&[][..], &["own"], &["own", "other"], &["", "own"]] {
+        assert_eq!(
+            leaving(MergePolicy::Replace, carrying(before)),
+            ["t1"],
+            "{before:?}"
+        );
+    }
+}
+
+#[test]
+fn blank_values_count_as_absent() {
+    for policy in POLICIES {
+        for before in [&[""][..], &[" \t"], &["", " "]] {
+            assert_eq!(leaving(policy, carrying(before)), ["t1"], "{before:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_remembered_token_blank_values_do_not_leave_and_under_replace_none_does() {
+    let left = |policy, before| {
+        values(&send(
+            &client(&layer(policy)),
+            carrying(before),
+            answer(200, None),
+        ))
+    };
+    for policy in POLICIES {
+        assert_eq!(left(policy, &["", " "]), [""; 0]);
+    }
+    assert_eq!(left(MergePolicy::Replace, &["own", "other"]), [""; 0]);
+}
+
+#[test]
+fn the_answer_to_a_callers_own_token_is_not_remembered() {
+    let client = client(&layer(MergePolicy::Keep));
+    send(&client, carrying(&["own"]), answer(200, Some("of own")));
+    assert_eq!(sent(&client, A, "chat-1"), None);
+    issue(&client, A, "chat-1", "t1");
+    send(&client, carrying(&["own"]), answer(200, Some("of own")));
+    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
+}
+
+#[test]
+fn the_answer_to_a_blank_or_a_replaced_token_is_remembered() {
+    for (policy, before) in [(MergePolicy::Keep, " "), (MergePolicy::Replace, "own")] {
+        let client = client(&layer(policy));
+        send(&client, carrying(&[before]), answer(200, Some("t1")));
+        assert_eq!(
+            sent(&client, A, "chat-1").as_deref(),
+            Some("t1"),
+            "{policy:?}"
+        );
+    }
+}
+
+#[test]
+fn keep_asks_no_source_where_the_caller_has_a_token() {
+    let asked = |_: tower_session_affinity::RequestHead<'_>| -> Option<AffinityKey> {
+        panic!("a source was asked")
+    };
+    let client = client(&AffinityTokenLayer::new(TOKEN).or_fn(asked));
+    let own = Request::get(A).header(TOKEN, "own").body(()).unwrap();
+    assert_eq!(values(&send(&client, own, answer(200, None))), ["own"]);
+}
+
+#[test]
+fn a_source_sees_the_headers_as_they_came() {
+    let own =
+        |req: tower_session_affinity::RequestHead<'_>| req.headers().get(TOKEN)?.try_into().ok();
+    let client = client(&layer(MergePolicy::Replace).or_fn(own));
+    let named = || Request::get(A).header(TOKEN, "chat-9").body(()).unwrap();
+    send(&client, named(), answer(200, Some("t9")));
+    assert_eq!(values(&send(&client, named(), answer(200, None))), ["t9"]);
+}
+
+/// 24,576 names, of which the first is the token's, if it carries one.
+fn full(before: &[&'static str]) -> Request<()> {
+    let mut request = carrying(before);
+    let headers = request.headers_mut();
+    let mut number = 0;
+    while headers.keys_len() < 24_576 {
+        let name = HeaderName::try_from(format!("x-{number}")).unwrap();
+        headers.insert(name, HeaderValue::from_static("x"));
+        number += 1;
+    }
+    request
+}
+
+#[test]
+fn a_full_map_holds_the_table_but_for_a_new_name() {
+    for (policy, before, expected) in [
+        (MergePolicy::Keep, &["own", "other"][..], &["own"][..]),
+        (MergePolicy::Keep, &[" "], &["t1"]),
+        (MergePolicy::Replace, &["own", "other"], &["t1"]),
+        (MergePolicy::Keep, &[], &[]),
+        (MergePolicy::Replace, &[], &[]),
+    ] {
+        assert_eq!(
+            leaving(policy, full(before)),
+            expected,
+            "{policy:?} {before:?}"
+        );
+    }
+}
+
+#[test]
+fn a_token_that_found_no_room_is_not_blamed() {
+    let client = client(&layer(MergePolicy::Keep));
+    issue(&client, A, "chat-1", "t1");
+    send(&client, full(&[]), answer(503, None));
+    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
+}
+
+/// Values that a header map takes, blank ones and repeats among them.
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        Just(Vec::new()),
+        Just(b" \t".to_vec()),
+        Just(b"own".to_vec()),
+        vec(prop_oneof![0x20..=0x7E_u8, 0x80..=0xFF_u8], 0..6),
+    ]
+}
+
+proptest! {
+    /// The two layers decide in two places; this keeps them one.
+    #[test]
+    fn what_leaves_is_what_the_plain_layer_lets_leave(
+        before in vec(value(), 0..4), others in 0..12_usize, replace: bool, suppressed: bool,
+        has_key: bool, listed in proptest::option::of(any::<bool>()), has_authority: bool,
+    ) {
+        let policy = if replace { MergePolicy::Replace } else { MergePolicy::Keep };
+        let hosts = listed.map(|listed| {
+            [HostPattern::from_static(if listed { "a.example" } else { "b.example" })]
+        });
+        let mut request = Request::get(if has_authority { A } else { "/chat" }).body(()).unwrap();
+        for i in 0..others {
+            let name = HeaderName::try_from(format!("x-{i}")).unwrap();
+            request.headers_mut().append(name, HeaderValue::from(i));
+        }
+        for value in &before {
+            request.headers_mut().append(TOKEN, HeaderValue::from_bytes(value).unwrap());
+        }
+        if suppressed {
+            request.extensions_mut().insert(NoAffinity);
+        }
+
+        // What is remembered here is the key there. Nothing is remembered without an authority.
+        let plain = SessionAffinityLayer::new().header_name(TOKEN).merge_policy(policy);
+        let mut plain = plain.or((has_key && has_authority).then(|| AffinityKey::from_static("t1")));
+        let mut ours = layer(policy).or(has_key.then(|| AffinityKey::from_static("chat-1")));
+        issue(&client(&ours), A, "chat-1", "t1");
+        if let Some(hosts) = hosts {
+            plain = plain.only_hosts(hosts.clone());
+            ours = ours.only_hosts(hosts);
+        }
+
+        let mut expected: HeaderMap = request.headers().clone();
+        plain.stamp(request.method(), request.uri(), &mut expected, request.extensions());
+        let left = send(&client(&ours), request, answer(200, None));
+        prop_assert_eq!(left, expected);
+    }
+}

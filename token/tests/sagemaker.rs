@@ -1,0 +1,174 @@
+//! SageMaker's stateful sessions, after its documentation: opened by a word, named in the answer.
+//!
+//! `InvokeEndpoint` (grade D; this server is not SageMaker): a request with `NEW_SESSION` as
+//! `X-Amzn-SageMaker-Session-Id` opens a session, whose id the answer has in
+//! `X-Amzn-SageMaker-New-Session-Id`, as `ID; Expires=yyyy-mm-ddThh:mm:ssZ`. A request with the id goes
+//! to the instance of the session. Ids match `^[a-zA-Z0-9](-*[a-zA-Z0-9])*$` and have at most 256
+//! characters. What the model's container refuses, a closed session for one, is answered with 424.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::response::Builder;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use replica::Replica;
+use tower::{Service, ServiceExt};
+use tower_affinity_token::AffinityTokenLayer;
+use tower_affinity_token::header::{X_AMZN_SAGEMAKER_NEW_SESSION_ID, X_AMZN_SAGEMAKER_SESSION_ID};
+use tower_layer::Layer;
+use tower_session_affinity::AffinityKey;
+
+#[path = "support/replica.rs"]
+mod replica;
+
+/// What a request asked for: a new session, a session, or neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    New,
+    Session(String),
+    Nothing,
+}
+
+/// The endpoint: the sessions that are open, and what was asked for so far.
+#[derive(Clone, Default)]
+struct Endpoint(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    opened: usize,
+    open: BTreeSet<String>,
+    asked: Vec<Asked>,
+}
+
+impl Endpoint {
+    fn invoke(&self, request: &Request<Incoming>) -> Builder {
+        let mut state = self.0.lock().unwrap();
+        let id = request.headers().get(X_AMZN_SAGEMAKER_SESSION_ID);
+        let id = id.map(|id| id.to_str().unwrap().to_owned());
+        let response = Response::builder();
+        let (asked, response) = match id {
+            None => (Asked::Nothing, response),
+            Some(id) if id == "NEW_SESSION" => {
+                state.opened += 1;
+                let id = format!("session--{}", state.opened);
+                let issued = format!("{id}; Expires=2026-11-23T16:00:00Z");
+                state.open.insert(id);
+                (
+                    Asked::New,
+                    response.header(X_AMZN_SAGEMAKER_NEW_SESSION_ID, issued),
+                )
+            }
+            Some(id) => {
+                assert!(is_session_id(&id), "{id} is no session id");
+                let is_open = state.open.contains(&id);
+                let status = if is_open {
+                    StatusCode::OK
+                } else {
+                    StatusCode::FAILED_DEPENDENCY
+                };
+                (Asked::Session(id), response.status(status))
+            }
+        };
+        state.asked.push(asked);
+        response
+    }
+
+    fn close(&self, id: &str) {
+        assert!(self.0.lock().unwrap().open.remove(id));
+    }
+
+    /// What was asked for since the last call.
+    fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.0.lock().unwrap().asked)
+    }
+}
+
+fn is_session_id(id: &str) -> bool {
+    let ends = [id.chars().next(), id.chars().last()];
+    id.len() <= 256
+        && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        && ends
+            .iter()
+            .all(|end| end.is_some_and(|c| c.is_ascii_alphanumeric()))
+}
+
+fn layer() -> AffinityTokenLayer {
+    AffinityTokenLayer::new(X_AMZN_SAGEMAKER_SESSION_ID)
+        .response_header(X_AMZN_SAGEMAKER_NEW_SESSION_ID)
+        .token_part(|value| value.split(|byte| *byte == b';').next().unwrap_or_default())
+        .opening(HeaderValue::from_static("NEW_SESSION"))
+        .forget_on(|status| status == StatusCode::FAILED_DEPENDENCY)
+}
+
+async fn start(endpoint: &Endpoint) -> Replica {
+    let endpoint = endpoint.clone();
+    Replica::start(move |_, request| endpoint.invoke(&request)).await
+}
+
+async fn invoke<S>(client: &S, address: SocketAddr, key: Option<&'static str>) -> StatusCode
+where
+    S: Service<Request<Empty<Bytes>>, Response = Response<Incoming>> + Clone,
+    S::Error: std::fmt::Debug,
+{
+    let uri = format!("http://{address}/endpoints/model/invocations");
+    let mut request = Request::post(uri).body(Empty::new()).unwrap();
+    if let Some(key) = key {
+        request
+            .extensions_mut()
+            .insert(AffinityKey::from_static(key));
+    }
+    client.clone().oneshot(request).await.unwrap().status()
+}
+
+fn session(number: usize) -> Asked {
+    Asked::Session(format!("session--{number}"))
+}
+
+#[tokio::test]
+async fn each_conversation_opens_one_session_and_stays_in_it() {
+    let endpoint = Endpoint::default();
+    let server = start(&endpoint).await;
+    let client = layer().layer(Client::builder(TokioExecutor::new()).build_http());
+    for _turn in 0..3 {
+        for key in ["chat-1", "chat-2"] {
+            assert_eq!(invoke(&client, server.address, Some(key)).await, 200);
+        }
+    }
+    let expected = [
+        Asked::New,
+        Asked::New,
+        session(1),
+        session(2),
+        session(1),
+        session(2),
+    ];
+    assert_eq!(endpoint.asked(), expected);
+}
+
+#[tokio::test]
+async fn a_session_that_was_closed_is_followed_by_a_new_one() {
+    let endpoint = Endpoint::default();
+    let server = start(&endpoint).await;
+    let client = layer().layer(Client::builder(TokioExecutor::new()).build_http());
+    let turn = async || invoke(&client, server.address, Some("chat-1")).await;
+    assert_eq!(turn().await, 200);
+    endpoint.close("session--1");
+    assert_eq!([turn().await, turn().await, turn().await], [424, 200, 200]);
+    let expected = [Asked::New, session(1), Asked::New, session(2)];
+    assert_eq!(endpoint.asked(), expected);
+}
+
+#[tokio::test]
+async fn a_request_without_a_key_opens_no_session() {
+    let endpoint = Endpoint::default();
+    let server = start(&endpoint).await;
+    let client = layer().layer(Client::builder(TokioExecutor::new()).build_http());
+    assert_eq!(invoke(&client, server.address, None).await, 200);
+    assert_eq!(endpoint.asked(), [Asked::Nothing]);
+}

@@ -1,0 +1,96 @@
+//! A gateway that answers as it is told, and hands back the headers that reached it.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, HeaderName, Request, Response};
+use tower::{Service, ServiceExt};
+use tower_affinity_token::{AffinityToken, AffinityTokenLayer, TokenStore, header};
+use tower_layer::Layer;
+use tower_session_affinity::{AffinityKey, KeyExtractor};
+
+pub(crate) const TOKEN: HeaderName = header::X_SESSION_TOKEN;
+
+/// The innermost service.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway;
+
+/// In a request's extensions: the answer to it.
+#[derive(Clone)]
+struct Answer(Response<()>);
+
+impl Service<Request<()>> for Gateway {
+    type Response = Response<HeaderMap>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<()>) -> Self::Future {
+        let answer = request.extensions_mut().remove::<Answer>();
+        let Answer(answer) = answer.expect("a request has its answer");
+        ready(Ok(answer.map(|()| request.headers().clone())))
+    }
+}
+
+pub(crate) fn client<K, St>(layer: &AffinityTokenLayer<K, St>) -> AffinityToken<Gateway, K, St>
+where
+    K: KeyExtractor + Clone,
+    St: TokenStore + Clone,
+{
+    layer.layer(Gateway)
+}
+
+/// A request of the session that is named `key`.
+pub(crate) fn turn(uri: &str, key: &'static str) -> Request<()> {
+    let request = Request::get(uri).extension(AffinityKey::from_static(key));
+    request.body(()).unwrap()
+}
+
+pub(crate) fn answer(status: u16, token: Option<&str>) -> Response<()> {
+    let mut response = Response::builder().status(status);
+    if let Some(token) = token {
+        response = response.header(TOKEN, token);
+    }
+    response.body(()).unwrap()
+}
+
+/// Sends a request and returns the headers that reached the gateway.
+pub(crate) fn send<S>(client: &S, mut request: Request<()>, answer: Response<()>) -> HeaderMap
+where
+    S: Service<Request<()>, Response = Response<HeaderMap>, Error = Infallible> + Clone,
+{
+    request.extensions_mut().insert(Answer(answer));
+    let response = tokio_test::block_on(client.clone().oneshot(request));
+    response.unwrap().into_body()
+}
+
+/// Sends a turn of the session to the authority, and returns the token that it left with.
+pub(crate) fn sent<S>(client: &S, uri: &str, key: &'static str) -> Option<String>
+where
+    S: Service<Request<()>, Response = Response<HeaderMap>, Error = Infallible> + Clone,
+{
+    let headers = send(client, turn(uri, key), answer(200, None));
+    values(&headers).pop()
+}
+
+/// Lets the gateway issue a token to the session.
+pub(crate) fn issue<S>(client: &S, uri: &str, key: &'static str, token: &str)
+where
+    S: Service<Request<()>, Response = Response<HeaderMap>, Error = Infallible> + Clone,
+{
+    send(client, turn(uri, key), answer(200, Some(token)));
+}
+
+/// All values of the token's header, in order.
+pub(crate) fn values(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(TOKEN).iter();
+    values
+        .map(|value| String::from_utf8(value.as_bytes().to_vec()).unwrap())
+        .collect()
+}
