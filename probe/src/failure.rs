@@ -88,7 +88,12 @@ impl fmt::Display for Failure {
                     Some(wait) => write!(f, "and asks to wait {} s", wait.as_secs())?,
                     None => f.write_str("and does not say how long to wait")?,
                 }
-                write!(f, "; given up after {tries} tries{}{detail}", colon(detail))
+                write!(
+                    f,
+                    "; given up after {}{}{detail}",
+                    count(*tries, "try", "tries"),
+                    colon(detail)
+                )
             }
             Self::NoStream {
                 content_type,
@@ -112,6 +117,10 @@ impl fmt::Display for Failure {
             }
         }
     }
+}
+
+fn count(number: u32, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 const fn colon(detail: &str) -> &'static str {

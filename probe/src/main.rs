@@ -11,6 +11,7 @@ mod failure;
 mod gateway;
 mod json;
 mod measure;
+mod pairs;
 mod progress;
 mod replica;
 mod report;
@@ -114,7 +115,7 @@ fn tell(
 ) -> Result<(), Box<dyn Error>> {
     let omitted = summary::count_omitted(records);
     let arms = Arm::BOTH.map(|arm| Summary::of(arm, records));
-    let verdict = Verdict::of(records, &args.header_name, args.seed);
+    let verdict = Verdict::of(records, &arms, &args.header_name, args.seed);
     let subject = subject(args, endpoint);
     let report = Report {
         subject: &subject,
@@ -159,11 +160,12 @@ fn subject(args: &Args, endpoint: &Uri) -> String {
         return format!("{}\n{size}", client::shown(endpoint));
     }
     let tokens = replica::CACHE_BLOCKS.get() * cache::BLOCK_TOKENS;
-    let per_second = (1.0 / replica::PREFILL.as_secs_f64()).round();
     format!(
-        "Simulated: {} replicas and a gateway that hashes x-session-affinity, on this machine, with no model.\n\
-         Simulated too: a word is a token, a replica reads {per_second} uncached tokens a second and keeps {} in its cache.\n{size}",
+        "Simulated: {} replica{} and a gateway that hashes x-session-affinity, on this machine, with no model.\n\
+         Simulated too: a word is a token, a replica takes {} µs to read a token that is not cached, and keeps {} tokens.\n{size}",
         args.replicas,
+        if args.replicas == 1 { "" } else { "s" },
+        replica::PREFILL.as_micros(),
         grouped(tokens as u64),
     )
 }

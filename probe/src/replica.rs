@@ -16,8 +16,8 @@ use tokio::time::sleep;
 use crate::cache::PrefixCache;
 use crate::conversation::{Message, word};
 
-/// What the cache of a replica holds: 16,384 tokens.
-pub(crate) const CACHE_BLOCKS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+/// What the cache of a replica holds: 32,768 tokens, enough for both arms of the default run.
+pub(crate) const CACHE_BLOCKS: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
 
 /// The time to read one token that is not cached.
 pub(crate) const PREFILL: Duration = Duration::from_micros(100);

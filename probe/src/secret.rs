@@ -50,9 +50,10 @@ impl ApiKey {
                     .replace(&key.replace('/', "\\/"), MASK)
             },
         );
-        let shown = |c: char| if c.is_control() { ' ' } else { c };
-        let mut clean: String = text.trim().chars().take(max).map(shown).collect();
-        if text.trim().chars().nth(max).is_some() {
+        let text = text.replace(char::is_control, " ");
+        let text = text.trim();
+        let mut clean: String = text.chars().take(max).collect();
+        if clean.len() < text.len() {
             clean.push('…');
         }
         clean

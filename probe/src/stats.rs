@@ -14,6 +14,22 @@ pub(crate) struct Estimate {
     pub(crate) high: f64,
 }
 
+impl Estimate {
+    /// Whether it is above zero in the whole interval, and large enough to matter.
+    pub(crate) fn is_beyond_chance(self, least: f64) -> bool {
+        self.low > 0.0 && self.value >= least
+    }
+
+    /// Returns the estimate of the opposite difference.
+    pub(crate) fn negated(self) -> Self {
+        Self {
+            value: -self.value,
+            low: -self.high,
+            high: -self.low,
+        }
+    }
+}
+
 /// Returns the value that so many percent of the sorted values do not exceed (nearest rank).
 pub(crate) fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
     let rank = (sorted.len() * percent).div_ceil(100);
@@ -100,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_interval_again() {
-        let values: Vec<_> = (0..9).map(f64::from).collect();
+        let values: Vec<_> = (0..50).map(|n| f64::from(n).sqrt()).collect();
         assert_eq!(bootstrap(&values, mean, 3), bootstrap(&values, mean, 3));
         assert_ne!(bootstrap(&values, mean, 3), bootstrap(&values, mean, 4));
     }

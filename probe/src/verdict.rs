@@ -1,14 +1,12 @@
 //! The verdict: one sentence, and the test behind it.
 
-use std::collections::BTreeMap;
-
 use http::HeaderName;
 use serde::Serialize;
 
-use crate::conversation::Arm;
 use crate::measure::Record;
-use crate::stats::{Estimate, RESAMPLES, bootstrap, percentile};
-use crate::summary::Tokens;
+use crate::pairs::{self, Pair};
+use crate::stats::{Estimate, RESAMPLES, bootstrap};
+use crate::summary::{Summary, Tokens};
 
 /// The fewest conversations of a verdict: that the differences of five all have the same sign happens
 /// by chance in 6 % of cases, of six in 3 %.
@@ -20,7 +18,7 @@ const LEAST_SHARE: f64 = 0.02;
 /// The smallest difference of the time to the first token that is, as a part of the longer one.
 const LEAST_TIME: f64 = 0.1;
 
-/// The part of what a conversation could find in a cache from which on it counts as high.
+/// The part of the turn before that has to come from cache for a share to count as high.
 ///
 /// Two replicas in round robin reach about 0.8 in six turns, and one replica 1, less what is lost to
 /// whole blocks.
@@ -32,10 +30,12 @@ const HIGH: f64 = 0.9;
 pub(crate) enum Finding {
     /// More comes from cache with the key.
     Honoured,
-    /// It makes no difference, and there would be something to gain.
+    /// No difference, both low: the key is ignored.
     Ignored,
-    /// It makes no difference, and there is nothing to gain.
+    /// No difference, both high: there is nothing to gain.
     Unneeded,
+    /// No difference, both low, though the key holds a conversation on one replica.
+    Fruitless,
     /// Less comes from cache with the key.
     Harmful,
     /// None of these is shown.
@@ -48,118 +48,140 @@ pub(crate) struct Verdict {
     pub(crate) finding: Finding,
     pub(crate) sentence: String,
     pub(crate) test: String,
-    /// With the key less without: a share from 0 to 1, or else milliseconds.
+    /// With the key less without: a share from 0 to 1, or milliseconds where no share is reported.
     pub(crate) difference: Option<Estimate>,
 }
 
-/// Both arms of one conversation, from turn 2 on.
-#[derive(Clone, Debug)]
-struct Pair<T> {
-    without: T,
-    with: T,
-}
-
 impl Verdict {
-    pub(crate) fn of(records: &[Record], header: &HeaderName, seed: u64) -> Self {
-        let tokens = pairs(records, |turns| {
-            turns.iter().map(|turn| turn.tokens()).collect()
-        });
-        if !tokens.is_empty() {
-            return by_tokens(&tokens, attainable(records), header, seed);
-        }
-        by_time(&pairs(records, median_ttft), header, seed)
-    }
-
-    fn unknown(sentence: &str, test: String) -> Self {
-        Self {
+    /// Judges by the cached tokens, or where none are reported by the time to the first token.
+    pub(crate) fn of(
+        records: &[Record],
+        arms: &[Summary; 2],
+        header: &HeaderName,
+        seed: u64,
+    ) -> Self {
+        let reported = records.iter().any(|record| record.tokens().is_some());
+        let verdict = if reported {
+            by_tokens(records, arms, header, seed)
+        } else {
+            by_time(&pairs::median_ttft(records), header, seed)
+        };
+        verdict.unwrap_or_else(|conversations| Self {
             finding: Finding::Unknown,
-            sentence: sentence.to_owned(),
-            test,
+            sentence: "too few conversations were measured in both arms: cannot tell".to_owned(),
+            test: format!("{conversations} conversations, and a verdict takes at least {FEWEST}"),
             difference: None,
-        }
+        })
     }
 }
 
+/// The error is the number of conversations, if these are too few.
 fn by_tokens(
-    pairs: &[Pair<Tokens>],
-    attainable: Pair<f64>,
+    records: &[Record],
+    arms: &[Summary; 2],
     header: &HeaderName,
     seed: u64,
-) -> Verdict {
-    if pairs.len() < FEWEST {
-        return too_few(pairs.len());
-    }
-    let all: Vec<_> = pairs.iter().collect();
-    let estimate = bootstrap(
-        pairs,
-        |drawn| Some(share(drawn, |p| p.with)? - share(drawn, |p| p.without)?),
-        seed,
-    );
-    let shares = share(&all, |p| p.with).zip(share(&all, |p| p.without));
-    let Some((estimate, (with, without))) = estimate.zip(shares) else {
-        return Verdict::unknown(
-            "the endpoint reports prompts of no tokens: cannot tell",
-            String::new(),
+) -> Result<Verdict, usize> {
+    let pairs = enough(pairs::tokens(records))?;
+    let gain = |drawn: &[&Pair<Tokens>]| {
+        let shares = shares(drawn)?;
+        Some(shares.with - shares.without)
+    };
+    let shares = shares(&pairs.iter().collect::<Vec<_>>()).ok_or(0usize)?;
+    let gained = bootstrap(&pairs, gain, seed).ok_or(0usize)?;
+    let (with, without) = (percent(shares.with), percent(shares.without));
+    let (finding, sentence) = if gained.is_beyond_chance(LEAST_SHARE) {
+        let sentence = format!(
+            "with the key {with} of the prompt came from cache, without it {without}: this endpoint honours {header}"
         );
-    };
-    let test = format!(
-        "from turn 2 on; paired bootstrap over {} conversations, {RESAMPLES} draws: {:+.1} points, 95 % interval {:+.1} to {:+.1}",
-        pairs.len(),
-        100.0 * estimate.value,
-        100.0 * estimate.low,
-        100.0 * estimate.high,
-    );
-    let (with, without) = (percent(with), percent(without));
-    let (finding, sentence) = if is_more(estimate, LEAST_SHARE) {
-        (
-            Finding::Honoured,
-            format!(
-                "with the key {with} of the prompt came from cache, without it {without}: this endpoint honours {header}"
-            ),
-        )
-    } else if is_more(estimate.negated(), LEAST_SHARE) {
-        (
-            Finding::Harmful,
-            format!(
-                "with the key only {with} of the prompt came from cache, without it {without}: {header} does harm here"
-            ),
-        )
-    } else if attainable.with >= HIGH && attainable.without >= HIGH {
-        (
-            Finding::Unneeded,
-            format!(
-                "no difference beyond chance, both high ({with} with the key, {without} without): one replica, or a router that looks at the prompt itself"
-            ),
-        )
+        (Finding::Honoured, sentence)
+    } else if gained.negated().is_beyond_chance(LEAST_SHARE) {
+        let sentence = format!(
+            "with the key only {with} of the prompt came from cache, without it {without}: {header} does harm here"
+        );
+        (Finding::Harmful, sentence)
     } else {
-        (
-            Finding::Ignored,
-            format!(
-                "no difference beyond chance, both low ({with} with the key, {without} without): {header} is ignored"
-            ),
+        no_difference(
+            records,
+            arms,
+            header,
+            &format!("{with} with the key, {without} without"),
         )
     };
-    Verdict {
+    let [value, low, high] = [gained.value, gained.low, gained.high].map(|share| 100.0 * share);
+    let test = format!(
+        "from turn 2 on; paired bootstrap over {} conversations, {RESAMPLES} draws: {value:+.1} points, 95 % interval {low:+.1} to {high:+.1}",
+        pairs.len(),
+    );
+    Ok(Verdict {
         finding,
         sentence,
         test,
-        difference: Some(estimate),
+        difference: Some(gained),
+    })
+}
+
+fn no_difference(
+    records: &[Record],
+    arms: &[Summary; 2],
+    header: &HeaderName,
+    shares: &str,
+) -> (Finding, String) {
+    let reuse = pairs::reuse(records);
+    let replicas = arms.each_ref().map(|arm| arm.replicas_per_conversation);
+    if reuse.with >= HIGH && reuse.without >= HIGH {
+        let sentence = format!(
+            "no difference beyond chance, both high ({shares}): one replica, or a router that looks at the prompt itself"
+        );
+        return (Finding::Unneeded, sentence);
+    }
+    match replicas {
+        // To the letter: a mean of exactly one, where a header tells.
+        [Some(without), Some(with)] if with <= 1.0 => {
+            let sentence = format!(
+                "no difference beyond chance, both low ({shares}): a conversation stays on one replica with the key (on {without:.1} without), and that does not keep it in its cache until the next turn"
+            );
+            (Finding::Fruitless, sentence)
+        }
+        [Some(_), Some(_)] => {
+            let sentence =
+                format!("no difference beyond chance, both low ({shares}): {header} is ignored");
+            (Finding::Ignored, sentence)
+        }
+        _ => {
+            let sentence = format!(
+                "no difference beyond chance, both low ({shares}): {header} is ignored, or nothing stays in a cache until the next turn"
+            );
+            (Finding::Ignored, sentence)
+        }
     }
 }
 
-fn by_time(pairs: &[Pair<f64>], header: &HeaderName, seed: u64) -> Verdict {
-    const ALONE: &str =
-        "the endpoint reports no cached tokens, so by the time to the first token alone";
-    if pairs.len() < FEWEST {
-        return too_few(pairs.len());
-    }
-    let all: Vec<_> = pairs.iter().collect();
+/// The error is the number of conversations, if these are too few.
+fn by_time(pairs: &[Pair<f64>], header: &HeaderName, seed: u64) -> Result<Verdict, usize> {
+    let pairs = enough(pairs.to_vec())?;
     let gain = |drawn: &[&Pair<f64>]| Some(mean(drawn, |p| p.without) - mean(drawn, |p| p.with));
-    let Some(gained) = bootstrap(pairs, gain, seed) else {
-        return too_few(0);
-    };
+    let gained = bootstrap(&pairs, gain, seed).ok_or(0usize)?;
+    let all: Vec<_> = pairs.iter().collect();
     let (with, without) = (mean(&all, |p| p.with), mean(&all, |p| p.without));
+    let least = LEAST_TIME * with.max(without);
     let difference = gained.negated();
+    let (finding, end) = if gained.is_beyond_chance(least) {
+        (
+            Finding::Honoured,
+            format!("this endpoint seems to honour {header}"),
+        )
+    } else if difference.is_beyond_chance(least) {
+        (Finding::Harmful, format!("{header} seems to do harm here"))
+    } else {
+        let end = format!(
+            "no difference beyond chance, and so no way to tell whether {header} is ignored or not needed"
+        );
+        (Finding::Unknown, end)
+    };
+    let sentence = format!(
+        "the endpoint reports no cached tokens; by the time to the first token alone, {with:.0} ms with the key and {without:.0} ms without: {end}"
+    );
     let test = format!(
         "medians from turn 2 on; paired bootstrap over {} conversations, {RESAMPLES} draws: {:+.0} ms, 95 % interval {:+.0} to {:+.0}",
         pairs.len(),
@@ -167,141 +189,42 @@ fn by_time(pairs: &[Pair<f64>], header: &HeaderName, seed: u64) -> Verdict {
         difference.low,
         difference.high,
     );
-    let least = LEAST_TIME * with.max(without);
-    let (finding, sentence) = if is_more(gained, least) {
-        (
-            Finding::Honoured,
-            format!(
-                "{ALONE}: {with:.0} ms with the key, {without:.0} ms without it: this endpoint seems to honour {header}"
-            ),
-        )
-    } else if is_more(difference, least) {
-        (
-            Finding::Harmful,
-            format!(
-                "{ALONE}: {with:.0} ms with the key, {without:.0} ms without it: {header} seems to do harm here"
-            ),
-        )
-    } else {
-        (
-            Finding::Unknown,
-            format!(
-                "{ALONE}: {with:.0} ms with the key, {without:.0} ms without it, no difference beyond chance: cannot tell whether {header} is ignored or not needed"
-            ),
-        )
-    };
-    Verdict {
+    Ok(Verdict {
         finding,
         sentence,
         test,
         difference: Some(difference),
+    })
+}
+
+fn enough<T>(pairs: Vec<Pair<T>>) -> Result<Vec<Pair<T>>, usize> {
+    if pairs.len() < FEWEST {
+        Err(pairs.len())
+    } else {
+        Ok(pairs)
     }
 }
 
-fn too_few(conversations: usize) -> Verdict {
-    Verdict::unknown(
-        "too few conversations were measured in both arms: cannot tell",
-        format!("{conversations} conversations, and a verdict takes at least {FEWEST}"),
-    )
-}
-
-/// Whether a difference is beyond chance and large enough to matter.
-fn is_more(estimate: Estimate, least: f64) -> bool {
-    estimate.low > 0.0 && estimate.value >= least
-}
-
-impl Estimate {
-    fn negated(self) -> Self {
-        Self {
-            value: -self.value,
-            low: -self.high,
-            high: -self.low,
-        }
-    }
-}
-
-/// Puts the arms of each conversation side by side, over the later turns that both have.
-fn pairs<T>(records: &[Record], value: impl Fn(&[&Record]) -> Option<T>) -> Vec<Pair<T>> {
-    let mut conversations: BTreeMap<u32, BTreeMap<u32, [Option<&Record>; 2]>> = BTreeMap::new();
-    for record in records
-        .iter()
-        .filter(|record| record.turn > 1 && record.failure.is_none())
-    {
-        let turns = conversations.entry(record.conversation).or_default();
-        turns.entry(record.turn).or_default()[record.arm as usize] = Some(record);
-    }
-    let pair = |turns: &BTreeMap<u32, [Option<&Record>; 2]>| {
-        let both = turns
-            .values()
-            .filter_map(|[without, with]| without.zip(*with));
-        let (without, with): (Vec<_>, Vec<_>) = both.unzip();
-        if without.is_empty() {
-            return None;
-        }
-        Some(Pair {
-            without: value(&without)?,
-            with: value(&with)?,
-        })
-    };
-    conversations.values().filter_map(pair).collect()
-}
-
-fn median_ttft(turns: &[&Record]) -> Option<f64> {
-    let mut times = turns
-        .iter()
-        .map(|turn| turn.ttft_ms)
-        .collect::<Option<Vec<_>>>()?;
-    times.sort_by(f64::total_cmp);
-    percentile(&times, 50)
-}
-
-/// Returns which part of the prompt of the turn before, all that a cache can hold, was found in one.
-fn attainable(records: &[Record]) -> Pair<f64> {
-    let prompts: BTreeMap<_, _> = records
-        .iter()
-        .filter_map(|record| {
-            let key = (record.arm as usize, record.conversation, record.turn);
-            Some((key, record.usage.prompt_tokens?))
-        })
-        .collect();
-    let of = |arm: Arm| {
-        let later = records
-            .iter()
-            .filter(|record| record.arm == arm && record.turn > 1);
-        let found: Tokens = later
-            .filter_map(|record| {
-                let cached = record.usage.cached_tokens?;
-                let before = (arm as usize, record.conversation, record.turn - 1);
-                Some(Tokens {
-                    prompt: *prompts.get(&before)?,
-                    cached,
-                })
-            })
-            .collect();
-        found.share().unwrap_or_default()
-    };
-    Pair {
-        without: of(Arm::WithoutKey),
-        with: of(Arm::WithKey),
-    }
-}
-
-fn share(pairs: &[&Pair<Tokens>], arm: impl Fn(&Pair<Tokens>) -> Tokens) -> Option<f64> {
-    pairs
-        .iter()
-        .map(|pair| arm(pair))
-        .collect::<Tokens>()
-        .share()
+fn shares(pairs: &[&Pair<Tokens>]) -> Option<Pair<f64>> {
+    let total = |arm: fn(&Pair<Tokens>) -> Tokens| pairs.iter().map(|pair| arm(pair)).collect();
+    let (without, with): (Tokens, Tokens) = (total(|pair| pair.without), total(|pair| pair.with));
+    Some(Pair {
+        without: without.share()?,
+        with: with.share()?,
+    })
 }
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "there are at most a thousand conversations"
 )]
-fn mean(pairs: &[&Pair<f64>], arm: impl Fn(&Pair<f64>) -> f64) -> f64 {
+fn mean(pairs: &[&Pair<f64>], arm: fn(&Pair<f64>) -> f64) -> f64 {
     pairs.iter().map(|pair| arm(pair)).sum::<f64>() / pairs.len() as f64
 }
 
 fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
+
+#[cfg(test)]
+mod tests;
