@@ -14,11 +14,11 @@ use http::{HeaderName, Uri, header};
 ///
 /// Exit codes: 0 measured, 1 the endpoint failed, 2 bad usage, 130 interrupted.
 #[derive(Clone, Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, args_override_self = true)]
 pub(crate) struct Args {
     /// The endpoint, such as <https://api.example/v1/chat/completions>
-    #[arg(long, value_name = "URL", value_parser = endpoint, requires = "model")]
-    pub(crate) url: Option<Uri>,
+    #[arg(long, value_name = "URL", requires = "model")]
+    pub(crate) url: Option<String>,
 
     /// The model to ask for
     #[arg(long, requires = "url")]
@@ -82,19 +82,29 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Returns the address of the endpoint, if one was given, or says what is wrong with it.
+    ///
+    /// It is not parsed with the other arguments, since these are repeated when they are wrong, and
+    /// this one may hold a password.
+    pub(crate) fn endpoint(&self) -> Result<Option<Uri>, String> {
+        self.url.as_deref().map(endpoint).transpose()
+    }
+
     pub(crate) const fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout)
     }
 }
 
-fn endpoint(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err("it must begin with http:// or https://".to_owned());
+fn endpoint(url: &str) -> Result<Uri, String> {
+    if !(url.starts_with("http://") || url.starts_with("https://")) {
+        return Err("--url must begin with http:// or https://".to_owned());
     }
+    let uri: Uri = url
+        .parse()
+        .map_err(|error| format!("--url is no address: {error}"))?;
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     if authority.contains('@') {
-        return Err("it must not hold a password; give the key with --api-key-env".to_owned());
+        return Err("--url must not hold a password; give the key with --api-key-env".to_owned());
     }
     Ok(uri)
 }

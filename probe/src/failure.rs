@@ -109,7 +109,8 @@ impl fmt::Display for Failure {
             Self::BrokeOff { tokens, reason } => {
                 write!(
                     f,
-                    "the stream broke off after {tokens} pieces of the answer: {reason}"
+                    "the stream broke off after {} of the answer: {reason}",
+                    count(*tokens, "piece", "pieces")
                 )
             }
             Self::Silent { limit } => {

@@ -51,11 +51,11 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let api_key = match prepare(&args) {
-        Ok(api_key) => api_key,
+    let (endpoint, api_key) = match prepare(&args) {
+        Ok(prepared) => prepared,
         Err(error) => return fail(BAD_USAGE, &error),
     };
-    probe(&args, api_key).unwrap_or_else(|error| fail(FAILED, &error))
+    probe(&args, endpoint, api_key).unwrap_or_else(|error| fail(FAILED, &error))
 }
 
 fn fail(code: u8, error: &dyn Display) -> ExitCode {
@@ -64,7 +64,8 @@ fn fail(code: u8, error: &dyn Display) -> ExitCode {
 }
 
 /// Checks what can be checked before anything is sent.
-fn prepare(args: &Args) -> Result<ApiKey, Box<dyn Error>> {
+fn prepare(args: &Args) -> Result<(Option<Uri>, ApiKey), Box<dyn Error>> {
+    let endpoint = args.endpoint()?;
     let api_key = args
         .api_key_env
         .as_deref()
@@ -74,27 +75,27 @@ fn prepare(args: &Args) -> Result<ApiKey, Box<dyn Error>> {
             "A verdict takes at least {FEWEST} conversations; this run will end without one."
         );
     }
-    if let Some(endpoint) = &args.url {
+    if let Some(endpoint) = &endpoint {
         consent::ask(args, endpoint)?;
     }
     for path in [&args.json, &args.svg].into_iter().flatten() {
         let opened = OpenOptions::new().create(true).append(true).open(path);
         opened.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
-    Ok(api_key)
+    Ok((endpoint, api_key))
 }
 
 /// Runs the experiment and tells its result.
-fn probe(args: &Args, api_key: ApiKey) -> Result<ExitCode, Box<dyn Error>> {
+fn probe(args: &Args, endpoint: Option<Uri>, api_key: ApiKey) -> Result<ExitCode, Box<dyn Error>> {
     // One thread is enough to wait on, and leaves the others to what is measured.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (endpoint, mut records, ended) = runtime.block_on(async {
-        let (endpoint, run) = match &args.url {
+        let (endpoint, run) = match endpoint {
             // The simulation is cold in each run, and repeats.
             None => (simulation::start(args.replicas).await?, 0),
-            Some(url) => (url.clone(), fastrand::u64(..)),
+            Some(endpoint) => (endpoint, fastrand::u64(..)),
         };
         let client = Client::new(args, endpoint.clone(), api_key)?;
         let (records, ended) = run::run(args, &client, run).await;

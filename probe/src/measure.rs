@@ -156,10 +156,8 @@ async fn accept(
     let retry_after = retry_after(response.headers());
     let mut detail = first_bytes(client, response.into_body()).await;
     if let Some(location) = location {
-        detail += &format!(
-            " (it points to {})",
-            client.api_key.clean(location.as_bytes(), SHOWN)
-        );
+        let location = client.api_key.clean(location.as_bytes(), SHOWN);
+        detail.insert_str(0, &format!("it points to {location} "));
     }
     Err(match status {
         StatusCode::OK => Failure::NoStream {

@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn an_endless_event_is_an_error_and_not_an_endless_buffer() {
         let mut events = Events::default();
-        let line = [b"data: ".as_slice(), &[b'x'; 1 << 16], b"\n"].concat();
+        let line = format!("data: {}\n", "x".repeat(1 << 16)).into_bytes();
         let error = (0..100).find_map(|_| events.push(&line).err());
         assert_eq!(error, Some(TooLong));
     }

@@ -71,6 +71,7 @@ mod tests {
     use super::*;
 
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
+    #[expect(clippy::unnecessary_wraps, reason = "a statistic may be undefined")]
     fn mean(drawn: &[&f64]) -> Option<f64> {
         Some(drawn.iter().copied().sum::<f64>() / drawn.len() as f64)
     }

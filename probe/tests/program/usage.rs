@@ -2,8 +2,7 @@
 
 use std::process::Stdio;
 
-mod support;
-use support::{KEY_ENV, Server, answer, probe, run, usage};
+use crate::support::{KEY_ENV, Server, answer, probe, run, usage};
 
 fn refused(args: &[&str], why: &str) {
     let ran = run(probe(args));
@@ -14,15 +13,18 @@ fn refused(args: &[&str], why: &str) {
 #[test]
 fn a_bad_address_is_refused() {
     for (url, why) in [
-        ("api.example/v1", "it must begin with http:// or https://"),
+        (
+            "api.example/v1",
+            "error: --url must begin with http:// or https://",
+        ),
         (
             "ftp://api.example/v1",
-            "it must begin with http:// or https://",
+            "error: --url must begin with http:// or https://",
         ),
-        ("http://", "invalid"),
+        ("http://", "--url is no address"),
         (
             "https://me:secret@api.example/v1",
-            "it must not hold a password",
+            "error: --url must not hold a password",
         ),
     ] {
         refused(&["--url", url, "--model", "m", "--yes"], why);
@@ -89,7 +91,7 @@ fn without_a_terminal_and_without_yes_nothing_is_sent() {
         let ran = run(command);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
         let expected = format!(
-            "This sends 96 requests with about 134,640 prompt tokens to {url}, and asks for at most 768 tokens of answers.\n\
+            "This sends 96 requests with about 133,920 prompt tokens to {url}, and asks for at most 768 tokens of answers.\n\
              error: nothing was sent: give --yes, since there is no terminal to ask at\n"
         );
         assert_eq!(ran.err, expected);

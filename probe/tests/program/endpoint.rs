@@ -6,8 +6,7 @@ use std::sync::Arc;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-mod support;
-use support::{KEY, Received, Server, answer, probe_url, run, usage};
+use crate::support::{KEY, Received, Server, answer, probe_url, run, usage};
 
 fn cached_with_key(_: usize, request: &Received) -> Vec<u8> {
     let is_warm = request.turn() > 1 && request.header("x-session-affinity").is_some();
@@ -237,7 +236,7 @@ fn tls_server() -> (Server, String) {
                     .with_single_cert(vec![made.cert.der().clone()], key)
             });
     let config = Arc::new(config.expect("valid"));
-    let wrap = move |stream| -> Box<dyn support::Stream> {
+    let wrap = move |stream| -> Box<dyn crate::support::Stream> {
         let connection = ServerConnection::new(config.clone()).expect("a connection");
         Box::new(StreamOwned::new(connection, stream))
     };

@@ -10,39 +10,39 @@ use std::thread::{self, JoinHandle};
 use serde_json::Value;
 
 /// The API key of all tests, and the variable that holds it.
-pub const KEY: &str = "sk-live/0123456789abcdef";
-pub const KEY_ENV: &str = "AFFINITY_PROBE_TEST_KEY";
+pub(crate) const KEY: &str = "sk-live/0123456789abcdef";
+pub(crate) const KEY_ENV: &str = "AFFINITY_PROBE_TEST_KEY";
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub struct Received {
+pub(crate) struct Received {
     /// The request line and the headers.
-    pub head: String,
-    pub body: Value,
+    pub(crate) head: String,
+    pub(crate) body: Value,
 }
 
 /// A server on loopback that closes each connection after one answer; it ends when it is dropped.
-pub struct Server {
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// A stream that can be read and written.
-pub trait Stream: Read + Write {}
+pub(crate) trait Stream: Read + Write {}
 impl<S: Read + Write> Stream for S {}
 
 impl Received {
     /// Returns the value of a header of this lower-case name.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let line = |line: &'_ str| line.to_ascii_lowercase().starts_with(&format!("{name}:"));
         let line = self.head.lines().find(|l| line(l))?;
         Some(line.split_once(':')?.1.trim())
     }
 
     /// Returns the number of the user's turns so far.
-    pub fn turn(&self) -> usize {
+    pub(crate) fn turn(&self) -> usize {
         let messages = self.body["messages"].as_array().expect("messages");
         messages
             .iter()
@@ -53,12 +53,14 @@ impl Received {
 
 impl Server {
     /// Answers the requests, counted from 0, with these bytes.
-    pub fn start(answer: impl Fn(usize, &Received) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(
+        answer: impl Fn(usize, &Received) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
         Self::start_on(|stream| Box::new(stream), answer)
     }
 
     /// The same, through a wrapper around each connection.
-    pub fn start_on(
+    pub(crate) fn start_on(
         wrap: impl Fn(TcpStream) -> Box<dyn Stream> + Send + Sync + 'static,
         answer: impl Fn(usize, &Received) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
@@ -98,11 +100,11 @@ impl Server {
         }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/v1/chat/completions", self.address)
     }
 
-    pub fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().expect("no panic").clone()
     }
 }
@@ -137,7 +139,7 @@ fn read(stream: &mut impl BufRead) -> Option<Received> {
 }
 
 /// Returns a whole answer: two tokens, and this usage.
-pub fn answer(usage: &str) -> Vec<u8> {
+pub(crate) fn answer(usage: &str) -> Vec<u8> {
     stream(&format!(
         "data: {{\"choices\":[{{\"delta\":{{\"content\":\"Yes\"}}}}]}}\n\n\
          data: {{\"choices\":[{{\"delta\":{{\"content\":\" indeed\"}},\"finish_reason\":\"length\"}}]}}\n\n\
@@ -146,28 +148,28 @@ pub fn answer(usage: &str) -> Vec<u8> {
 }
 
 /// Returns the usage of a prompt of 1,000 tokens.
-pub fn usage(cached: u64) -> String {
+pub(crate) fn usage(cached: u64) -> String {
     format!("{{\"prompt_tokens\":1000,\"prompt_tokens_details\":{{\"cached_tokens\":{cached}}}}}")
 }
 
 /// Returns the answer of an event stream that ends with its connection.
-pub fn stream(events: &str) -> Vec<u8> {
+pub(crate) fn stream(events: &str) -> Vec<u8> {
     response("200 OK", "content-type: text/event-stream\r\n", events)
 }
 
-pub fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}connection: close\r\n\r\n{body}").into_bytes()
 }
 
 /// Returns the program, with the API key in its environment and no terminal.
-pub fn probe(args: &[&str]) -> Command {
+pub(crate) fn probe(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_affinity-probe"));
     command.args(args).env(KEY_ENV, KEY).stdin(Stdio::null());
     command
 }
 
 /// Returns a small run against an endpoint: 6 conversations of 2 turns, one request at a time.
-pub fn probe_url(url: &str, args: &[&str]) -> Command {
+pub(crate) fn probe_url(url: &str, args: &[&str]) -> Command {
     let mut command = probe(&[
         "--url",
         url,
@@ -189,14 +191,14 @@ pub fn probe_url(url: &str, args: &[&str]) -> Command {
 
 /// What the program printed, and how it ended.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Waits for the program and checks what holds for every run.
-pub fn run(mut command: Command) -> Ran {
+pub(crate) fn run(mut command: Command) -> Ran {
     let Output {
         status,
         stdout,

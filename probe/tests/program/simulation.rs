@@ -6,8 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-mod support;
-use support::{probe, run};
+use crate::support::{probe, run};
 
 /// A short run, with its table and its JSON.
 fn measured(args: &[&str]) -> (String, Value) {
