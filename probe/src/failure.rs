@@ -29,7 +29,7 @@ pub(crate) enum Failure {
     /// An event that is no chunk of a chat, or an error inside of the stream.
     BadEvent { detail: String },
     /// The stream ended before the answer did.
-    BrokeOff { tokens: u32, reason: String },
+    BrokeOff { pieces: u32, reason: String },
     /// Nothing arrived for this long.
     Silent { limit: Duration },
 }
@@ -106,11 +106,11 @@ impl fmt::Display for Failure {
             Self::BadEvent { detail } => {
                 write!(f, "the stream holds an error or no chat: {detail}")
             }
-            Self::BrokeOff { tokens, reason } => {
+            Self::BrokeOff { pieces, reason } => {
                 write!(
                     f,
                     "the stream broke off after {} of the answer: {reason}",
-                    count(*tokens, "piece", "pieces")
+                    count(*pieces, "piece", "pieces")
                 )
             }
             Self::Silent { limit } => {

@@ -1,5 +1,6 @@
 //! Tells whether an endpoint honours a session-affinity header, and what it gains.
 
+mod answer;
 mod args;
 mod cache;
 mod chart;

@@ -1,26 +1,20 @@
 //! One request, measured.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
-use http::{HeaderMap, Response, StatusCode, header};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde::Serialize;
 
-use crate::chunk::{Chunk, Usage};
+use crate::answer::{Answer, attempt};
+use crate::chunk::Usage;
 use crate::client::Client;
 use crate::conversation::{Arm, Conversation};
-use crate::failure::{Failure, causes};
-use crate::sse::Events;
+use crate::failure::Failure;
 
 /// How often a request is sent, at most, while the endpoint says that it is busy.
 const TRIES: u32 = 4;
 
 /// The longest wait that an endpoint can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// How much of a text from outside is shown, in characters.
-const SHOWN: usize = 300;
 
 /// What is known of one request.
 #[derive(Clone, Debug, Serialize)]
@@ -37,16 +31,6 @@ pub(crate) struct Record {
     pub(crate) usage: Usage,
     pub(crate) replica: Option<String>,
     pub(crate) failure: Option<String>,
-}
-
-/// What a stream came to.
-#[derive(Debug)]
-struct Answer {
-    text: String,
-    ttft: Option<Duration>,
-    total: Duration,
-    usage: Usage,
-    replica: Option<String>,
 }
 
 /// Sends the next turn of a conversation; the answer becomes a part of it.
@@ -76,32 +60,13 @@ pub(crate) async fn measure(
         }
         tokio::time::sleep(wait).await;
     };
-    let mut record = Record {
-        arm: conversation.arm,
-        conversation: conversation.number,
-        turn,
-        tries,
-        status: Some(200),
-        ttft_ms: None,
-        total_ms: None,
-        usage: Usage::default(),
-        replica: None,
-        failure: None,
-    };
+    let record = Record::new(conversation, turn, tries);
     match result {
         Ok(answer) => {
-            conversation.hear(&answer.text);
-            record.ttft_ms = answer.ttft.map(millis);
-            record.total_ms = Some(millis(answer.total));
-            record.usage = answer.usage;
-            record.replica = answer.replica;
-            (record, None)
+            conversation.hear(answer.text());
+            (record.measured(answer), None)
         }
-        Err(failure) => {
-            record.status = failure.status().map(|status| status.as_u16());
-            record.failure = Some(failure.to_string());
-            (record, Some(failure))
-        }
+        Err(failure) => (record.failed(&failure), Some(failure)),
     }
 }
 
@@ -118,143 +83,67 @@ fn wait(failure: &Failure, tries: u32) -> Option<Duration> {
     }
 }
 
-async fn attempt(
-    client: &Client,
-    conversation: &Conversation,
-    tries: u32,
-) -> Result<Answer, Failure> {
-    let start = Instant::now();
-    let response = client.send(conversation).await?;
-    let response = accept(client, response, tries).await?;
-    let replica = response.headers().get(&client.replica_header);
-    let mut answer = Answer {
-        text: String::new(),
-        ttft: None,
-        total: Duration::ZERO,
-        usage: Usage::from_headers(response.headers()),
-        replica: replica.map(|name| client.api_key.clean(name.as_bytes(), 100)),
-    };
-    read(client, response.into_body(), start, &mut answer).await?;
-    answer.total = start.elapsed();
-    Ok(answer)
-}
-
-/// Lets an event stream through and turns every other answer into a failure.
-async fn accept(
-    client: &Client,
-    response: Response<Incoming>,
-    tries: u32,
-) -> Result<Response<Incoming>, Failure> {
-    let status = response.status();
-    let content_type = response.headers().get(header::CONTENT_TYPE);
-    let content_type = content_type.map_or(b"no content type".as_slice(), |value| value.as_bytes());
-    if status == StatusCode::OK && content_type.starts_with(b"text/event-stream") {
-        return Ok(response);
-    }
-    let content_type = client.api_key.clean(content_type, SHOWN);
-    let location = response.headers().get(header::LOCATION).cloned();
-    let retry_after = retry_after(response.headers());
-    let mut detail = first_bytes(client, response.into_body()).await;
-    if let Some(location) = location {
-        let location = client.api_key.clean(location.as_bytes(), SHOWN);
-        detail.insert_str(0, &format!("it points to {location} "));
-    }
-    Err(match status {
-        StatusCode::OK => Failure::NoStream {
-            content_type,
-            detail,
-        },
-        StatusCode::TOO_MANY_REQUESTS => Failure::RateLimited {
-            retry_after,
+impl Record {
+    fn new(conversation: &Conversation, turn: u32, tries: u32) -> Self {
+        Self {
+            arm: conversation.arm,
+            conversation: conversation.number,
+            turn,
             tries,
-            detail,
-        },
-        _ => Failure::Status { status, detail },
-    })
-}
+            status: None,
+            ttft_ms: None,
+            total_ms: None,
+            usage: Usage::default(),
+            replica: None,
+            failure: None,
+        }
+    }
 
-/// Reads a stream to its end, so that its usage is known and its connection can be used again.
-async fn read(
-    client: &Client,
-    mut body: Incoming,
-    start: Instant,
-    answer: &mut Answer,
-) -> Result<(), Failure> {
-    let mut events = Events::default();
-    let (mut pieces, mut is_over) = (0, false);
-    let broke_off = |pieces, reason: String| Failure::BrokeOff {
-        tokens: pieces,
-        reason,
-    };
-    loop {
-        let frame = tokio::time::timeout(client.timeout, body.frame()).await;
-        let frame = match frame.map_err(|_| Failure::Silent {
-            limit: client.timeout,
-        })? {
-            Some(Ok(frame)) => frame,
-            // What comes after the answer is of no interest, also not that it is missing.
-            _ if is_over => return Ok(()),
-            Some(Err(error)) => return Err(broke_off(pieces, causes(&error))),
-            None => {
-                return Err(broke_off(
-                    pieces,
-                    "it ended without a last chunk".to_owned(),
-                ));
-            }
-        };
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        let bad = |detail: &[u8]| Failure::BadEvent {
-            detail: client.api_key.clean(detail, SHOWN),
-        };
-        for data in events
-            .push(&data)
-            .map_err(|_| bad(b"an event of over a megabyte"))?
-        {
-            if data == b"[DONE]" {
-                is_over = true;
-                continue;
-            }
-            let chunk = Chunk::parse(&data).ok_or_else(|| bad(&data))?;
-            if let Some(error) = chunk.error() {
-                return Err(bad(error.as_bytes()));
-            }
-            if chunk.has_token() {
-                answer.ttft.get_or_insert_with(|| start.elapsed());
-                pieces += 1;
-            }
-            answer.text += chunk.content();
-            answer.usage.update(&chunk);
-            is_over |= chunk.is_last();
+    fn measured(self, answer: Answer) -> Self {
+        let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
+        Self {
+            status: Some(200),
+            ttft_ms: answer.ttft.map(millis),
+            total_ms: Some(millis(answer.total)),
+            usage: answer.usage,
+            replica: answer.replica,
+            ..self
+        }
+    }
+
+    fn failed(self, failure: &Failure) -> Self {
+        Self {
+            status: failure.status().map(|status| status.as_u16()),
+            failure: Some(failure.to_string()),
+            ..self
         }
     }
 }
 
-/// Returns the beginning of a body, fit to be shown.
-async fn first_bytes(client: &Client, mut body: Incoming) -> String {
-    // So much that a key which is cut off here is behind what is shown, were it all keys before.
-    let enough = SHOWN * (1 + client.api_key.len());
-    let mut bytes = Vec::new();
-    while bytes.len() < enough {
-        let Ok(Some(Ok(frame))) = tokio::time::timeout(client.timeout, body.frame()).await else {
-            break;
-        };
-        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-    }
-    client.api_key.clean(&bytes, SHOWN)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Reads seconds or a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+    fn limited(seconds: Option<u64>) -> Failure {
+        let retry_after = seconds.map(Duration::from_secs);
+        Failure::RateLimited {
+            retry_after,
+            tries: 1,
+            detail: String::new(),
+        }
     }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
 
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
+    #[test]
+    fn a_busy_endpoint_is_waited_for_as_it_asks_but_not_over_a_minute_and_not_forever() {
+        let seconds = |failure, tries| wait(&failure, tries).map(|wait| wait.as_secs());
+        assert_eq!(seconds(limited(Some(60)), 1), Some(60));
+        assert_eq!(seconds(limited(Some(61)), 1), None);
+        assert_eq!(seconds(limited(Some(1)), TRIES), None);
+    }
+
+    #[test]
+    fn a_busy_endpoint_that_names_no_time_is_given_twice_as_much_at_each_try() {
+        let seconds = [1, 2, 3].map(|tries| wait(&limited(None), tries).map(|wait| wait.as_secs()));
+        assert_eq!(seconds, [Some(2), Some(4), Some(8)]);
+    }
 }

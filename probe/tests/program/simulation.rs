@@ -179,7 +179,7 @@ fn the_chart_is_xml_with_a_line_for_each_arm() {
         .collect();
     let texts: Vec<_> = texts
         .iter()
-        .filter_map(|node| node.text())
+        .filter_map(roxmltree::Node::text)
         .map(str::trim)
         .collect();
     for expected in [
