@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use plotters::coord::types::RangedCoordf64;
+use plotters::coord::{Shift, types::RangedCoordf64};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -19,6 +19,7 @@ const FONT: &str = "sans-serif";
 const LABEL_HEIGHT: i32 = 18;
 
 type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Canvas<'b> = DrawingArea<SVGBackend<'b>, Shift>;
 type Drawn = Result<(), Box<dyn Error>>;
 
 /// One arm: a point for each turn that is known.
@@ -45,7 +46,7 @@ pub(crate) fn draw(arms: &[Summary; 2], title: &str) -> Result<String, Box<dyn E
         for line in &lines {
             line.draw(&mut chart)?;
         }
-        labels(&chart, &lines)?;
+        labels(&root, &chart, &lines)?;
         root.present()?;
     }
     Ok(svg)
@@ -71,7 +72,7 @@ fn axes(chart: &mut Plot<'_, '_>, turns: usize) -> Drawn {
 }
 
 /// Writes the name of each line beside its last point.
-fn labels(chart: &Plot<'_, '_>, lines: &[Line; 2]) -> Drawn {
+fn labels(root: &Canvas<'_>, chart: &Plot<'_, '_>, lines: &[Line; 2]) -> Drawn {
     let mut ends: Vec<_> = lines
         .iter()
         .filter_map(|line| Some((line, chart.backend_coord(line.points.last()?))))
@@ -85,9 +86,7 @@ fn labels(chart: &Plot<'_, '_>, lines: &[Line; 2]) -> Drawn {
         let colour = line.colour();
         let style = TextStyle::from((FONT, 17).into_font()).color(&colour);
         let style = style.pos(Pos::new(HPos::Left, VPos::Center));
-        let area = chart.plotting_area().strip_coord_spec();
-        let (left, top) = area.get_base_pixel();
-        area.draw(&Text::new(line.arm.name(), (x - left + 12, y - top), style))?;
+        root.draw(&Text::new(line.arm.name(), (x + 12, y), style))?;
     }
     Ok(())
 }

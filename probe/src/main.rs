@@ -166,15 +166,23 @@ fn subject(args: &Args, endpoint: &Uri) -> String {
         "Simulated: {} replica{} and a gateway that hashes x-session-affinity, on this machine, with no model.\n\
          Simulated too: a word is a token, a replica takes {} µs to read a token that is not cached, and keeps {} tokens.\n{size}",
         args.replicas,
-        if args.replicas == 1 { "" } else { "s" },
+        plural(args.replicas),
         replica::PREFILL.as_micros(),
         grouped(tokens as u64),
     )
 }
 
+const fn plural(number: u32) -> &'static str {
+    if number == 1 { "" } else { "s" }
+}
+
 fn title(args: &Args, endpoint: &Uri) -> String {
     match &args.url {
-        None => format!("Cached share by turn, {} simulated replicas", args.replicas),
+        None => format!(
+            "Cached share by turn, {} simulated replica{}",
+            args.replicas,
+            plural(args.replicas)
+        ),
         Some(_) => format!(
             "Cached share by turn, {}",
             endpoint.host().unwrap_or_default()
