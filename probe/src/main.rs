@@ -28,6 +28,7 @@ mod verdict;
 use std::error::Error;
 use std::fmt::Display;
 use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -126,7 +127,8 @@ fn tell(
         ended,
         omitted,
     };
-    print!("{report}");
+    // A reader that has seen enough, such as `head`, is no failure.
+    let _ = write!(io::stdout(), "{report}");
     if let Some(path) = &args.json {
         let endpoint = client::shown(endpoint);
         fs::write(
@@ -163,8 +165,9 @@ fn subject(args: &Args, endpoint: &Uri) -> String {
     }
     let tokens = replica::CACHE_BLOCKS.get() * cache::BLOCK_TOKENS;
     format!(
-        "Simulated: {} replica{} and a gateway that hashes x-session-affinity, on this machine, with no model.\n\
-         Simulated too: a word is a token, a replica takes {} µs to read a token that is not cached, and keeps {} tokens.\n{size}",
+        "Simulated on this machine: {} replica{} behind a gateway that hashes x-session-affinity.\n\
+         There is no model: a word is a token, a replica takes {} µs to read one that is not in\n\
+         its cache, and keeps {} tokens there.\n{size}",
         args.replicas,
         plural(args.replicas),
         replica::PREFILL.as_micros(),

@@ -91,7 +91,7 @@ fn without_a_terminal_and_without_yes_nothing_is_sent() {
         let ran = run(command);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
         let expected = format!(
-            "This sends 96 requests with about 133,920 prompt tokens to {url}, and asks for at most 768 tokens of answers.\n\
+            "This sends 96 requests with about 133,920 prompt tokens to {url},\nand asks for at most 768 tokens of answers.\n\
              error: nothing was sent: give --yes, since there is no terminal to ask at\n"
         );
         assert_eq!(ran.err, expected);
