@@ -110,7 +110,7 @@ fn by_tokens(
     };
     let [value, low, high] = [gained.value, gained.low, gained.high].map(|share| 100.0 * share);
     let test = format!(
-        "from turn 2 on; paired bootstrap over {} conversations, {RESAMPLES} draws: {value:+.1} points, 95 % interval {low:+.1} to {high:+.1}",
+        "from turn 2 on; paired bootstrap over {} conversations, {RESAMPLES} draws: {value:+.1} points, 99 % interval {low:+.1} to {high:+.1}",
         pairs.len(),
     );
     Ok(Verdict {
@@ -183,7 +183,7 @@ fn by_time(pairs: &[Pair<f64>], header: &HeaderName, seed: u64) -> Result<Verdic
         "the endpoint reports no cached tokens; by the time to the first token alone, {with:.0} ms with the key and {without:.0} ms without: {end}"
     );
     let test = format!(
-        "medians from turn 2 on; paired bootstrap over {} conversations, {RESAMPLES} draws: {:+.0} ms, 95 % interval {:+.0} to {:+.0}",
+        "medians from turn 2 on; paired bootstrap over {} conversations, {RESAMPLES} draws: {:+.0} ms, 99 % interval {:+.0} to {:+.0}",
         pairs.len(),
         difference.value,
         difference.low,

@@ -208,7 +208,10 @@ fn the_chart_is_xml_with_a_line_for_each_arm() {
 #[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let mut command = probe(&["--prefix-tokens=32", "--turns=2", "--max-tokens=1"]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
     let mut child = child.expect("the program starts");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("ended");
