@@ -237,10 +237,10 @@ fn by_chance(replicas: u32, seed: u64) -> Verdict {
         .into_iter()
         .flat_map(|arm| (1..=8).map(move |c| (arm, c)))
     {
-        let mut seen = std::collections::HashMap::new();
+        let mut warm = std::collections::HashMap::new();
         for turn in 1..=6 {
             let prompt = 1200 + 58 * u64::from(turn);
-            let cached = seen.insert(rng.u32(..replicas), prompt).unwrap_or(0);
+            let cached = warm.insert(rng.u32(..replicas), prompt).unwrap_or(0);
             let (prompt_tokens, cached_tokens) = (Some(prompt), Some(cached));
             let usage = Usage {
                 prompt_tokens,
