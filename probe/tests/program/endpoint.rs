@@ -105,7 +105,13 @@ fn the_request_is_what_the_interface_asks_for() {
 #[test]
 fn an_endpoint_without_cached_tokens_is_still_timed_and_not_judged_by_them() {
     let server = Server::start(|_, _| answer(r#"{"prompt_tokens":1000}"#));
-    let ran = run(probe_url(&server.url(), &[]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out.svg");
+    let mut command = probe_url(&server.url(), &[]);
+    command.arg("--svg").arg(&path);
+    let ran = run(command);
+    let svg = std::fs::read_to_string(path).expect("written");
+    assert!(svg.contains("No cached tokens were reported"), "{svg}");
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(
         ran.out.contains(
