@@ -116,6 +116,13 @@ fn the_json_has_every_request_and_the_table_is_their_sum() {
             request["ttft_ms"].as_f64() <= request["total_ms"].as_f64(),
             "{request}"
         );
+        let [ttft, prompt, cached] = ["ttft_ms", "prompt_tokens", "cached_tokens"]
+            .map(|name| request[name].as_f64().expect("a number"));
+        let prefill = 0.1 * (prompt - cached);
+        assert!(
+            ttft >= prefill,
+            "the first token waits for the prompt: {request}"
+        );
         assert!(
             request["replica"]
                 .as_str()
