@@ -24,12 +24,13 @@ impl Estimate {
         self.low > 0.0 && self.value >= least
     }
 
-    /// Returns the estimate of the opposite difference.
-    pub(crate) fn negated(self) -> Self {
+    /// Returns the estimate in another unit; a negative factor turns it round.
+    pub(crate) fn times(self, factor: f64) -> Self {
+        let (one, other) = (self.low * factor, self.high * factor);
         Self {
-            value: -self.value,
-            low: -self.high,
-            high: -self.low,
+            value: self.value * factor,
+            low: one.min(other),
+            high: one.max(other),
         }
     }
 }

@@ -271,3 +271,26 @@ fn a_header_that_is_ignored_is_rarely_found_to_make_a_difference() {
         );
     }
 }
+
+#[test]
+fn without_cached_tokens_a_longer_time_to_the_first_token_is_harm() {
+    let verdict = verdict(
+        8,
+        |c, t| Record {
+            ttft_ms: Some(200.0),
+            ..record(Arm::WithoutKey, c, t)
+        },
+        |c, t| Record {
+            ttft_ms: Some(600.0),
+            ..record(Arm::WithKey, c, t)
+        },
+    );
+    assert_eq!(verdict.finding, Finding::Harmful);
+    assert!(
+        verdict
+            .test
+            .contains(": +400 ms, 99 % interval +400 to +400"),
+        "{}",
+        verdict.test
+    );
+}

@@ -98,3 +98,15 @@ fn without_a_terminal_and_without_yes_nothing_is_sent() {
     }
     assert!(server.received().is_empty());
 }
+
+#[test]
+fn too_few_conversations_for_a_verdict_are_told_before_they_are_paid_for() {
+    let ran = run(probe(&[
+        "--conversations=5",
+        "--url=http://127.0.0.1:1/",
+        "--model=m",
+    ]));
+    assert_eq!(ran.code, Some(2));
+    let expected = "A verdict takes at least 6 conversations; this run will end without one.\n";
+    assert!(ran.err.starts_with(expected), "{}", ran.err);
+}
