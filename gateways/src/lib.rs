@@ -10,5 +10,5 @@ pub mod suite;
 
 pub use capture::LineCounts;
 pub use cluster::{Bare, Cluster, Spec};
-pub use process::{Process, Setup, find_program, free_address, model};
+pub use process::{Process, Setup, find_program, free_address, launch_envoy, model};
 pub use replica::{REPLICA, Replica};

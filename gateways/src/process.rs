@@ -204,3 +204,24 @@ fn same(command: &Command, program: &OsStr, before: &[&OsStr]) -> Command {
     }
     other
 }
+
+/// Makes the command line of Envoy with a published configuration.
+///
+/// # Errors
+///
+/// As [`Setup::write`].
+pub fn launch_envoy(program: &Path, setup: &Setup, published: &str) -> io::Result<Command> {
+    let file = setup.write(published, 18083)?;
+    // Envoy goes by the ending of the name.
+    let yaml = file.with_extension("yaml");
+    fs::rename(file, &yaml)?;
+    let mut command = Command::new(program);
+    command
+        .arg("--config-path")
+        .arg(yaml)
+        .args(["--concurrency", "1"])
+        .args(["--log-level", "warning"])
+        // No shared memory, of which two processes on a machine would need two ids.
+        .arg("--disable-hot-restart");
+    Ok(command)
+}

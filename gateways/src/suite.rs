@@ -84,6 +84,30 @@ pub async fn requests_without_a_key_spread(spec: &Spec) -> io::Result<()> {
     Ok(())
 }
 
+/// A blank header sends all requests to one replica; with the layer they have none, and spread.
+///
+/// # Errors
+///
+/// If the gateway does not start.
+///
+/// # Panics
+///
+/// If either is not so.
+pub async fn blank_headers_pile_up_without_the_layer(spec: &Spec) -> io::Result<()> {
+    let Some(cluster) = Cluster::start(spec).await? else {
+        return Ok(());
+    };
+    let bare = shares_of_keyless(&cluster, &cluster.bare_client(), &[""]).await;
+    let layered = shares_of_keyless(&cluster, &cluster.client(), &[""]).await;
+    report(
+        spec,
+        format_args!("blank header: {bare:?} without the layer, {layered:?} with it"),
+    );
+    assert_eq!(bare, [KEYLESS]);
+    assert_eq!(layered.len(), 4);
+    Ok(())
+}
+
 /// Returns how many of 200 requests with these lines and no key each replica gets, the most first.
 ///
 /// # Panics
