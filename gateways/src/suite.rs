@@ -49,9 +49,12 @@ pub async fn every_key_stays_on_one_replica(spec: &Spec) -> io::Result<()> {
     let Some(cluster) = Cluster::start(spec).await? else {
         return Ok(());
     };
-    let placed = place(&cluster).await;
+    let placed = place(&cluster, &cluster.client()).await;
     for _turn in 0..2 {
-        assert_eq!(moved(&placed, &place(&cluster).await), []);
+        assert_eq!(
+            moved(&placed, &place(&cluster, &cluster.client()).await),
+            []
+        );
     }
     let shares = count(&placed);
     report(spec, format_args!("{KEYS} keys on {shares:?}"));
@@ -141,7 +144,7 @@ pub async fn a_dead_replica_moves_only_its_keys(spec: &Spec, failover: Failover)
     let Some(mut cluster) = Cluster::start(spec).await? else {
         return Ok(());
     };
-    let before = place(&cluster).await;
+    let before = place(&cluster, &cluster.client()).await;
     let dead = cluster.replicas[0].address;
     let owned: BTreeSet<_> = (0..KEYS).filter(|key| before[*key] == dead).collect();
 
@@ -149,7 +152,7 @@ pub async fn a_dead_replica_moves_only_its_keys(spec: &Spec, failover: Failover)
     let end = Instant::now() + MOURNING;
     let mut all_moved = BTreeSet::new();
     while Instant::now() < end {
-        all_moved.extend(moved(&before, &place(&cluster).await));
+        all_moved.extend(moved(&before, &place(&cluster, &cluster.client()).await));
     }
     let others = all_moved.difference(&owned).count();
     report(
@@ -165,7 +168,7 @@ pub async fn a_dead_replica_moves_only_its_keys(spec: &Spec, failover: Failover)
 
     cluster.replicas[0].restart().await?;
     let back = Instant::now();
-    while failover.returns && place(&cluster).await != before {
+    while failover.returns && place(&cluster, &cluster.client()).await != before {
         assert!(back.elapsed() < PATIENCE, "the keys do not return");
         sleep(Duration::from_millis(100)).await;
     }
@@ -219,19 +222,32 @@ pub async fn one_line_leaves_whatever_the_caller_wrote(spec: &Spec) -> io::Resul
     Ok(())
 }
 
-/// Sends one request a key and returns where each went.
-async fn place(cluster: &Cluster) -> Vec<SocketAddr> {
+/// Sends one request for each of 1,000 keys and returns the replicas that answered.
+///
+/// # Panics
+///
+/// If a request fails.
+pub async fn place<S>(cluster: &Cluster, client: &S) -> Vec<SocketAddr>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<Incoming>> + Clone,
+    S::Error: fmt::Debug,
+{
     let requests = (0..KEYS).map(|key| cluster.keyed(&format!("chat-{key}")));
-    cluster.send_all(&cluster.client(), requests).await
+    cluster.send_all(client, requests).await
 }
 
-fn moved(before: &[SocketAddr], after: &[SocketAddr]) -> Vec<usize> {
-    (0..KEYS)
-        .filter(|key| before[*key] != after[*key])
+/// Returns the keys whose replica is another one, by their number.
+#[must_use]
+pub fn moved(before: &[SocketAddr], after: &[SocketAddr]) -> Vec<usize> {
+    let pairs = before.iter().zip(after).enumerate();
+    pairs
+        .filter_map(|(key, (before, after))| (before != after).then_some(key))
         .collect()
 }
 
-fn count(answers: &[SocketAddr]) -> Vec<usize> {
+/// Returns how many of these answers each replica gave, the most first.
+#[must_use]
+pub fn count(answers: &[SocketAddr]) -> Vec<usize> {
     let mut shares = BTreeMap::<_, usize>::new();
     for replica in answers {
         *shares.entry(replica).or_default() += 1;
@@ -241,7 +257,7 @@ fn count(answers: &[SocketAddr]) -> Vec<usize> {
     shares
 }
 
-/// Writes what was seen, for the tables in the README.
+/// Writes what was seen, for the table in the README.
 pub fn report(spec: &Spec, seen: fmt::Arguments<'_>) {
     let _ = writeln!(
         io::stderr(),
