@@ -33,7 +33,7 @@ pub struct Spec {
     /// The header that it hashes.
     pub header_name: HeaderName,
     /// Makes its command line.
-    pub launch: fn(&Path, &Setup) -> io::Result<Command>,
+    pub launch: fn(&Path, &Setup) -> Command,
     /// Whether the replicas see the header, too.
     pub forwards: bool,
 }
@@ -96,7 +96,7 @@ impl Cluster {
         let folder = tempfile::tempdir()?;
         let addresses = replicas.iter().map(|replica| replica.address).collect();
         let setup = Setup::new(addresses, folder.path())?;
-        let process = Process::start(&(spec.launch)(program, &setup)?, folder.path())?;
+        let process = Process::start(&(spec.launch)(program, &setup), folder.path())?;
         let sent = LineCounts::new(spec.header_name.clone());
         Ok(Self {
             replicas,

@@ -97,22 +97,21 @@ impl Setup {
 
     /// Writes a published configuration with the ports of this test, and returns where.
     ///
-    /// # Errors
+    /// # Panics
     ///
     /// If a published port is not in it, or the file cannot be written.
-    pub fn write(&self, published: &str, listen: u16) -> io::Result<PathBuf> {
+    #[must_use]
+    pub fn write(&self, published: &str, listen: u16) -> PathBuf {
         let replicas = (PUBLISHED_REPLICAS..).zip(self.replicas.iter().map(SocketAddr::port));
         let mut text = published.to_owned();
         for (from, to) in replicas.chain([(listen, self.listen.port())]) {
             let from = from.to_string();
-            if !text.contains(&from) {
-                return Err(io::Error::other(format!("no {from} in the configuration")));
-            }
+            assert!(text.contains(&from), "no {from} in the configuration");
             text = text.replace(&from, &to.to_string());
         }
         let file = self.folder.join("configuration");
-        fs::write(&file, text)?;
-        Ok(file)
+        fs::write(&file, text).expect("the folder of the test is there");
+        file
     }
 
     /// Returns the replicas as a router for language models takes them.
@@ -207,14 +206,15 @@ fn same(command: &Command, program: &OsStr, before: &[&OsStr]) -> Command {
 
 /// Makes the command line of Envoy with a published configuration.
 ///
-/// # Errors
+/// # Panics
 ///
 /// As [`Setup::write`].
-pub fn launch_envoy(program: &Path, setup: &Setup, published: &str) -> io::Result<Command> {
-    let file = setup.write(published, 18083)?;
+#[must_use]
+pub fn launch_envoy(program: &Path, setup: &Setup, published: &str) -> Command {
+    let file = setup.write(published, 18083);
     // Envoy goes by the ending of the name.
     let yaml = file.with_extension("yaml");
-    fs::rename(file, &yaml)?;
+    fs::rename(file, &yaml).expect("the file was written a moment ago");
     let mut command = Command::new(program);
     command
         .arg("--config-path")
@@ -223,5 +223,5 @@ pub fn launch_envoy(program: &Path, setup: &Setup, published: &str) -> io::Resul
         .args(["--log-level", "warning"])
         // No shared memory, of which two processes on a machine would need two ids.
         .arg("--disable-hot-restart");
-    Ok(command)
+    command
 }

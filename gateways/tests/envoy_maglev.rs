@@ -15,7 +15,7 @@ static ENVOY: Spec = Spec {
     forwards: true,
 };
 
-fn launch(program: &Path, setup: &Setup) -> io::Result<Command> {
+fn launch(program: &Path, setup: &Setup) -> Command {
     gateways::launch_envoy(program, setup, include_str!("../envoy-maglev.yaml"))
 }
 

@@ -24,7 +24,7 @@ static OUR_NAME: Spec = Spec {
     forwards: false,
 };
 
-fn launch(program: &Path, setup: &Setup) -> io::Result<Command> {
+fn launch(program: &Path, setup: &Setup) -> Command {
     let mut command = Command::new(program);
     command
         .arg("launch")
@@ -36,14 +36,16 @@ fn launch(program: &Path, setup: &Setup) -> io::Result<Command> {
         .args(["--worker-startup-check-interval", "1"])
         // The defaults leave a replica that came back alone for 45 s and more.
         .args(["--health-check-interval-secs", "2"])
+        // By default a replica counts as dead after ten failures, and a request is given up after five.
+        .args(["--cb-failure-threshold", "3"])
         .args(["--cb-timeout-duration-secs", "3"]);
-    Ok(command)
+    command
 }
 
-fn launch_with_our_name(program: &Path, setup: &Setup) -> io::Result<Command> {
-    let mut command = launch(program, setup)?;
+fn launch_with_our_name(program: &Path, setup: &Setup) -> Command {
+    let mut command = launch(program, setup);
     command.args(["--routing-key-headers", "x-session-affinity"]);
-    Ok(command)
+    command
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ static VLLM_ROUTER: Spec = Spec {
     forwards: true,
 };
 
-fn launch(program: &Path, setup: &Setup) -> io::Result<Command> {
+fn launch(program: &Path, setup: &Setup) -> Command {
     let mut command = Command::new(program);
     command
         .args(["--host", "127.0.0.1", "--policy", "consistent_hash"])
@@ -27,8 +27,10 @@ fn launch(program: &Path, setup: &Setup) -> io::Result<Command> {
         .args(["--worker-startup-check-interval", "1"])
         // The defaults leave a replica that came back alone for longer.
         .args(["--health-check-interval-secs", "2"])
+        // By default a replica counts as dead after ten failures, and a request is given up after five.
+        .args(["--cb-failure-threshold", "3"])
         .args(["--cb-timeout-duration-secs", "3"]);
-    Ok(command)
+    command
 }
 
 #[tokio::test]
