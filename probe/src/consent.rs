@@ -1,0 +1,37 @@
+//! What a run will send, and whether it may.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use http::Uri;
+
+use crate::args::Args;
+use crate::client::shown;
+use crate::conversation::Size;
+use crate::report::grouped;
+
+/// Says what will be sent, and asks unless `--yes` was given; otherwise returns why it will not.
+pub(crate) fn ask(args: &Args, endpoint: &Uri) -> Result<(), &'static str> {
+    let size = Size::of(args);
+    eprintln!(
+        "This sends {} requests with about {} prompt tokens to {}, and asks for at most {} tokens of answers.",
+        grouped(size.requests),
+        grouped(size.prompt_tokens),
+        shown(endpoint),
+        grouped(size.answer_tokens),
+    );
+    if args.yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err("nothing was sent: give --yes, since there is no terminal to ask at");
+    }
+    eprint!("Go on? [y/N] ");
+    let mut answer = String::new();
+    // What cannot be read is no yes.
+    let _ = io::stdin().lock().read_line(&mut answer);
+    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        Ok(())
+    } else {
+        Err("nothing was sent")
+    }
+}

@@ -1,0 +1,149 @@
+//! One request, measured.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::answer::{Answer, attempt};
+use crate::chunk::Usage;
+use crate::client::Client;
+use crate::conversation::{Arm, Conversation};
+use crate::failure::Failure;
+
+/// How often a request is sent, at most, while the endpoint says that it is busy.
+const TRIES: u32 = 4;
+
+/// The longest wait that an endpoint can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What is known of one request.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Record {
+    pub(crate) arm: Arm,
+    pub(crate) conversation: u32,
+    pub(crate) turn: u32,
+    pub(crate) tries: u32,
+    pub(crate) status: Option<u16>,
+    /// From the last sending of the request to the first piece of the answer.
+    pub(crate) ttft_ms: Option<f64>,
+    pub(crate) total_ms: Option<f64>,
+    #[serde(flatten)]
+    pub(crate) usage: Usage,
+    pub(crate) replica: Option<String>,
+    pub(crate) failure: Option<String>,
+}
+
+/// Sends the next turn of a conversation; the answer becomes a part of it.
+pub(crate) async fn measure(
+    client: &Client,
+    conversation: &mut Conversation,
+    turn: u32,
+    note: impl Fn(&str),
+) -> (Record, Option<Failure>) {
+    conversation.ask();
+    let mut tries = 0;
+    let result = loop {
+        tries += 1;
+        let result = attempt(client, conversation, tries).await;
+        let Some(wait) = result
+            .as_ref()
+            .err()
+            .and_then(|failure| wait(failure, tries))
+        else {
+            break result;
+        };
+        if !wait.is_zero() {
+            note(&format!(
+                "the endpoint is busy (429); waiting {} s",
+                wait.as_secs()
+            ));
+        }
+        tokio::time::sleep(wait).await;
+    };
+    let record = Record::new(conversation, turn, tries);
+    match result {
+        Ok(answer) => {
+            conversation.hear(answer.text());
+            (record.measured(answer), None)
+        }
+        Err(failure) => (record.failed(&failure), Some(failure)),
+    }
+}
+
+/// Returns how long to wait before the request is sent again, if it should be.
+fn wait(failure: &Failure, tries: u32) -> Option<Duration> {
+    match failure {
+        Failure::RateLimited { retry_after, .. } => {
+            let wait = retry_after.unwrap_or(Duration::from_secs(1 << tries));
+            (tries < TRIES && wait <= LONGEST_WAIT).then_some(wait)
+        }
+        // A server may close a connection that it had promised to keep, just as it is used again.
+        Failure::Closed { .. } if tries == 1 => Some(Duration::ZERO),
+        _ => None,
+    }
+}
+
+impl Record {
+    fn new(conversation: &Conversation, turn: u32, tries: u32) -> Self {
+        Self {
+            arm: conversation.arm,
+            conversation: conversation.number,
+            turn,
+            tries,
+            status: None,
+            ttft_ms: None,
+            total_ms: None,
+            usage: Usage::default(),
+            replica: None,
+            failure: None,
+        }
+    }
+
+    fn measured(self, answer: Answer) -> Self {
+        let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
+        Self {
+            status: Some(200),
+            ttft_ms: answer.ttft.map(millis),
+            total_ms: Some(millis(answer.total)),
+            usage: answer.usage,
+            replica: answer.replica,
+            ..self
+        }
+    }
+
+    fn failed(self, failure: &Failure) -> Self {
+        Self {
+            status: failure.status().map(|status| status.as_u16()),
+            failure: Some(failure.to_string()),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limited(seconds: Option<u64>) -> Failure {
+        let retry_after = seconds.map(Duration::from_secs);
+        Failure::RateLimited {
+            retry_after,
+            tries: 1,
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_busy_endpoint_is_waited_for_as_it_asks_but_not_over_a_minute_and_not_forever() {
+        let seconds = |failure, tries| wait(&failure, tries).map(|wait| wait.as_secs());
+        assert_eq!(seconds(limited(Some(60)), 1), Some(60));
+        assert_eq!(seconds(limited(Some(61)), 1), None);
+        assert_eq!(seconds(limited(Some(1)), TRIES), None);
+    }
+
+    #[test]
+    fn a_busy_endpoint_that_names_no_time_is_given_twice_as_much_at_each_try() {
+        let seconds = [1, 2, 3].map(|tries| wait(&limited(None), tries).map(|wait| wait.as_secs()));
+        assert_eq!(seconds, [Some(2), Some(4), Some(8)]);
+    }
+}

@@ -1,0 +1,40 @@
+//! The progress bar, on the standard error, and only where that is a terminal.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A progress bar over the requests of a run.
+#[derive(Debug)]
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    pub(crate) fn new(requests: u64) -> Self {
+        let template = "{bar:40} {pos}/{len} requests, {elapsed} passed, {eta} to go";
+        let style = ProgressStyle::with_template(template).expect("the template is valid");
+        let bar = ProgressBar::new(requests).with_style(style);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// Counts a request.
+    pub(crate) fn step(&self) {
+        self.0.inc(1);
+    }
+
+    /// Gives up requests that were still to come.
+    pub(crate) fn skip(&self, requests: u64) {
+        self.0
+            .set_length(self.0.length().unwrap_or_default().saturating_sub(requests));
+    }
+
+    /// Says something above the bar.
+    pub(crate) fn note(&self, text: &str) {
+        self.0.suspend(|| eprintln!("{text}"));
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,266 @@
+//! Endpoints that fail, each in a way of its own.
+
+use std::net::TcpListener;
+
+use crate::support::{KEY, Server, answer, probe_url, response, run, stream, usage};
+
+#[test]
+fn a_refused_connection_is_said_and_fails() {
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = closed.local_addr().expect("bound");
+    drop(closed);
+    let ran = run(probe_url(&format!("http://{address}/v1"), &[]));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    let expected = format!("error: no connection to http://{address}/v1: ");
+    assert!(
+        ran.err.contains(&expected) && ran.err.contains("refused"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_host_that_does_not_exist_is_said_and_fails() {
+    let ran = run(probe_url("http://no-such-host.invalid/v1", &[]));
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err
+            .contains("error: no connection to http://no-such-host.invalid/v1: dns error"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_refused_key_is_told_with_the_status_and_the_body_but_without_the_key() {
+    let body = format!(
+        r#"{{"error":"no such key: {KEY}, {}"}}"#,
+        KEY.replace('/', "\\/")
+    );
+    let server = Server::start(move |_, _| response("401 Unauthorized", "", &body));
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    let expected = r#"error: the endpoint answered 401 Unauthorized: {"error":"no such key: [api key], [api key]"}"#;
+    assert!(ran.err.contains(expected), "{}", ran.err);
+    assert!(ran.err.contains("--api-key-env"), "{}", ran.err);
+    assert_eq!(
+        server.received().len(),
+        1,
+        "the next request would fail in the same way"
+    );
+}
+
+#[test]
+fn a_wrong_address_is_told_what_the_right_one_looks_like() {
+    let server = Server::start(|_, _| response("404 Not Found", "", "no such route"));
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err
+            .contains("answered 404 Not Found: no such route\n--url is the whole address"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_redirect_is_not_followed_and_its_target_is_told() {
+    let server = Server::start(|_, _| {
+        response(
+            "308 Permanent Redirect",
+            "location: https://elsewhere.example/\r\n",
+            "",
+        )
+    });
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err
+            .contains("308 Permanent Redirect: it points to https://elsewhere.example/"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_busy_endpoint_gets_the_time_that_it_asks_for() {
+    let server = Server::start(|index, _| match index {
+        0 => response("429 Too Many Requests", "retry-after: 1\r\n", ""),
+        _ => answer(&usage(500)),
+    });
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(
+        ran.err.contains("the endpoint is busy (429); waiting 1 s"),
+        "{}",
+        ran.err
+    );
+    let received = server.received();
+    assert_eq!(received.len(), 1 + 24);
+    assert_eq!(received[0].body, received[1].body, "the same request again");
+}
+
+#[test]
+fn an_endpoint_that_is_busy_for_an_hour_is_given_up() {
+    let server =
+        Server::start(|_, _| response("429 Too Many Requests", "retry-after: 3600\r\n", "quota"));
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(1));
+    let expected = "the endpoint answered 429 Too Many Requests and asks to wait 3600 s; given up after 1 try: quota";
+    assert!(ran.err.contains(expected), "{}", ran.err);
+    assert_eq!(server.received().len(), 1);
+}
+
+#[test]
+fn a_stream_that_breaks_off_once_costs_one_conversation_and_the_run_goes_on() {
+    let server = Server::start(|index, _| match index {
+        3 => stream("data: {\"choices\":[{\"delta\":{\"content\":\"Yes\"}}]}\n\n"),
+        _ => answer(&usage(500)),
+    });
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let expected =
+        "the stream broke off after 1 piece of the answer: it ended without a last chunk";
+    assert!(ran.err.contains(expected), "{}", ran.err);
+    assert_eq!(
+        server.received().len(),
+        23,
+        "the broken conversation has no second turn"
+    );
+    assert!(
+        ran.out
+            .contains("5 conversations, and a verdict takes at least 6"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn a_chunked_stream_that_is_cut_is_told_apart_from_one_that_ended() {
+    let chunk = "data: {\"choices\":[{\"delta\":{\"content\":\"Yes\"}}]}\n\n";
+    let body = format!("{:x}\r\n{chunk}\r\n", chunk.len());
+    let headers = "content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n";
+    let server = Server::start(move |_, _| response("200 OK", headers, &body));
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert!(
+        ran.err
+            .contains("error: the stream broke off after 1 piece of the answer: "),
+        "{}",
+        ran.err
+    );
+    assert_eq!(server.received().len(), 5, "five failures are enough");
+}
+
+#[test]
+fn an_error_inside_of_the_stream_is_told() {
+    let events = format!("data: {{\"error\":{{\"message\":\"overloaded, {KEY}\"}}}}\n\n");
+    let server = Server::start(move |_, _| stream(&events));
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err
+            .contains("the stream holds an error or no chat: overloaded, [api key]"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn an_event_that_is_no_json_is_told() {
+    let server = Server::start(|_, _| stream("data: <html>\n\n"));
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err
+            .contains("the stream holds an error or no chat: <html>"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn an_answer_that_is_no_stream_is_told_with_its_type() {
+    let server =
+        Server::start(|_, _| response("200 OK", "content-type: text/html\r\n", "<h1>Welcome</h1>"));
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(1));
+    let expected =
+        "the endpoint answered with text/html instead of an event stream: <h1>Welcome</h1>";
+    assert!(ran.err.contains(expected), "{}", ran.err);
+}
+
+#[test]
+fn only_the_first_bytes_of_a_body_are_shown() {
+    let server =
+        Server::start(|_, _| response("500 Internal Server Error", "", &"oh no ".repeat(100_000)));
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err.contains("500 Internal Server Error: oh no oh no"),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.len() < 3000, "{}", ran.err);
+}
+
+#[test]
+fn a_silent_endpoint_is_not_waited_for_forever() {
+    let server = Server::start(|index, _| {
+        if index < 5 {
+            std::thread::sleep(std::time::Duration::from_secs(2));
+        }
+        Vec::new()
+    });
+    let ran = run(probe_url(&server.url(), &["--timeout=1"]));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert!(
+        ran.err
+            .contains("error: nothing arrived for 1 s (--timeout)"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_connection_that_is_closed_without_an_answer_is_tried_once_more() {
+    let server = Server::start(|index, _| {
+        if index == 0 {
+            Vec::new()
+        } else {
+            answer(&usage(500))
+        }
+    });
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(server.received().len(), 1 + 24);
+
+    let server = Server::start(|_, _| Vec::new());
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err
+            .contains("error: the endpoint closed the connection without an answer"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(server.received().len(), 5 * 2);
+}
+
+#[test]
+fn what_was_measured_before_a_failure_is_still_told() {
+    let server = Server::start(|index, _| match index {
+        20 => response("402 Payment Required", "", "no credit"),
+        _ => answer(&usage(500)),
+    });
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.out.contains("The run was not completed"), "{}", ran.out);
+    assert!(ran.out.contains("prompt from cache"), "{}", ran.out);
+    assert!(
+        ran.err
+            .contains("error: the endpoint answered 402 Payment Required: no credit"),
+        "{}",
+        ran.err
+    );
+}

@@ -1,0 +1,100 @@
+//! The command line: what is refused before anything is sent.
+
+use std::process::Stdio;
+
+use crate::support::{KEY_ENV, Server, answer, probe, run, usage};
+
+fn refused(args: &[&str], why: &str) {
+    let ran = run(probe(args));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
+    assert!(ran.err.contains(why), "{}", ran.err);
+}
+
+#[test]
+fn a_bad_address_is_refused() {
+    for (url, why) in [
+        (
+            "api.example/v1",
+            "error: --url must begin with http:// or https://",
+        ),
+        (
+            "ftp://api.example/v1",
+            "error: --url must begin with http:// or https://",
+        ),
+        ("http://", "--url is no address"),
+        (
+            "https://me:secret@api.example/v1",
+            "error: --url must not hold a password",
+        ),
+    ] {
+        refused(&["--url", url, "--model", "m", "--yes"], why);
+    }
+}
+
+#[test]
+fn a_password_in_the_address_is_not_repeated() {
+    let ran = run(probe(&[
+        "--url",
+        "https://me:hunter2@api.example/v1",
+        "--model",
+        "m",
+    ]));
+    assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+}
+
+#[test]
+fn an_address_without_a_model_is_refused() {
+    refused(&["--url", "http://127.0.0.1:1/v1", "--yes"], "--model");
+}
+
+#[test]
+fn an_unset_variable_for_the_key_is_named() {
+    let args = [
+        "--url",
+        "http://127.0.0.1:1/v1",
+        "--model",
+        "m",
+        "--yes",
+        "--api-key-env",
+        "NO_SUCH_VARIABLE",
+    ];
+    refused(
+        &args,
+        "error: the environment variable NO_SUCH_VARIABLE is not set",
+    );
+}
+
+#[test]
+fn a_header_that_the_request_needs_for_something_else_is_refused() {
+    refused(
+        &["--header-name", "Authorization"],
+        "the requests need this header for something else",
+    );
+    refused(&["--header-name", "x session"], "invalid");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_the_run() {
+    refused(
+        &["--json", "/no-such-folder/out.json"],
+        "error: cannot write /no-such-folder/out.json",
+    );
+}
+
+#[test]
+fn without_a_terminal_and_without_yes_nothing_is_sent() {
+    let server = Server::start(|_, _| answer(&usage(0)));
+    let url = server.url();
+    for stdin in [Stdio::null(), Stdio::piped()] {
+        let mut command = probe(&["--url", &url, "--model", "m", "--api-key-env", KEY_ENV]);
+        command.stdin(stdin);
+        let ran = run(command);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
+        let expected = format!(
+            "This sends 96 requests with about 133,920 prompt tokens to {url}, and asks for at most 768 tokens of answers.\n\
+             error: nothing was sent: give --yes, since there is no terminal to ask at\n"
+        );
+        assert_eq!(ran.err, expected);
+    }
+    assert!(server.received().is_empty());
+}
