@@ -4,11 +4,13 @@
 
 mod capture;
 mod cluster;
+pub mod engine;
+pub mod launch;
 mod process;
 mod replica;
 pub mod suite;
 
 pub use capture::LineCounts;
 pub use cluster::{Bare, Cluster, Spec};
-pub use process::{Process, Setup, find_program, free_address, launch_envoy, model};
+pub use process::{Process, Setup, find_program, free_address, model};
 pub use replica::{REPLICA, Replica};

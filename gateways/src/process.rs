@@ -203,25 +203,3 @@ fn same(command: &Command, program: &OsStr, before: &[&OsStr]) -> Command {
     }
     other
 }
-
-/// Makes the command line of Envoy with a published configuration.
-///
-/// # Panics
-///
-/// As [`Setup::write`].
-#[must_use]
-pub fn launch_envoy(program: &Path, setup: &Setup, published: &str) -> Command {
-    let file = setup.write(published, 18083);
-    // Envoy goes by the ending of the name.
-    let yaml = file.with_extension("yaml");
-    fs::rename(file, &yaml).expect("the file was written a moment ago");
-    let mut command = Command::new(program);
-    command
-        .arg("--config-path")
-        .arg(yaml)
-        .args(["--concurrency", "1"])
-        .args(["--log-level", "warning"])
-        // No shared memory, of which two processes on a machine would need two ids.
-        .arg("--disable-hot-restart");
-    command
-}

@@ -1,23 +1,17 @@
 //! Envoy with a Maglev table.
 
 use std::io;
-use std::path::Path;
-use std::process::Command;
 
 use gateways::suite::{self, Failover};
-use gateways::{Setup, Spec};
+use gateways::{Spec, launch};
 use tower_session_affinity::header;
 
 static ENVOY: Spec = Spec {
     program: "envoy",
     header_name: header::X_SESSION_AFFINITY,
-    launch,
+    launch: |program, setup| launch::envoy(program, setup, include_str!("../envoy-maglev.yaml")),
     forwards: true,
 };
-
-fn launch(program: &Path, setup: &Setup) -> Command {
-    gateways::launch_envoy(program, setup, include_str!("../envoy-maglev.yaml"))
-}
 
 #[tokio::test]
 async fn every_key_stays_on_one_replica() -> io::Result<()> {

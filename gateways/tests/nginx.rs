@@ -1,32 +1,17 @@
 //! nginx with `hash … consistent`.
 
 use std::io;
-use std::path::Path;
-use std::process::Command;
 
 use gateways::suite::{self, Failover};
-use gateways::{Setup, Spec};
+use gateways::{Spec, launch};
 use tower_session_affinity::header;
 
 static NGINX: Spec = Spec {
     program: "nginx",
     header_name: header::X_SESSION_AFFINITY,
-    launch,
+    launch: |program, setup| launch::nginx(program, setup, include_str!("../nginx.conf")),
     forwards: true,
 };
-
-fn launch(program: &Path, setup: &Setup) -> Command {
-    // One process in the foreground, so that it ends with the test.
-    let settings = "daemon off; master_process off; pid nginx.pid; error_log stderr warn;";
-    let mut command = Command::new(program);
-    command
-        .arg("-p")
-        .arg(&setup.folder)
-        .arg("-c")
-        .arg(setup.write(include_str!("../nginx.conf"), 18081))
-        .args(["-g", settings]);
-    command
-}
 
 #[tokio::test]
 async fn every_key_stays_on_one_replica() -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use gateways::suite::{self, Failover};
-use gateways::{Cluster, Setup, Spec};
+use gateways::{Cluster, Setup, Spec, launch};
 use tower::Layer as _;
 use tower_session_affinity::{SessionAffinityLayer, header};
 
@@ -13,7 +13,7 @@ use tower_session_affinity::{SessionAffinityLayer, header};
 static OWN_NAME: Spec = Spec {
     program: "smg",
     header_name: header::X_SMG_ROUTING_KEY,
-    launch,
+    launch: |program, setup| launch::smg(program, setup, "consistent_hashing"),
     forwards: false,
 };
 
@@ -24,26 +24,8 @@ static OUR_NAME: Spec = Spec {
     forwards: false,
 };
 
-fn launch(program: &Path, setup: &Setup) -> Command {
-    let mut command = Command::new(program);
-    command
-        .arg("launch")
-        .args(["--host", "127.0.0.1", "--policy", "consistent_hashing"])
-        .args(["--port", &setup.listen.port().to_string()])
-        .args(["--prometheus-port", &setup.metrics.port().to_string()])
-        .arg("--worker-urls")
-        .args(setup.urls())
-        .args(["--worker-startup-check-interval", "1"])
-        // The defaults leave a replica that came back alone for 45 s and more.
-        .args(["--health-check-interval-secs", "2"])
-        // By default a replica counts as dead after ten failures, and a request is given up after five.
-        .args(["--cb-failure-threshold", "3"])
-        .args(["--cb-timeout-duration-secs", "3"]);
-    command
-}
-
 fn launch_with_our_name(program: &Path, setup: &Setup) -> Command {
-    let mut command = launch(program, setup);
+    let mut command = launch::smg(program, setup, "consistent_hashing");
     command.args(["--routing-key-headers", "x-session-affinity"]);
     command
 }

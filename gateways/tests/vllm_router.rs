@@ -1,37 +1,18 @@
 //! vLLM's `vllm-router`, which reads `x-session-id` and no other name.
 
 use std::io;
-use std::path::Path;
-use std::process::Command;
 
 use gateways::suite::{self, Failover};
-use gateways::{Cluster, Setup, Spec};
+use gateways::{Cluster, Spec, launch};
 use tower::Layer as _;
 use tower_session_affinity::{SessionAffinityLayer, header};
 
 static VLLM_ROUTER: Spec = Spec {
     program: "vllm-router",
     header_name: header::X_SESSION_ID,
-    launch,
+    launch: |program, setup| launch::vllm_router(program, setup, "consistent_hash"),
     forwards: true,
 };
-
-fn launch(program: &Path, setup: &Setup) -> Command {
-    let mut command = Command::new(program);
-    command
-        .args(["--host", "127.0.0.1", "--policy", "consistent_hash"])
-        .args(["--port", &setup.listen.port().to_string()])
-        .args(["--prometheus-port", &setup.metrics.port().to_string()])
-        .arg("--worker-urls")
-        .args(setup.urls())
-        .args(["--worker-startup-check-interval", "1"])
-        // The defaults leave a replica that came back alone for longer.
-        .args(["--health-check-interval-secs", "2"])
-        // By default a replica counts as dead after ten failures, and a request is given up after five.
-        .args(["--cb-failure-threshold", "3"])
-        .args(["--cb-timeout-duration-secs", "3"]);
-    command
-}
 
 #[tokio::test]
 async fn every_key_stays_on_one_replica() -> io::Result<()> {
