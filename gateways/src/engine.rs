@@ -88,31 +88,17 @@ impl Engine {
             // It answers 503 as long as it loads the model.
             wait_for(process, *address, "/health", &[]).await?;
         }
-        let mut engine = Self {
-            address: addresses[0],
+        let mut address = addresses[0];
+        if let Some(gateway) = &programs.gateway {
+            let (listen, process) = put_before(&addresses, gateway, launch).await?;
+            address = listen;
+            processes.push(process);
+        }
+        Ok(Self {
+            address,
             servers: addresses,
             _processes: processes,
-        };
-        if let Some(gateway) = &programs.gateway {
-            engine.put_behind(gateway, launch).await?;
-        }
-        Ok(engine)
-    }
-
-    async fn put_behind(&mut self, gateway: &Path, launch: Launch) -> io::Result<()> {
-        let folder = tempfile::tempdir()?;
-        let setup = Setup::new(self.servers.clone(), folder.path())?;
-        let mut process = Process::start(&launch(gateway, &setup), folder.path())?;
-        self.address = setup.listen;
-        // The router takes its workers in one after the other, and tells which.
-        let is_router = gateway.ends_with("smg");
-        if is_router {
-            let workers: Vec<_> = setup.urls().collect();
-            wait_for(&mut process, setup.listen, "/workers", &workers).await?;
-        }
-        wait_for(&mut process, setup.listen, "/v1/models", &[]).await?;
-        self._processes.push((process, folder));
-        Ok(())
+        })
     }
 
     /// Adds up what the servers have counted since they started.
@@ -169,6 +155,24 @@ fn serve(programs: &Programs, address: SocketAddr, arguments: &[&str]) -> Comman
         ])
         .args(arguments);
     command
+}
+
+/// Starts a gateway before these servers; returns where it listens.
+async fn put_before(
+    servers: &[SocketAddr],
+    gateway: &Path,
+    launch: Launch,
+) -> io::Result<(SocketAddr, (Process, TempDir))> {
+    let folder = tempfile::tempdir()?;
+    let setup = Setup::new(servers.to_vec(), folder.path())?;
+    let mut process = Process::start(&launch(gateway, &setup), folder.path())?;
+    if gateway.ends_with("smg") {
+        // It takes its workers in one after the other, and tells which.
+        let workers: Vec<_> = setup.urls().collect();
+        wait_for(&mut process, setup.listen, "/workers", &workers).await?;
+    }
+    wait_for(&mut process, setup.listen, "/v1/models", &[]).await?;
+    Ok((setup.listen, (process, folder)))
 }
 
 /// Asks until the answer is 200 and has all these words in it.
