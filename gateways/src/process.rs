@@ -1,0 +1,205 @@
+//! A gateway's program: found, told its addresses, started, and ended with its test.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The port at which the published configurations have their first replica; the others follow.
+const PUBLISHED_REPLICAS: u16 = 19001;
+
+/// A program that runs until this is dropped.
+///
+/// It also ends with the thread that started it, so that a test that is killed leaves nothing behind.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+/// The addresses and the folder that a gateway is started with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where the gateway is to listen.
+    pub listen: SocketAddr,
+    /// Another free address, for the metrics of a gateway that insists on them.
+    pub metrics: SocketAddr,
+    /// Where the replicas listen.
+    pub replicas: Vec<SocketAddr>,
+    /// For files; it goes when the test ends.
+    pub folder: PathBuf,
+}
+
+impl Process {
+    /// Starts a program whose output goes to a file in this folder.
+    ///
+    /// # Errors
+    ///
+    /// If the program does not start or the file cannot be written.
+    pub fn start(command: &Command, folder: &Path) -> io::Result<Self> {
+        let log = folder.join("log");
+        let output = File::create(&log)?;
+        let child = end_with_parent(command)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()?;
+        Ok(Self { child, log })
+    }
+
+    /// Returns an error with the last lines of its output once the program has ended.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub fn check(&mut self) -> io::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => Err(io::Error::other(format!("{status}\n{}", self.last_lines()))),
+        }
+    }
+
+    /// Returns the last lines of its output.
+    #[must_use]
+    pub fn last_lines(&self) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let ended = self.child.kill().and_then(|()| self.child.wait());
+        if let Err(error) = ended {
+            let _ = writeln!(io::stderr(), "a gateway did not end: {error}");
+        }
+    }
+}
+
+impl Setup {
+    /// Takes free addresses for a gateway before these replicas.
+    ///
+    /// # Errors
+    ///
+    /// If no port of loopback can be bound.
+    pub fn new(replicas: Vec<SocketAddr>, folder: &Path) -> io::Result<Self> {
+        Ok(Self {
+            listen: free_address()?,
+            metrics: free_address()?,
+            replicas,
+            folder: folder.to_path_buf(),
+        })
+    }
+
+    /// Writes a published configuration with the ports of this test, and returns where.
+    ///
+    /// # Panics
+    ///
+    /// If a published port is not in it, or the file cannot be written.
+    #[must_use]
+    pub fn write(&self, published: &str, listen: u16) -> PathBuf {
+        let replicas = (PUBLISHED_REPLICAS..).zip(self.replicas.iter().map(SocketAddr::port));
+        let mut text = published.to_owned();
+        for (from, to) in replicas.chain([(listen, self.listen.port())]) {
+            let from = from.to_string();
+            assert!(text.contains(&from), "no {from} in the configuration");
+            text = text.replace(&from, &to.to_string());
+        }
+        let file = self.folder.join("configuration");
+        fs::write(&file, text).expect("the folder of the test is there");
+        file
+    }
+
+    /// Returns the replicas as a router for language models takes them.
+    pub fn urls(&self) -> impl Iterator<Item = String> {
+        self.replicas
+            .iter()
+            .map(|address| format!("http://{address}"))
+    }
+}
+
+/// Returns an address of loopback that was free a moment ago.
+///
+/// # Errors
+///
+/// If no port of loopback can be bound.
+pub fn free_address() -> io::Result<SocketAddr> {
+    std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+/// Finds a program that `gateways/install.sh` installs; a test that lacks it is skipped and says so.
+///
+/// # Panics
+///
+/// If the program is missing and the environment has `REQUIRE_GATEWAYS=1`.
+#[must_use]
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    require(name, look_up(name))
+}
+
+/// Finds the engine's model, as [`find_program`] does a program.
+///
+/// # Panics
+///
+/// If the model is missing and the environment has `REQUIRE_GATEWAYS=1`.
+#[must_use]
+pub fn model() -> Option<PathBuf> {
+    let model = installed().join("model.gguf");
+    require("model.gguf", model.is_file().then_some(model))
+}
+
+fn require(name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
+    if found.is_none() {
+        let required = std::env::var_os("REQUIRE_GATEWAYS").is_some_and(|value| value == "1");
+        assert!(!required, "{name} is missing, and REQUIRE_GATEWAYS=1");
+        // Not `eprintln!`, which the test harness hides where a test passes.
+        let _ = writeln!(io::stderr(), "skipped: {name} is missing");
+    }
+    found
+}
+
+fn look_up(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = [installed().join("bin")];
+    let folders = own.into_iter().chain(std::env::split_paths(&path));
+    // Debian keeps servers in a folder that the path of a user lacks.
+    let mut programs = folders
+        .chain(["/usr/sbin".into()])
+        .map(|folder| folder.join(name));
+    programs.find(|program| program.is_file())
+}
+
+/// Where `gateways/install.sh` puts what it has not from Debian.
+fn installed() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+    workspace.join(target).join("gateways")
+}
+
+/// Where there is util-linux, the kernel ends the program when the thread that started it is gone.
+fn end_with_parent(command: &Command) -> Command {
+    let Some(setpriv) = look_up("setpriv") else {
+        return same(command, command.get_program(), &[]);
+    };
+    let program = command.get_program();
+    same(
+        command,
+        setpriv.as_os_str(),
+        &["--pdeathsig".as_ref(), "KILL".as_ref(), program],
+    )
+}
+
+fn same(command: &Command, program: &OsStr, before: &[&OsStr]) -> Command {
+    let mut other = Command::new(program);
+    other.args(before).args(command.get_args());
+    let set = command.get_envs();
+    other.envs(set.filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        other.current_dir(folder);
+    }
+    other
+}

@@ -1,0 +1,143 @@
+//! An upstream server that says who it is, dies and comes back.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderName, Request, Response, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::capture::{Captured, LineCounts};
+
+/// The response header with which a replica says who it is.
+pub const REPLICA: HeaderName = HeaderName::from_static("x-replica");
+
+/// A server with the endpoints that a router for language models asks of a worker.
+///
+/// Each answer carries its address in [`REPLICA`].
+#[derive(Debug)]
+pub struct Replica {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The requests that reached it.
+    pub received: LineCounts,
+    server: Server,
+}
+
+/// Ends when it is dropped.
+#[derive(Debug)]
+struct Server {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Replica {
+    /// Starts a replica on a free port; `name` is the header whose lines it counts.
+    ///
+    /// # Errors
+    ///
+    /// If no port of loopback can be bound.
+    pub async fn start(name: HeaderName) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let received = LineCounts::new(name);
+        let server = Server::start(listener, received.clone());
+        Ok(Self {
+            address,
+            received,
+            server,
+        })
+    }
+
+    /// Closes the port and every connection, as the end of a process does.
+    ///
+    /// # Errors
+    ///
+    /// If the server had panicked.
+    pub async fn kill(&mut self) -> io::Result<()> {
+        // Its receiver hears of a sender that is gone.
+        self.server.stop = oneshot::channel().0;
+        Ok((&mut self.server.task).await?)
+    }
+
+    /// Listens again, at the same address.
+    ///
+    /// # Errors
+    ///
+    /// If the port is taken.
+    pub async fn restart(&mut self) -> io::Result<()> {
+        let listener = TcpListener::bind(self.address).await?;
+        self.server = Server::start(listener, self.received.clone());
+        Ok(())
+    }
+}
+
+impl Server {
+    fn start(listener: TcpListener, received: LineCounts) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            tokio::select! {
+                _ = stopped => {}
+                () = serve(&listener, &received, &mut connections) => {}
+            }
+            drop(listener);
+            connections.shutdown().await;
+        });
+        Self { stop, task }
+    }
+}
+
+async fn serve(
+    listener: &TcpListener,
+    received: &LineCounts,
+    connections: &mut JoinSet<hyper::Result<()>>,
+) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (Ok(()), Ok(address)) = (stream.set_nodelay(true), stream.local_addr()) else {
+            continue;
+        };
+        let stream = TokioIo::new(Captured::new(stream, received.clone()));
+        let answer = service_fn(move |request| answer(address, request));
+        connections.spawn(http1::Builder::new().serve_connection(stream, answer));
+    }
+}
+
+async fn answer(
+    address: SocketAddr,
+    request: Request<Incoming>,
+) -> http::Result<Response<Full<Bytes>>> {
+    let (status, body) = match request.uri().path() {
+        "/v1/chat/completions" => (200, COMPLETION),
+        "/v1/models" => (200, MODELS),
+        "/health" => (200, "{}"),
+        _ => (404, "{}"),
+    };
+    // A broken upload is the sender's to notice.
+    let _ = request.into_body().collect().await;
+    Response::builder()
+        .status(status)
+        .header(REPLICA, address.to_string())
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::from(body))
+}
+
+const COMPLETION: &str = r#"{
+    "id": "c", "object": "chat.completion", "created": 1, "model": "m",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+    ],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+}"#;
+
+const MODELS: &str = r#"{
+    "object": "list",
+    "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "loopback"}]
+}"#;

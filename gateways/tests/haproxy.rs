@@ -1,0 +1,50 @@
+//! HAProxy with `balance hdr(…)` and `hash-type consistent`.
+
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use gateways::suite::{self, Failover};
+use gateways::{Setup, Spec};
+use tower_session_affinity::header;
+
+static HAPROXY: Spec = Spec {
+    program: "haproxy",
+    header_name: header::X_SESSION_AFFINITY,
+    launch,
+    forwards: true,
+};
+
+fn launch(program: &Path, setup: &Setup) -> Command {
+    let mut command = Command::new(program);
+    // One process in the foreground, so that it ends with the test.
+    command
+        .arg("-db")
+        .arg("-f")
+        .arg(setup.write(include_str!("../haproxy.cfg"), 18082));
+    command
+}
+
+#[tokio::test]
+async fn every_key_stays_on_one_replica() -> io::Result<()> {
+    suite::every_key_stays_on_one_replica(&HAPROXY).await
+}
+
+#[tokio::test]
+async fn requests_without_a_key_spread() -> io::Result<()> {
+    suite::requests_without_a_key_spread(&HAPROXY).await
+}
+
+#[tokio::test]
+async fn one_line_leaves_whatever_the_caller_wrote() -> io::Result<()> {
+    suite::one_line_leaves_whatever_the_caller_wrote(&HAPROXY).await
+}
+
+#[tokio::test]
+async fn a_dead_replica_moves_only_its_keys_and_gets_them_back() -> io::Result<()> {
+    let failover = Failover {
+        others_moved: 0,
+        returns: true,
+    };
+    suite::a_dead_replica_moves_only_its_keys(&HAPROXY, failover).await
+}

@@ -1,0 +1,67 @@
+//! What a test starts ends with it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gateways::Process;
+
+/// Returns whether a process works in this folder.
+fn is_inhabited(folder: &Path) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .into_iter()
+        .any(|process| fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == folder))
+}
+
+fn wait_until(condition: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+    condition()
+}
+
+fn sleeper(folder: &Path) -> io::Result<Process> {
+    Process::start(Command::new("sleep").arg("600").current_dir(folder), folder)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_ends_when_its_test_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    let test = thread::spawn({
+        let path = path.clone();
+        move || {
+            let _process = sleeper(&path).unwrap();
+            assert!(wait_until(|| is_inhabited(&path)), "it has not started");
+            panic!("as a test does");
+        }
+    });
+    assert_eq!(
+        *test.join().unwrap_err().downcast::<&str>().unwrap(),
+        "as a test does"
+    );
+    assert!(!is_inhabited(&path));
+}
+
+/// As when the test is killed and drops nothing.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_that_nobody_drops_ends_with_the_thread_that_started_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    let test = thread::spawn({
+        let path = path.clone();
+        move || {
+            std::mem::forget(sleeper(&path).unwrap());
+            assert!(wait_until(|| is_inhabited(&path)), "it has not started");
+        }
+    });
+    test.join().unwrap();
+    assert!(wait_until(|| !is_inhabited(&path)));
+}
