@@ -90,7 +90,12 @@ impl HostPattern {
     /// A URI without an authority matches no pattern.
     #[must_use]
     pub fn matches(&self, uri: &Uri) -> bool {
-        uri.host().is_some_and(|host| self.host.matches(host))
+        uri.host().is_some_and(|host| self.matches_host(host, uri))
+    }
+
+    /// The same for a URI whose host is known, since finding it costs more than comparing it.
+    pub(crate) fn matches_host(&self, host: &str, uri: &Uri) -> bool {
+        self.host.matches(host)
             && self
                 .port
                 .is_none_or(|port| effective_port(uri) == Some(port))
@@ -121,7 +126,7 @@ fn effective_port(uri: &Uri) -> Option<u16> {
     })
 }
 
-fn bracketed(host: &str) -> Option<Ipv6Addr> {
+pub(crate) fn bracketed(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 

@@ -110,6 +110,12 @@ impl AffinityKey {
         Self(value)
     }
 
+    /// Takes over the text of a UUID, whose clones are free of allocation as it is.
+    #[cfg(feature = "hmac")]
+    pub(crate) const fn from_uuid(value: HeaderValue) -> Self {
+        Self(value)
+    }
+
     fn copy_from_slice(bytes: &[u8]) -> Result<Self, InvalidAffinityKey> {
         check(bytes).map_err(InvalidAffinityKey)?;
         let value = HeaderValue::from_bytes(bytes).expect("a key is a valid header value");

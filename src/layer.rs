@@ -3,10 +3,14 @@
 use http::{Extensions, HeaderMap, HeaderName, Method, Uri};
 use tower_layer::Layer;
 
+#[cfg(feature = "hmac")]
+use crate::AffinitySecret;
+#[cfg(feature = "hmac")]
+use crate::derivation::Derivation;
 use crate::stamp::{Stamp, StampableParts};
 use crate::{
     AffinityKey, FromExtension, FromFn, HostPattern, KeyExtractor, MergePolicy, Or, Outcome,
-    RequestHead, SessionAffinity, from_fn, header,
+    RequestHead, SessionAffinity, from_fn,
 };
 
 /// Sends at most one session-affinity header with each request.
@@ -37,7 +41,7 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct SessionAffinityLayer<K = FromExtension> {
-    stamp: Stamp<K>,
+    pub(crate) stamp: Stamp<K>,
 }
 
 impl SessionAffinityLayer {
@@ -47,9 +51,10 @@ impl SessionAffinityLayer {
         Self {
             stamp: Stamp {
                 extractor: FromExtension,
-                header_name: header::X_SESSION_AFFINITY,
+                header_name: None,
                 merge_policy: MergePolicy::Keep,
                 only_hosts: None,
+                derivation: None,
             },
         }
     }
@@ -73,6 +78,7 @@ impl<K> SessionAffinityLayer<K> {
             header_name,
             merge_policy,
             only_hosts,
+            derivation,
         } = self.stamp;
         let extractor = Or::new(extractor, fallback);
         SessionAffinityLayer {
@@ -81,6 +87,7 @@ impl<K> SessionAffinityLayer<K> {
                 header_name,
                 merge_policy,
                 only_hosts,
+                derivation,
             },
         }
     }
@@ -104,9 +111,9 @@ impl<K> SessionAffinityLayer<K> {
 
     /// Sends the key under this name instead of `x-session-affinity`.
     ///
-    /// A name that the other side does not read fails silently; [`header`] says who reads which.
+    /// A name that the other side does not read fails silently; [`header`](crate::header) says who reads which.
     pub fn header_name(mut self, name: HeaderName) -> Self {
-        self.stamp.header_name = name;
+        self.stamp.header_name = Some(name);
         self
     }
 
@@ -133,6 +140,81 @@ impl<K> SessionAffinityLayer<K> {
     /// ```
     pub fn only_hosts(mut self, hosts: impl IntoIterator<Item = HostPattern>) -> Self {
         self.stamp.only_hosts = Some(hosts.into_iter().collect());
+        self
+    }
+}
+
+#[cfg(feature = "hmac")]
+impl<K> SessionAffinityLayer<K> {
+    /// Sends, instead of the raw value, what the secret makes of it and of the host that it goes to.
+    ///
+    /// One session then has another key at every provider, also after a fail-over, and nobody without
+    /// the secret can link the two. For one host the key is stable, whatever the case, the port and
+    /// one trailing dot of its name are.
+    ///
+    /// No value leaves as it is: under [`MergePolicy::Keep`] a caller's header is the raw value, in
+    /// whatever bytes. So is a derived key that comes by again: two layers derive twice, and so does a
+    /// second [`stamp`](Self::stamp) of the same headers; under [`MergePolicy::Replace`] it does not.
+    ///
+    /// Put the layer below whatever adds or changes the host, such as redirects: a request whose URI
+    /// has no host leaves without the header. Where that cannot be, use
+    /// [`derive_for`](Self::derive_for). Of two derivations the last one set applies.
+    ///
+    /// [`AffinitySecret`](crate::AffinitySecret#format) has the format, byte by byte.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::{Extensions, HeaderMap, Method, Uri};
+    /// use tower_session_affinity::{AffinityKey, AffinitySecret, SessionAffinityLayer};
+    ///
+    /// let secret = AffinitySecret::new(&[7; 32])?;
+    /// let layer = SessionAffinityLayer::new()
+    ///     .or(AffinityKey::from_static("alice@example.com"))
+    ///     .derive_per_host(secret);
+    ///
+    /// let sent_to = |uri| {
+    ///     let mut headers = HeaderMap::new();
+    ///     layer.stamp(&Method::POST, &Uri::from_static(uri), &mut headers, &Extensions::new());
+    ///     headers.remove("x-session-affinity")
+    /// };
+    /// let at_fireworks = sent_to("https://api.fireworks.ai/inference/v1").expect("a key");
+    /// assert_eq!(at_fireworks, "e8a093f6-31cf-8363-afe9-e033cc059377");
+    /// assert_ne!(sent_to("https://api.cloudflare.com/client/v4"), Some(at_fireworks));
+    /// assert_eq!(sent_to("/inference/v1"), None);
+    /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
+    /// ```
+    pub fn derive_per_host(mut self, secret: AffinitySecret) -> Self {
+        self.stamp.derivation = Some(Derivation::per_host(secret));
+        self
+    }
+
+    /// Sends, instead of the raw value, what the secret makes of it and of this destination.
+    ///
+    /// It is [`derive_per_host`](Self::derive_per_host) for a stack that adds the host below the layer:
+    /// the label says where the requests go, and one without an authority gets its key too. The label
+    /// is taken as it is; that of a host's name in lower case gives the keys that `derive_per_host`
+    /// gives at that host.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::{Extensions, HeaderMap, Method, Uri};
+    /// use tower_session_affinity::{AffinityKey, AffinitySecret, SessionAffinityLayer};
+    ///
+    /// let secret = AffinitySecret::new(&[7; 32])?;
+    /// let layer = SessionAffinityLayer::new()
+    ///     .or(AffinityKey::from_static("alice@example.com"))
+    ///     .derive_for(secret, "api.fireworks.ai");
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// let path = Uri::from_static("/inference/v1");
+    /// layer.stamp(&Method::POST, &path, &mut headers, &Extensions::new());
+    /// assert_eq!(headers["x-session-affinity"], "e8a093f6-31cf-8363-afe9-e033cc059377");
+    /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
+    /// ```
+    pub fn derive_for(mut self, secret: AffinitySecret, label: &str) -> Self {
+        self.stamp.derivation = Some(Derivation::for_label(secret, label));
         self
     }
 }

@@ -39,8 +39,21 @@
 //! | Which hosts may see it? | [`HostPattern`] and [`SessionAffinityLayer::only_hosts`] |
 //! | How does one request go without? | [`NoAffinity`] |
 //! | Which name does my endpoint read? | [`header`] |
+//! | How does an agent's every call carry its caller's session? | `AffinityScopeLayer` and `FromScope`, feature `scope` |
 //! | My client has a hook and no `Service` | [`SessionAffinityLayer::stamp`] |
 //! | What did it do? | [`Outcome`] |
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `scope` | the key of the current task: `AffinityScopeLayer` for servers, `FromScope` for clients |
+//! | `hmac` | `AffinitySecret`: keys that reveal nothing, and others for every provider |
+//! | `reqwest` | the layer around a `reqwest::Client` |
+//! | `reqwest-middleware` | the layer as a `reqwest_middleware::Middleware` |
+//! | `tracing` | one event for each request with the [`Outcome`], never the key |
 //!
 //! # Where it goes in a stack
 //!
@@ -56,6 +69,11 @@
 //! Affinity is a hint. It isolates no tenants from each other, it authenticates nobody, and a gateway
 //! may ignore it: measure that yours does not.
 
+#[cfg(feature = "hmac")]
+mod derivation;
+#[cfg(not(feature = "hmac"))]
+#[path = "no_derivation.rs"]
+mod derivation;
 mod extract;
 mod head;
 pub mod header;
@@ -63,6 +81,16 @@ mod host;
 mod key;
 mod layer;
 mod merge;
+#[cfg(feature = "hmac")]
+mod message;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest_middleware;
+#[cfg(feature = "scope")]
+mod scope;
+#[cfg(feature = "hmac")]
+mod secret;
 mod service;
 mod stamp;
 
@@ -72,10 +100,16 @@ pub use host::{HostPattern, InvalidHostPattern};
 pub use key::{AffinityKey, InvalidAffinityKey};
 pub use layer::SessionAffinityLayer;
 pub use merge::MergePolicy;
+#[cfg(feature = "scope")]
+pub use scope::{
+    AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
+};
+#[cfg(feature = "hmac")]
+pub use secret::{AffinitySecret, InvalidAffinitySecret};
 pub use service::SessionAffinity;
 pub use stamp::Outcome;
 
-/// The examples of the README, compiled and run.
-#[cfg(doctest)]
+/// The examples of the README, compiled and run; some are of these features.
+#[cfg(all(doctest, feature = "scope", feature = "hmac"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::Outcome;
+use crate::header::X_SESSION_AFFINITY;
 
 /// What becomes of an affinity header that a request already carries.
 ///
@@ -16,6 +17,10 @@ use crate::Outcome;
 /// | has one or more non-blank values | the first non-blank one, alone; no extractor is called; not checked against the key grammar | ours, else none |
 /// | has none, or only blank ones, and there is a key | ours | ours |
 /// | has none, or only blank ones, and there is no key | none | none |
+///
+/// With derivation (the feature `hmac`) the value of a row is what it is derived from: what leaves is
+/// the derived key, also where the caller's header is kept, and none if `.derive_per_host` is set and the
+/// URI has no host.
 ///
 /// The table holds for a header map that is full (24,576 names), but for one thing: where our value
 /// would be one name more, the request goes on without it.
@@ -62,8 +67,15 @@ pub(crate) enum Existing {
     Several,
 }
 
-/// Comparing this many names costs less than hashing one (`benches/instructions.rs`).
+/// The name where a layer has none of its own.
+pub(crate) static DEFAULT_NAME: HeaderName = X_SESSION_AFFINITY;
+
+/// Comparing this many names costs less than hashing one and looking for it, found or not
+/// (`benches/instructions.rs`).
 const SCANNED_NAMES: usize = 8;
+
+/// As many names as a [`HeaderMap`] can hold.
+const MAX_NAMES: usize = 24_576;
 
 impl Existing {
     #[inline]
@@ -88,12 +100,20 @@ impl Existing {
     fn find_by_scan(headers: &HeaderMap, name: &HeaderName) -> Self {
         match headers.keys().position(|key| key == name) {
             None => Self::Absent,
-            Some(_) if has_repeated_names(headers) => Self::survey(headers, name),
-            Some(index) => headers
-                .values()
-                .nth(index)
-                .map_or(Self::Absent, Self::of_one),
+            Some(index) => Self::find_at(headers, name, index),
         }
+    }
+
+    /// Apart from the scan, which is short enough to be inlined.
+    #[inline(never)]
+    fn find_at(headers: &HeaderMap, name: &HeaderName, index: usize) -> Self {
+        if has_repeated_names(headers) {
+            return Self::survey(headers, name);
+        }
+        headers
+            .values()
+            .nth(index)
+            .map_or(Self::Absent, Self::of_one)
     }
 
     fn of_one(value: &HeaderValue) -> Self {
@@ -115,27 +135,30 @@ impl Existing {
     }
 }
 
-/// Makes `value` the only one.
-#[inline]
-pub(crate) fn set(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> Outcome {
-    if headers.keys_len() == headers.capacity() && !make_room(headers, name) {
-        return Outcome::MapFull;
-    }
-    match headers.try_insert(name, value) {
-        Ok(None) => Outcome::Stamped,
-        Ok(Some(_)) => Outcome::Replaced,
+/// Makes `value` the only one; of no name, under the default one.
+// Not to be inlined elsewhere: here the default is the one constant that is written, so that it needs no
+// clone, and the compiler is free to compute its hash.
+#[inline(never)]
+pub(crate) fn set(
+    headers: &mut HeaderMap,
+    name: Option<&HeaderName>,
+    value: HeaderValue,
+) -> Outcome {
+    // A full map refuses to replace, too, so the old value makes room.
+    let made_room =
+        headers.keys_len() >= MAX_NAMES && clear(headers, name.unwrap_or(&DEFAULT_NAME));
+    let inserted = match name {
+        None => headers.try_insert(X_SESSION_AFFINITY, value),
+        Some(name) => headers.try_insert(name, value),
+    };
+    match inserted {
+        Ok(None) if !made_room => Outcome::Stamped,
+        Ok(_) => Outcome::Replaced,
         Err(_) => {
-            clear(headers, name);
+            clear(headers, name.unwrap_or(&DEFAULT_NAME));
             Outcome::MapFull
         }
     }
-}
-
-/// Makes room for one name in a map at its capacity.
-#[cold]
-fn make_room(headers: &mut HeaderMap, name: &HeaderName) -> bool {
-    // A full map refuses to replace, too, so the old value makes room.
-    headers.is_empty() || headers.try_reserve(1).is_ok() || headers.remove(name).is_some()
 }
 
 /// Leaves the first value that is not blank, alone.
@@ -148,14 +171,21 @@ pub(crate) fn keep_first(headers: &mut HeaderMap, name: &HeaderName) {
         .cloned();
     clear(headers, name);
     if let Some(value) = first {
-        set(headers, name, value);
+        set(headers, Some(name), value);
     }
 }
 
-/// Leaves no value.
+/// Puts `value` in the place of the only one, which needs no room.
+pub(crate) fn exchange(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
+    if let Some(only) = headers.get_mut(name) {
+        *only = value;
+    }
+}
+
+/// Leaves no value; `true` if there was one.
 #[cold]
-pub(crate) fn clear(headers: &mut HeaderMap, name: &HeaderName) {
-    headers.remove(name);
+pub(crate) fn clear(headers: &mut HeaderMap, name: &HeaderName) -> bool {
+    headers.remove(name).is_some()
 }
 
 /// A map without them has as many values as names.

@@ -14,8 +14,8 @@ use crate::{FromExtension, KeyExtractor};
 /// future are the inner service's own.
 #[derive(Clone, Debug)]
 pub struct SessionAffinity<S, K = FromExtension> {
-    inner: S,
-    stamp: Stamp<K>,
+    pub(crate) inner: S,
+    pub(crate) stamp: Stamp<K>,
 }
 
 impl<S, K> SessionAffinity<S, K> {

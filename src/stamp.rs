@@ -4,12 +4,21 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
-use crate::merge::{Existing, clear, keep_first, set};
+use crate::derivation::Derivation;
+use crate::merge::{DEFAULT_NAME, Existing, clear, exchange, keep_first, set};
 use crate::{HostPattern, KeyExtractor, MergePolicy, NoAffinity, RequestHead};
 
 /// What a stamp did to a request.
 ///
 /// It is a report, not a result: a stamp never fails a request.
+///
+/// # Events
+///
+/// With the feature `tracing`, each stamp is one event of the target `tower_session_affinity`, with two
+/// fields and never the key: `outcome` is the name of the variant in snake case (`stamped`, `no_key`),
+/// and `header_name` is that of the header. The level is WARN for [`NoAuthority`](Self::NoAuthority) and
+/// [`MapFull`](Self::MapFull), where the affinity is lost in silence though no setting asks for that,
+/// and TRACE for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -17,7 +26,8 @@ pub enum Outcome {
     Stamped,
     /// The caller's header was kept, alone.
     Kept,
-    /// A key was written over a header, the caller's own or a blank one.
+    /// A key was written over a header, the caller's own or a blank one; under derivation also the key
+    /// that is derived from the caller's own.
     Replaced,
     /// No source had a key, so no header leaves.
     NoKey,
@@ -25,7 +35,8 @@ pub enum Outcome {
     Suppressed,
     /// The host is not on the list of `.only_hosts`, so no header leaves.
     HostNotAllowed,
-    /// There is a list of hosts and the URI has no authority, so no header leaves.
+    /// The URI has no authority and there is a list of hosts, or a key to derive per host, so no
+    /// header leaves.
     NoAuthority,
     /// The header map has no room for another name, so no header leaves.
     MapFull,
@@ -35,9 +46,11 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp<K> {
     pub(crate) extractor: K,
-    pub(crate) header_name: HeaderName,
+    /// `None` for the default: it is cheaper to clone and to write.
+    pub(crate) header_name: Option<HeaderName>,
     pub(crate) merge_policy: MergePolicy,
     pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
+    pub(crate) derivation: Option<Derivation>,
 }
 
 /// A request, whole or in parts: read first, then written.
@@ -55,10 +68,23 @@ pub(crate) struct StampableParts<'a> {
 }
 
 impl<K: KeyExtractor> Stamp<K> {
-    /// Goes down the rows of [`MergePolicy`]'s table.
+    /// Decides, writes, derives, and reports.
     #[inline]
     pub(crate) fn stamp(&self, request: &mut impl Stampable) -> Outcome {
-        let name = &self.header_name;
+        let outcome = self.apply(request);
+        let outcome = match &self.derivation {
+            None => outcome,
+            Some(derivation) => derive(derivation, request, self.name(), outcome),
+        };
+        #[cfg(feature = "tracing")]
+        outcome.report(self.name());
+        outcome
+    }
+
+    /// Goes down the rows of [`MergePolicy`]'s table.
+    #[inline]
+    fn apply(&self, request: &mut impl Stampable) -> Outcome {
+        let name = self.name();
         if let Some(forbidden) = self.forbid(request.head()) {
             clear(request.headers_mut(), name);
             return forbidden;
@@ -77,11 +103,18 @@ impl<K: KeyExtractor> Stamp<K> {
             MergePolicy::Replace => false,
         };
         match self.extractor.extract(request.head()) {
-            Some(key) => return set(request.headers_mut(), name, key.into()),
-            None if absent => {}
-            None => clear(request.headers_mut(), name),
+            Some(key) => set(request.headers_mut(), self.header_name.as_ref(), key.into()),
+            None if absent => Outcome::NoKey,
+            None => {
+                clear(request.headers_mut(), name);
+                Outcome::NoKey
+            }
         }
-        Outcome::NoKey
+    }
+
+    #[inline]
+    fn name(&self) -> &HeaderName {
+        self.header_name.as_ref().unwrap_or(&DEFAULT_NAME)
     }
 
     /// Returns why this request must leave without the header, if it must.
@@ -99,14 +132,78 @@ impl<K: KeyExtractor> Stamp<K> {
     }
 }
 
+/// Derives the value that the table left, whichever that is, so that none leaves as it was.
+fn derive(
+    derivation: &Derivation,
+    request: &mut impl Stampable,
+    name: &HeaderName,
+    outcome: Outcome,
+) -> Outcome {
+    let head = request.head();
+    let Some(raw) = head.headers().get(name) else {
+        return outcome;
+    };
+    let Some(value) = derivation.derive(head.uri(), raw) else {
+        clear(request.headers_mut(), name);
+        return Outcome::NoAuthority;
+    };
+    exchange(request.headers_mut(), name, value);
+    match outcome {
+        Outcome::Kept => Outcome::Replaced,
+        outcome => outcome,
+    }
+}
+
 /// Returns why this list of hosts does not let the header go to this URI, if it does not.
 fn refuse(hosts: &[HostPattern], uri: &Uri) -> Option<Outcome> {
-    if uri.authority().is_none() {
-        Some(Outcome::NoAuthority)
-    } else if hosts.iter().any(|host| host.matches(uri)) {
+    let Some(host) = uri.host() else {
+        return Some(Outcome::NoAuthority);
+    };
+    if hosts.iter().any(|pattern| pattern.matches_host(host, uri)) {
         None
     } else {
         Some(Outcome::HostNotAllowed)
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl Outcome {
+    /// Emits the event, whose fields are computed only if somebody listens at its level.
+    fn report(self, header_name: &HeaderName) {
+        const TARGET: &str = "tower_session_affinity";
+        match self {
+            Self::NoAuthority => tracing::warn!(
+                target: TARGET,
+                outcome = self.name(),
+                header_name = header_name.as_str(),
+                "no affinity header: a setting asks for the host, and the URI has no authority",
+            ),
+            Self::MapFull => tracing::warn!(
+                target: TARGET,
+                outcome = self.name(),
+                header_name = header_name.as_str(),
+                "no affinity header: the header map has no room for another name",
+            ),
+            _ => tracing::trace!(
+                target: TARGET,
+                outcome = self.name(),
+                header_name = header_name.as_str(),
+                "affinity header",
+            ),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stamped => "stamped",
+            Self::Kept => "kept",
+            Self::Replaced => "replaced",
+            Self::NoKey => "no_key",
+            Self::Suppressed => "suppressed",
+            Self::HostNotAllowed => "host_not_allowed",
+            Self::NoAuthority => "no_authority",
+            Self::MapFull => "map_full",
+        }
     }
 }
 

@@ -376,10 +376,14 @@ fn the_table_holds_for_a_full_map_that_has_the_name() {
     for row in WITH_A_KEY.iter().filter(|row| !row.before.is_empty()) {
         for (policy, expected) in [(KEEP, row.keep), (REPLACE, row.replace)] {
             let mut headers = full_map(row.before);
-            stamp(
-                &SessionAffinityLayer::new().merge_policy(policy),
-                &mut headers,
-                &key,
+            let layer = SessionAffinityLayer::new().merge_policy(policy);
+            let outcome = stamp(&layer, &mut headers, &key);
+            let ours = expected == Some(b"ours".as_slice());
+            assert_eq!(
+                outcome == Outcome::Replaced,
+                ours,
+                "{policy:?} {:?}",
+                row.before
             );
             assert_eq!(
                 values(&headers),

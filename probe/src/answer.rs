@@ -15,17 +15,24 @@ use crate::sse::Events;
 /// How much of a text from outside is shown, in characters.
 const SHOWN: usize = 300;
 
+/// How long the end of the body may be behind the last event.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// What a stream came to.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// From the sending of the request to the first piece.
     pub(crate) ttft: Option<Duration>,
+    /// From there to the last event.
     pub(crate) total: Duration,
     pub(crate) usage: Usage,
     pub(crate) replica: Option<String>,
     text: String,
     pieces: u32,
-    is_over: bool,
+    /// The answer is whole, though its usage may still come.
+    is_whole: bool,
+    /// The stream said that nothing else will come.
+    is_done: bool,
 }
 
 /// Sends a conversation as it stands and reads the answer.
@@ -39,7 +46,6 @@ pub(crate) async fn attempt(
     let response = accept(client, response, tries).await?;
     let mut answer = Answer::new(client, response.headers());
     answer.read(client, response.into_body(), start).await?;
-    answer.total = start.elapsed();
     Ok(answer)
 }
 
@@ -53,7 +59,8 @@ impl Answer {
             replica: replica.map(|name| client.api_key.clean(name.as_bytes(), 100)),
             text: String::new(),
             pieces: 0,
-            is_over: false,
+            is_whole: false,
+            is_done: false,
         }
     }
 
@@ -85,15 +92,14 @@ impl Answer {
         client: &Client,
         body: &mut Incoming,
     ) -> Result<Option<bytes::Bytes>, Failure> {
-        let frame = tokio::time::timeout(client.timeout, body.frame()).await;
-        let reason = match frame.map_err(|_| Failure::Silent {
-            limit: client.timeout,
-        })? {
-            Some(Ok(frame)) => return Ok(Some(frame.into_data().unwrap_or_default())),
+        let limit = if self.is_done { LINGER } else { client.timeout };
+        let reason = match tokio::time::timeout(limit, body.frame()).await {
+            Ok(Some(Ok(frame))) => return Ok(Some(frame.into_data().unwrap_or_default())),
             // What comes after the answer is of no interest, also not that it is missing.
-            _ if self.is_over => return Ok(None),
-            Some(Err(error)) => causes(&error),
-            None => "it ended without a last chunk".to_owned(),
+            _ if self.is_whole => return Ok(None),
+            Err(_) => return Err(Failure::Silent { limit }),
+            Ok(Some(Err(error))) => causes(&error),
+            Ok(None) => "it ended without a last chunk".to_owned(),
         };
         Err(Failure::BrokeOff {
             pieces: self.pieces,
@@ -102,8 +108,9 @@ impl Answer {
     }
 
     fn take(&mut self, client: &Client, event: &[u8], start: Instant) -> Result<(), Failure> {
+        self.total = start.elapsed();
         if event == b"[DONE]" {
-            self.is_over = true;
+            (self.is_whole, self.is_done) = (true, true);
             return Ok(());
         }
         let chunk = Chunk::parse(event).ok_or_else(|| bad(client, event))?;
@@ -111,12 +118,12 @@ impl Answer {
             return Err(bad(client, error.as_bytes()));
         }
         if chunk.has_token() {
-            self.ttft.get_or_insert_with(|| start.elapsed());
+            self.ttft.get_or_insert(self.total);
             self.pieces += 1;
         }
         self.text += chunk.content();
         self.usage.update(&chunk);
-        self.is_over |= chunk.is_last();
+        self.is_whole |= chunk.is_last();
         Ok(())
     }
 }

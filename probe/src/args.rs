@@ -16,7 +16,7 @@ use http::{HeaderName, Uri, header};
 #[derive(Clone, Debug, Parser)]
 #[command(version, max_term_width = 100, args_override_self = true)]
 pub(crate) struct Args {
-    /// The endpoint, such as <https://api.example/v1/chat/completions>
+    /// The whole address of a chat completions endpoint
     #[arg(long, value_name = "URL", requires = "model")]
     pub(crate) url: Option<String>,
 

@@ -13,7 +13,7 @@ use crate::report::grouped;
 pub(crate) fn ask(args: &Args, endpoint: &Uri) -> Result<(), &'static str> {
     let size = Size::of(args);
     eprintln!(
-        "This sends {} requests with about {} prompt tokens to {}, and asks for at most {} tokens of answers.",
+        "This sends {} requests with about {} prompt tokens to {},\nand asks for at most {} tokens of answers.",
         grouped(size.requests),
         grouped(size.prompt_tokens),
         shown(endpoint),

@@ -28,6 +28,7 @@ mod verdict;
 use std::error::Error;
 use std::fmt::Display;
 use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -102,13 +103,11 @@ fn probe(args: &Args, endpoint: Option<Uri>, api_key: ApiKey) -> Result<ExitCode
         let (records, ended) = run::run(args, &client, run).await;
         Ok::<_, Box<dyn Error>>((endpoint, records, ended))
     })?;
-    if records.iter().any(|record| record.failure.is_none()) {
-        tell(args, &endpoint, &mut records, &ended)?;
-    }
+    tell(args, &endpoint, &mut records, &ended)?;
     Ok(conclude(&records, &ended))
 }
 
-/// Prints the report and writes the files.
+/// Prints the report, if there is something to report, and writes the files.
 fn tell(
     args: &Args,
     endpoint: &Uri,
@@ -126,7 +125,10 @@ fn tell(
         ended,
         omitted,
     };
-    print!("{report}");
+    if records.iter().any(|record| record.failure.is_none()) {
+        // A reader that has seen enough, such as `head`, is no failure.
+        let _ = write!(io::stdout(), "{report}");
+    }
     if let Some(path) = &args.json {
         let endpoint = client::shown(endpoint);
         fs::write(
@@ -135,7 +137,7 @@ fn tell(
         )?;
     }
     if let Some(path) = &args.svg {
-        fs::write(path, chart::draw(&arms, &title(args, endpoint))?)?;
+        fs::write(path, chart::draw(&arms, &title(args, endpoint, &arms))?)?;
     }
     Ok(())
 }
@@ -163,8 +165,9 @@ fn subject(args: &Args, endpoint: &Uri) -> String {
     }
     let tokens = replica::CACHE_BLOCKS.get() * cache::BLOCK_TOKENS;
     format!(
-        "Simulated: {} replica{} and a gateway that hashes x-session-affinity, on this machine, with no model.\n\
-         Simulated too: a word is a token, a replica takes {} µs to read a token that is not cached, and keeps {} tokens.\n{size}",
+        "Simulated on this machine: {} replica{} behind a gateway that hashes x-session-affinity.\n\
+         There is no model: a word is a token, a replica takes {} µs to read one that is not in\n\
+         its cache, and keeps {} tokens there.\n{size}",
         args.replicas,
         plural(args.replicas),
         replica::PREFILL.as_micros(),
@@ -176,7 +179,10 @@ const fn plural(number: u32) -> &'static str {
     if number == 1 { "" } else { "s" }
 }
 
-fn title(args: &Args, endpoint: &Uri) -> String {
+fn title(args: &Args, endpoint: &Uri, arms: &[Summary; 2]) -> String {
+    if arms.iter().all(|arm| arm.tokens.prompt == 0) {
+        return "No cached tokens were reported".to_owned();
+    }
     match &args.url {
         None => format!(
             "Cached share by turn, {} simulated replica{}",

@@ -10,8 +10,9 @@ use crate::failure::Failure;
 use crate::measure::{Record, measure};
 use crate::progress::Progress;
 
-/// How many requests may fail, each for a reason of its own, before the run ends.
-const FAILURES: u32 = 5;
+/// So many requests have to fail, and one of this many, before the run ends.
+const FAILURES: usize = 5;
+const ONE_OF: usize = 10;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ async fn drive(
                 continue;
             };
             failures += 1;
-            if failure.is_final() || failures == FAILURES {
+            if failure.is_final() || failures >= FAILURES.max(records.len() / ONE_OF) {
                 return Err(failure);
             }
             // Without this answer the conversation would go on as another one: it ends here.

@@ -6,7 +6,11 @@ use serde::Serialize;
 /// How often the bootstrap draws.
 pub(crate) const RESAMPLES: usize = 10_000;
 
-/// A statistic with its 95 % interval.
+/// A statistic with its 99 % interval.
+///
+/// Not 95: of few pairs, this bootstrap makes its intervals too narrow. Of 100 runs over four replicas
+/// in which eight conversations differed by nothing but chance, 18 were outside of those of 95 % and 6
+/// outside of these; `a_header_that_is_ignored_is_rarely_found_to_make_a_difference` counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Estimate {
     pub(crate) value: f64,
@@ -20,12 +24,13 @@ impl Estimate {
         self.low > 0.0 && self.value >= least
     }
 
-    /// Returns the estimate of the opposite difference.
-    pub(crate) fn negated(self) -> Self {
+    /// Returns the estimate in another unit; a negative factor turns it round.
+    pub(crate) fn times(self, factor: f64) -> Self {
+        let (one, other) = (self.low * factor, self.high * factor);
         Self {
-            value: -self.value,
-            low: -self.high,
-            high: -self.low,
+            value: self.value * factor,
+            low: one.min(other),
+            high: one.max(other),
         }
     }
 }
@@ -61,8 +66,8 @@ pub(crate) fn bootstrap<T>(
     values.sort_by(f64::total_cmp);
     Some(Estimate {
         value: statistic(&pairs.iter().collect::<Vec<_>>())?,
-        low: values[RESAMPLES * 25 / 1000],
-        high: values[RESAMPLES * 975 / 1000],
+        low: values[RESAMPLES * 5 / 1000],
+        high: values[RESAMPLES * 995 / 1000],
     })
 }
 
@@ -106,11 +111,11 @@ mod tests {
         let estimate = bootstrap(&values, mean, 1).expect("pairs");
         assert!((estimate.value - 49.5).abs() < 1e-9);
         assert!(
-            (estimate.low - (49.5 - 1.96 * 2.887)).abs() < 0.3,
+            (estimate.low - (49.5 - 2.576 * 2.887)).abs() < 0.5,
             "{estimate:?}"
         );
         assert!(
-            (estimate.high - (49.5 + 1.96 * 2.887)).abs() < 0.3,
+            (estimate.high - (49.5 + 2.576 * 2.887)).abs() < 0.5,
             "{estimate:?}"
         );
     }

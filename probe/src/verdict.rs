@@ -52,6 +52,16 @@ pub(crate) struct Verdict {
     pub(crate) difference: Option<Estimate>,
 }
 
+/// What the cached tokens show.
+struct Shown {
+    gained: Estimate,
+    shares: Pair<f64>,
+    /// The cached tokens as a part of the turn before.
+    reuse: Pair<f64>,
+    /// Replicas per conversation, if a header names them.
+    replicas: Option<Pair<f64>>,
+}
+
 impl Verdict {
     /// Judges by the cached tokens, or where none are reported by the time to the first token.
     pub(crate) fn of(
@@ -64,7 +74,7 @@ impl Verdict {
         let verdict = if reported {
             by_tokens(records, arms, header, seed)
         } else {
-            by_time(&pairs::median_ttft(records), header, seed)
+            by_time(records, header, seed)
         };
         verdict.unwrap_or_else(|conversations| Self {
             finding: Finding::Unknown,
@@ -83,95 +93,89 @@ fn by_tokens(
     seed: u64,
 ) -> Result<Verdict, usize> {
     let pairs = enough(pairs::tokens(records))?;
-    let gain = |drawn: &[&Pair<Tokens>]| {
-        let shares = shares(drawn)?;
-        Some(shares.with - shares.without)
+    let gain = |drawn: &[&Pair<Tokens>]| shares(drawn).map(|shares| shares.with - shares.without);
+    let [without, with] = arms.each_ref().map(|arm| arm.replicas_per_conversation);
+    let shown = Shown {
+        // Only prompts of no tokens at all have no shares.
+        gained: bootstrap(&pairs, gain, seed).ok_or(0usize)?,
+        shares: shares(&pairs.iter().collect::<Vec<_>>()).ok_or(0usize)?,
+        reuse: pairs::reuse(records),
+        replicas: without
+            .zip(with)
+            .map(|(without, with)| Pair { without, with }),
     };
-    let shares = shares(&pairs.iter().collect::<Vec<_>>()).ok_or(0usize)?;
-    let gained = bootstrap(&pairs, gain, seed).ok_or(0usize)?;
-    let (with, without) = (percent(shares.with), percent(shares.without));
-    let (finding, sentence) = if gained.is_beyond_chance(LEAST_SHARE) {
-        let sentence = format!(
-            "with the key {with} of the prompt came from cache, without it {without}: this endpoint honours {header}"
-        );
-        (Finding::Honoured, sentence)
-    } else if gained.negated().is_beyond_chance(LEAST_SHARE) {
-        let sentence = format!(
-            "with the key only {with} of the prompt came from cache, without it {without}: {header} does harm here"
-        );
-        (Finding::Harmful, sentence)
-    } else {
-        no_difference(
-            records,
-            arms,
-            header,
-            &format!("{with} with the key, {without} without"),
-        )
-    };
-    let [value, low, high] = [gained.value, gained.low, gained.high].map(|share| 100.0 * share);
-    let test = format!(
-        "from turn 2 on; paired bootstrap over {} conversations, {RESAMPLES} draws: {value:+.1} points, 95 % interval {low:+.1} to {high:+.1}",
-        pairs.len(),
-    );
+    let finding = shown.finding();
+    let Estimate { value, low, high } = shown.gained.times(100.0);
     Ok(Verdict {
         finding,
-        sentence,
-        test,
-        difference: Some(gained),
+        sentence: shown.sentence(finding, header),
+        test: format!(
+            "from turn 2 on; paired bootstrap over {} conversations, {RESAMPLES} draws: {value:+.1} points, 99 % interval {low:+.1} to {high:+.1}",
+            pairs.len(),
+        ),
+        difference: Some(shown.gained),
     })
 }
 
-fn no_difference(
-    records: &[Record],
-    arms: &[Summary; 2],
-    header: &HeaderName,
-    shares: &str,
-) -> (Finding, String) {
-    let reuse = pairs::reuse(records);
-    let replicas = arms.each_ref().map(|arm| arm.replicas_per_conversation);
-    if reuse.with >= HIGH && reuse.without >= HIGH {
-        let sentence = format!(
-            "no difference beyond chance, both high ({shares}): one replica, or a router that looks at the prompt itself"
-        );
-        return (Finding::Unneeded, sentence);
+impl Shown {
+    fn finding(&self) -> Finding {
+        if self.gained.is_beyond_chance(LEAST_SHARE) {
+            Finding::Honoured
+        } else if self.gained.times(-1.0).is_beyond_chance(LEAST_SHARE) {
+            Finding::Harmful
+        } else if self.reuse.with >= HIGH && self.reuse.without >= HIGH {
+            Finding::Unneeded
+        } else if self.replicas.is_some_and(|replicas| replicas.with <= 1.0) {
+            Finding::Fruitless
+        } else {
+            Finding::Ignored
+        }
     }
-    match replicas {
-        // To the letter: a mean of exactly one, where a header tells.
-        [Some(without), Some(with)] if with <= 1.0 => {
-            let sentence = format!(
-                "no difference beyond chance, both low ({shares}): a conversation stays on one replica with the key (on {without:.1} without), and that does not keep it in its cache until the next turn"
-            );
-            (Finding::Fruitless, sentence)
-        }
-        [Some(_), Some(_)] => {
-            let sentence =
-                format!("no difference beyond chance, both low ({shares}): {header} is ignored");
-            (Finding::Ignored, sentence)
-        }
-        _ => {
-            let sentence = format!(
+
+    fn sentence(&self, finding: Finding, header: &HeaderName) -> String {
+        let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+        let (with, without) = (percent(self.shares.with), percent(self.shares.without));
+        let shares = format!("{with} with the key, {without} without");
+        match (finding, self.replicas) {
+            (Finding::Honoured, _) => format!(
+                "with the key {with} of the prompt came from cache, without it {without}: this endpoint honours {header}"
+            ),
+            (Finding::Harmful, _) => format!(
+                "with the key only {with} of the prompt came from cache, without it {without}: {header} does harm here"
+            ),
+            (Finding::Unneeded, _) => format!(
+                "no difference beyond chance, both high ({shares}): one replica, or a router that looks at the prompt itself"
+            ),
+            (Finding::Fruitless, Some(replicas)) => format!(
+                "no difference beyond chance, both low ({shares}): a conversation stays on one replica with the key (on {:.1} without), and that does not keep it in its cache until the next turn",
+                replicas.without,
+            ),
+            (_, Some(_)) => {
+                format!("no difference beyond chance, both low ({shares}): {header} is ignored")
+            }
+            (_, None) => format!(
                 "no difference beyond chance, both low ({shares}): {header} is ignored, or nothing stays in a cache until the next turn"
-            );
-            (Finding::Ignored, sentence)
+            ),
         }
     }
 }
 
 /// The error is the number of conversations, if these are too few.
-fn by_time(pairs: &[Pair<f64>], header: &HeaderName, seed: u64) -> Result<Verdict, usize> {
-    let pairs = enough(pairs.to_vec())?;
-    let gain = |drawn: &[&Pair<f64>]| Some(mean(drawn, |p| p.without) - mean(drawn, |p| p.with));
-    let gained = bootstrap(&pairs, gain, seed).ok_or(0usize)?;
-    let all: Vec<_> = pairs.iter().collect();
-    let (with, without) = (mean(&all, |p| p.with), mean(&all, |p| p.without));
+fn by_time(records: &[Record], header: &HeaderName, seed: u64) -> Result<Verdict, usize> {
+    let pairs = enough(pairs::median_ttft(records))?;
+    let change = |drawn: &[&Pair<f64>]| {
+        let means = means(drawn);
+        Some(means.with - means.without)
+    };
+    let change = bootstrap(&pairs, change, seed).ok_or(0usize)?;
+    let Pair { without, with } = means(&pairs.iter().collect::<Vec<_>>());
     let least = LEAST_TIME * with.max(without);
-    let difference = gained.negated();
-    let (finding, end) = if gained.is_beyond_chance(least) {
+    let (finding, end) = if change.times(-1.0).is_beyond_chance(least) {
         (
             Finding::Honoured,
             format!("this endpoint seems to honour {header}"),
         )
-    } else if difference.is_beyond_chance(least) {
+    } else if change.is_beyond_chance(least) {
         (Finding::Harmful, format!("{header} seems to do harm here"))
     } else {
         let end = format!(
@@ -179,21 +183,17 @@ fn by_time(pairs: &[Pair<f64>], header: &HeaderName, seed: u64) -> Result<Verdic
         );
         (Finding::Unknown, end)
     };
-    let sentence = format!(
-        "the endpoint reports no cached tokens; by the time to the first token alone, {with:.0} ms with the key and {without:.0} ms without: {end}"
-    );
-    let test = format!(
-        "medians from turn 2 on; paired bootstrap over {} conversations, {RESAMPLES} draws: {:+.0} ms, 95 % interval {:+.0} to {:+.0}",
-        pairs.len(),
-        difference.value,
-        difference.low,
-        difference.high,
-    );
+    let Estimate { value, low, high } = change;
     Ok(Verdict {
         finding,
-        sentence,
-        test,
-        difference: Some(difference),
+        sentence: format!(
+            "the endpoint reports no cached tokens; by the time to the first token alone, {with:.0} ms with the key and {without:.0} ms without: {end}"
+        ),
+        test: format!(
+            "medians from turn 2 on; paired bootstrap over {} conversations, {RESAMPLES} draws: {value:+.0} ms, 99 % interval {low:+.0} to {high:+.0}",
+            pairs.len(),
+        ),
+        difference: Some(change),
     })
 }
 
@@ -214,16 +214,13 @@ fn shares(pairs: &[&Pair<Tokens>]) -> Option<Pair<f64>> {
     })
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "there are at most a thousand conversations"
-)]
-fn mean(pairs: &[&Pair<f64>], arm: fn(&Pair<f64>) -> f64) -> f64 {
-    pairs.iter().map(|pair| arm(pair)).sum::<f64>() / pairs.len() as f64
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
+fn means(pairs: &[&Pair<f64>]) -> Pair<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "there are at most a thousand")]
+    let count = pairs.len() as f64;
+    Pair {
+        without: pairs.iter().map(|pair| pair.without).sum::<f64>() / count,
+        with: pairs.iter().map(|pair| pair.with).sum::<f64>() / count,
+    }
 }
 
 #[cfg(test)]

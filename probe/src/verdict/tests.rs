@@ -64,7 +64,7 @@ fn more_from_cache_with_the_key_is_honoured() {
     assert_eq!(verdict.finding, Finding::Honoured);
     let expected = "with the key 87 % of the prompt came from cache, without it 49 %: this endpoint honours x-session-affinity";
     assert_eq!(verdict.sentence, expected);
-    let expected = "from turn 2 on; paired bootstrap over 8 conversations, 10000 draws: +38.0 points, 95 % interval";
+    let expected = "from turn 2 on; paired bootstrap over 8 conversations, 10000 draws: +38.0 points, 99 % interval";
     assert!(verdict.test.starts_with(expected), "{}", verdict.test);
 }
 
@@ -227,4 +227,70 @@ fn without_cached_tokens_and_without_a_difference_in_time_nobody_can_tell() {
     assert_eq!(verdict.finding, Finding::Unknown);
     let expected = "no difference beyond chance, and so no way to tell whether x-session-affinity is ignored or not needed";
     assert!(verdict.sentence.ends_with(expected), "{}", verdict.sentence);
+}
+
+/// Eight conversations of six turns over this many replicas, each turn on any of these in both arms.
+fn by_chance(replicas: u32, seed: u64) -> Verdict {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut records = Vec::new();
+    for (arm, conversation) in Arm::BOTH
+        .into_iter()
+        .flat_map(|arm| (1..=8).map(move |c| (arm, c)))
+    {
+        let mut warm = std::collections::HashMap::new();
+        for turn in 1..=6 {
+            let prompt = 1200 + 58 * u64::from(turn);
+            let cached = warm.insert(rng.u32(..replicas), prompt).unwrap_or(0);
+            let (prompt_tokens, cached_tokens) = (Some(prompt), Some(cached));
+            let usage = Usage {
+                prompt_tokens,
+                cached_tokens,
+                ..Usage::default()
+            };
+            records.push(Record {
+                usage,
+                ..record(arm, conversation, turn)
+            });
+        }
+    }
+    let arms = Arm::BOTH.map(|arm| Summary::of(arm, &records));
+    Verdict::of(&records, &arms, &HEADER, seed)
+}
+
+#[test]
+fn a_header_that_is_ignored_is_rarely_found_to_make_a_difference() {
+    for replicas in [2, 4] {
+        let findings = (1..=100).map(|seed| by_chance(replicas, seed).finding);
+        let ignored = findings
+            .filter(|finding| *finding == Finding::Ignored)
+            .count();
+        println!("{ignored} of 100 runs over {replicas} replicas");
+        assert!(
+            ignored >= 90,
+            "{ignored} of 100 runs over {replicas} replicas"
+        );
+    }
+}
+
+#[test]
+fn without_cached_tokens_a_longer_time_to_the_first_token_is_harm() {
+    let verdict = verdict(
+        8,
+        |c, t| Record {
+            ttft_ms: Some(200.0),
+            ..record(Arm::WithoutKey, c, t)
+        },
+        |c, t| Record {
+            ttft_ms: Some(600.0),
+            ..record(Arm::WithKey, c, t)
+        },
+    );
+    assert_eq!(verdict.finding, Finding::Harmful);
+    assert!(
+        verdict
+            .test
+            .contains(": +400 ms, 99 % interval +400 to +400"),
+        "{}",
+        verdict.test
+    );
 }

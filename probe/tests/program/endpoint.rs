@@ -1,7 +1,11 @@
 //! Endpoints that answer, and what is made of their answers.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -105,7 +109,13 @@ fn the_request_is_what_the_interface_asks_for() {
 #[test]
 fn an_endpoint_without_cached_tokens_is_still_timed_and_not_judged_by_them() {
     let server = Server::start(|_, _| answer(r#"{"prompt_tokens":1000}"#));
-    let ran = run(probe_url(&server.url(), &[]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out.svg");
+    let mut command = probe_url(&server.url(), &[]);
+    command.arg("--svg").arg(&path);
+    let ran = run(command);
+    let svg = std::fs::read_to_string(path).expect("written");
+    assert!(svg.contains("No cached tokens were reported"), "{svg}");
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(
         ran.out.contains(
@@ -182,13 +192,14 @@ fn the_replica_is_read_from_the_header_that_is_named_and_cleaned_of_the_key() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_tells_what_was_measured_so_far() {
-    use std::process::{Command, Stdio};
-    use std::time::Duration;
+    use std::process::Command;
 
-    let server = Server::start(|index, request| {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let server = Server::start(move |index, request| {
         if index == 15 {
             // The program is interrupted while it waits for this answer.
-            std::thread::sleep(Duration::from_secs(20));
+            let _ = held.lock().map(|held| held.recv());
         }
         cached_with_key(index, request)
     });
@@ -221,6 +232,50 @@ fn ctrl_c_tells_what_was_measured_so_far() {
         .skip(1)
         .map(|n| n.parse::<u32>().expect("a number"));
     assert_eq!(requests.sum::<u32>(), 15);
+    drop(release);
+}
+
+/// A connection that stays open after the answer, until the sender of the channel is dropped.
+struct HeldOpen(TcpStream, Arc<Mutex<mpsc::Receiver<()>>>);
+
+impl Read for HeldOpen {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for HeldOpen {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.0.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.1.lock().map(|held| held.recv());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stream_that_stays_open_after_its_end_is_not_waited_for() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let wrap = move |stream| -> Box<dyn crate::support::Stream> {
+        Box::new(HeldOpen(stream, held.clone()))
+    };
+    let server = Server::start_on(wrap, cached_with_key);
+    let mut child = probe_url(&server.url(), &["--timeout=3600"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
+    // It would wait for an hour; half a minute is long for a wait of a tenth of a second.
+    let ended = (0..300).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        child.try_wait().expect("a child")
+    });
+    let _ = child.kill();
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
+    drop(release);
 }
 
 /// A server with TLS, and its certificate as a file of authorities has it.

@@ -38,7 +38,11 @@ fn a_refused_key_is_told_with_the_status_and_the_body_but_without_the_key() {
         KEY.replace('/', "\\/")
     );
     let server = Server::start(move |_, _| response("401 Unauthorized", "", &body));
-    let ran = run(probe_url(&server.url(), &[]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out.json");
+    let mut command = probe_url(&server.url(), &[]);
+    command.arg("--json").arg(&path);
+    let ran = run(command);
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
     let expected = r#"error: the endpoint answered 401 Unauthorized: {"error":"no such key: [api key], [api key]"}"#;
     assert!(ran.err.contains(expected), "{}", ran.err);
@@ -47,6 +51,13 @@ fn a_refused_key_is_told_with_the_status_and_the_body_but_without_the_key() {
         server.received().len(),
         1,
         "the next request would fail in the same way"
+    );
+    let json = std::fs::read_to_string(path).expect("written");
+    assert!(!json.contains(KEY), "{json}");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(
+        (&json["ended"], &json["requests"][0]["status"]),
+        (&"failed".into(), &401.into())
     );
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -36,7 +37,8 @@ fn with_nothing_given_the_key_is_honoured_and_what_is_simulated_says_so() {
         "no progress bar without a terminal"
     );
     assert!(
-        ran.out.starts_with("Simulated: 4 replicas and a gateway"),
+        ran.out
+            .starts_with("Simulated on this machine: 4 replicas behind a gateway"),
         "{}",
         ran.out
     );
@@ -113,6 +115,13 @@ fn the_json_has_every_request_and_the_table_is_their_sum() {
         assert!(
             request["ttft_ms"].as_f64() <= request["total_ms"].as_f64(),
             "{request}"
+        );
+        let [ttft, prompt, cached] = ["ttft_ms", "prompt_tokens", "cached_tokens"]
+            .map(|name| request[name].as_f64().expect("a number"));
+        let prefill = 0.1 * (prompt - cached);
+        assert!(
+            ttft >= prefill,
+            "the first token waits for the prompt: {request}"
         );
         assert!(
             request["replica"]
@@ -201,4 +210,18 @@ fn the_chart_is_xml_with_a_line_for_each_arm() {
         (3, 3),
         "a mark for each turn of each arm"
     );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let mut command = probe(&["--prefix-tokens=32", "--turns=2", "--max-tokens=1"]);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("ended");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), err.as_ref()), (Some(0), ""));
 }

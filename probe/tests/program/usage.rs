@@ -91,10 +91,22 @@ fn without_a_terminal_and_without_yes_nothing_is_sent() {
         let ran = run(command);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
         let expected = format!(
-            "This sends 96 requests with about 133,920 prompt tokens to {url}, and asks for at most 768 tokens of answers.\n\
+            "This sends 96 requests with about 133,920 prompt tokens to {url},\nand asks for at most 768 tokens of answers.\n\
              error: nothing was sent: give --yes, since there is no terminal to ask at\n"
         );
         assert_eq!(ran.err, expected);
     }
     assert!(server.received().is_empty());
+}
+
+#[test]
+fn too_few_conversations_for_a_verdict_are_told_before_they_are_paid_for() {
+    let ran = run(probe(&[
+        "--conversations=5",
+        "--url=http://127.0.0.1:1/",
+        "--model=m",
+    ]));
+    assert_eq!(ran.code, Some(2));
+    let expected = "A verdict takes at least 6 conversations; this run will end without one.\n";
+    assert!(ran.err.starts_with(expected), "{}", ran.err);
 }

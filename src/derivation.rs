@@ -1,0 +1,80 @@
+//! What leaves instead of a raw value.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Uri};
+
+use crate::AffinitySecret;
+use crate::host::bracketed;
+use crate::message::{Label, Message, hexadecimal};
+
+/// Derives the value that leaves from the one that would have left.
+// One pointer, so that a service without derivation is cloned and dropped for one comparison more.
+#[derive(Clone, Debug)]
+pub(crate) struct Derivation(Arc<Recipe>);
+
+#[derive(Debug)]
+struct Recipe {
+    secret: AffinitySecret,
+    destination: Destination,
+}
+
+#[derive(Debug)]
+enum Destination {
+    Host,
+    Label(Box<str>),
+}
+
+impl Derivation {
+    pub(crate) fn per_host(secret: AffinitySecret) -> Self {
+        let destination = Destination::Host;
+        Self(Arc::new(Recipe {
+            secret,
+            destination,
+        }))
+    }
+
+    pub(crate) fn for_label(secret: AffinitySecret, label: &str) -> Self {
+        let destination = Destination::Label(label.into());
+        Self(Arc::new(Recipe {
+            secret,
+            destination,
+        }))
+    }
+
+    /// Returns the key for this value at its destination, or `None` if the URI names none.
+    pub(crate) fn derive(&self, uri: &Uri, raw: &HeaderValue) -> Option<HeaderValue> {
+        let mut message = self.0.secret.message(Label::Destination);
+        match &self.0.destination {
+            Destination::Host => write_host(&mut message, host(uri)?),
+            Destination::Label(label) => message.part(label.as_bytes()),
+        }
+        message.part(raw.as_bytes().trim_ascii());
+        let mut value = message.finish();
+        value.set_sensitive(raw.is_sensitive());
+        Some(value)
+    }
+}
+
+/// Returns the host as it is written, less one trailing dot.
+fn host(uri: &Uri) -> Option<&str> {
+    let host = uri.host()?;
+    Some(host.strip_suffix('.').unwrap_or(host)).filter(|host| !host.is_empty())
+}
+
+/// Writes the one spelling that a host has in the format.
+fn write_host(message: &mut Message, host: &str) {
+    if let Some(address) = bracketed(host) {
+        let text: [u8; 39] = hexadecimal(address.octets(), b':', [2, 4, 6, 8, 10, 12, 14]);
+        return message.part(&text);
+    }
+    message.begin_part(host.len());
+    // In pieces, since a lower-case copy of the whole would be an allocation.
+    for piece in host.as_bytes().chunks(64) {
+        let mut lower_case = [0; 64];
+        let lower_case = &mut lower_case[..piece.len()];
+        lower_case.copy_from_slice(piece);
+        lower_case.make_ascii_lowercase();
+        message.push(lower_case);
+    }
+}

@@ -1,0 +1,55 @@
+//! The layer as a middleware of `reqwest-middleware`.
+
+use async_trait::async_trait;
+use http::Extensions;
+use reqwest::{Request, Response};
+use reqwest_middleware::{Middleware, Next, Result};
+
+use crate::reqwest::StampableRequest;
+use crate::{KeyExtractor, SessionAffinityLayer};
+
+/// Stamps the requests of a [`ClientWithMiddleware`](reqwest_middleware::ClientWithMiddleware).
+///
+/// The extensions are those of `reqwest-middleware`: an [`AffinityKey`](crate::AffinityKey) or a
+/// [`NoAffinity`](crate::NoAffinity) that is given by `.with_extension(…)` arrives here. An attempt of a
+/// retry carries the same key, whether the retries are above or below. The rest is as around a
+/// `reqwest::Client`, redirects included: see `Service<Request>` of
+/// [`SessionAffinity`](crate::SessionAffinity).
+///
+/// # Examples
+///
+/// ```
+/// use reqwest_middleware::{ClientBuilder, reqwest::Client};
+/// use tower_session_affinity::{AffinityKey, SessionAffinityLayer};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// # let url = format!("http://{}/", listener.local_addr()?);
+/// # let echo = async |headers: http::HeaderMap| format!("{:?}", headers["x-session-affinity"]);
+/// # tokio::spawn(axum::serve(listener, axum::Router::new().fallback(echo)).into_future());
+/// let client = ClientBuilder::new(Client::new()).with(SessionAffinityLayer::new()).build();
+///
+/// let key: AffinityKey = "chat-7".parse()?;
+/// let response = client.get(url).with_extension(key).send().await?;
+/// assert_eq!(response.text().await?, r#""chat-7""#);
+/// # Ok(())
+/// # }
+/// ```
+#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
+#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
+impl<K> Middleware for SessionAffinityLayer<K>
+where
+    K: KeyExtractor + Send + Sync + 'static,
+{
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
+        let mut stampable = StampableRequest::new(&mut request, extensions);
+        self.stamp.stamp(&mut stampable);
+        next.run(request, extensions).await
+    }
+}

@@ -1,0 +1,206 @@
+//! Every row of the merge table, and the list of hosts, through every adapter.
+
+use http::Request;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use reqwest_middleware::ClientBuilder;
+use tower::{Layer, ServiceBuilder, ServiceExt};
+use tower_reqwest::HttpClientLayer;
+use tower_session_affinity::MergePolicy::{Keep, Replace};
+use tower_session_affinity::{
+    AffinityKey, FromExtension, HostPattern, MergePolicy, NoAffinity, Or, SessionAffinityLayer,
+};
+
+use crate::support::{Server, key};
+
+/// A way for the layer into a client.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Adapter {
+    /// hyper-util's client, which needs none.
+    None,
+    /// The feature `reqwest`.
+    Reqwest,
+    /// The feature `reqwest`, around a client with middleware.
+    AroundMiddleware,
+    /// The feature `reqwest-middleware`.
+    Middleware,
+    /// The crate `tower-reqwest`.
+    TowerReqwest,
+}
+
+type FixedKey = SessionAffinityLayer<Or<FromExtension, Option<AffinityKey>>>;
+
+impl Adapter {
+    /// reqwest hides them.
+    fn sees_extensions(self) -> bool {
+        !matches!(self, Self::Reqwest | Self::AroundMiddleware)
+    }
+
+    async fn send(self, layer: FixedKey, request: Request<String>) {
+        let client = reqwest::Client::new();
+        match self {
+            Self::None => {
+                let client = Client::builder(TokioExecutor::new()).build_http::<String>();
+                layer.layer(client).oneshot(request).await.unwrap();
+            }
+            Self::Reqwest => {
+                let request = reqwest::Request::try_from(request).unwrap();
+                layer.layer(client).oneshot(request).await.unwrap();
+            }
+            Self::AroundMiddleware => {
+                let request = reqwest::Request::try_from(request).unwrap();
+                let client = ClientBuilder::new(client).build();
+                layer.layer(client).oneshot(request).await.unwrap();
+            }
+            Self::Middleware => {
+                let (mut head, body) = request.into_parts();
+                let mut extensions = std::mem::take(&mut head.extensions);
+                let request = Request::from_parts(head, body).try_into().unwrap();
+                let client = ClientBuilder::new(client).with(layer).build();
+                client
+                    .execute_with_extensions(request, &mut extensions)
+                    .await
+                    .unwrap();
+            }
+            Self::TowerReqwest => {
+                let client = ServiceBuilder::new()
+                    .layer(layer)
+                    .layer(HttpClientLayer)
+                    .service(client);
+                client
+                    .oneshot(request.map(reqwest::Body::from))
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+}
+
+/// One row of the table that documents `MergePolicy`, with a request that it applies to.
+struct Row {
+    policy: MergePolicy,
+    marked: bool,
+    theirs: &'static [&'static str],
+    ours: Option<&'static str>,
+    leaves: &'static [&'static str],
+}
+
+/// In the order of the columns: the policy, the caller's lines, our key, what leaves.
+const fn row(
+    policy: MergePolicy,
+    theirs: &'static [&'static str],
+    ours: Option<&'static str>,
+    leaves: &'static [&'static str],
+) -> Row {
+    Row {
+        policy,
+        marked: false,
+        theirs,
+        ours,
+        leaves,
+    }
+}
+
+const fn marked(policy: MergePolicy, theirs: &'static [&'static str]) -> Row {
+    Row {
+        policy,
+        marked: true,
+        theirs,
+        ours: Some("ours"),
+        leaves: &[],
+    }
+}
+
+const ROWS: &[Row] = &[
+    marked(Keep, &[]),
+    marked(Keep, &["theirs"]),
+    marked(Replace, &[]),
+    marked(Replace, &["theirs"]),
+    row(Keep, &["theirs"], Some("ours"), &["theirs"]),
+    row(Keep, &["theirs"], None, &["theirs"]),
+    row(Keep, &["theirs", "more"], Some("ours"), &["theirs"]),
+    row(Keep, &["", "theirs", "more"], None, &["theirs"]),
+    row(Keep, &["not, a key"], Some("ours"), &["not, a key"]),
+    row(Replace, &["theirs"], Some("ours"), &["ours"]),
+    row(Replace, &["theirs"], None, &[]),
+    row(Replace, &["", "theirs", "more"], Some("ours"), &["ours"]),
+    row(Replace, &["theirs", "more"], None, &[]),
+    row(Keep, &[], Some("ours"), &["ours"]),
+    row(Keep, &[" "], Some("ours"), &["ours"]),
+    row(Keep, &["", "\t "], Some("ours"), &["ours"]),
+    row(Replace, &[], Some("ours"), &["ours"]),
+    row(Replace, &["", "\t "], Some("ours"), &["ours"]),
+    row(Keep, &[], None, &[]),
+    row(Keep, &[" "], None, &[]),
+    row(Keep, &["", "\t "], None, &[]),
+    row(Replace, &[], None, &[]),
+    row(Replace, &["", "\t "], None, &[]),
+];
+
+impl Row {
+    fn layer(&self) -> FixedKey {
+        SessionAffinityLayer::new()
+            .or(self.ours.map(key))
+            .merge_policy(self.policy)
+    }
+
+    fn request(&self, url: String) -> Request<String> {
+        let mut request = Request::post(url);
+        for value in self.theirs {
+            request = request.header("x-session-affinity", *value);
+        }
+        if self.marked {
+            request = request.extension(NoAffinity);
+        }
+        request.body("a prompt".to_owned()).unwrap()
+    }
+}
+
+/// Sends each row's request without a list of hosts, to a listed host, and to one that is not.
+async fn assert_follows_the_table(adapter: Adapter) {
+    let listed = |row: &&Row| adapter.sees_extensions() || !row.marked;
+    for (index, row) in ROWS.iter().enumerate().filter(|(_, row)| listed(row)) {
+        let server = Server::start().await;
+        let here: HostPattern = server.authority().parse().unwrap();
+        let elsewhere = HostPattern::from_static("elsewhere.example");
+        let layers = [
+            row.layer(),
+            row.layer().only_hosts([here]),
+            row.layer().only_hosts([elsewhere]),
+        ];
+        for layer in layers {
+            adapter.send(layer, row.request(server.url("/"))).await;
+        }
+        let leaves: Vec<_> = row.leaves.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            server.lines(),
+            [leaves.clone(), leaves, vec![]],
+            "{adapter:?}, row {index}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn hyper_util_follows_the_table() {
+    assert_follows_the_table(Adapter::None).await;
+}
+
+#[tokio::test]
+async fn reqwest_follows_the_table() {
+    assert_follows_the_table(Adapter::Reqwest).await;
+}
+
+#[tokio::test]
+async fn reqwest_with_middleware_follows_the_table_from_around_it() {
+    assert_follows_the_table(Adapter::AroundMiddleware).await;
+}
+
+#[tokio::test]
+async fn reqwest_middleware_follows_the_table() {
+    assert_follows_the_table(Adapter::Middleware).await;
+}
+
+#[tokio::test]
+async fn tower_reqwest_follows_the_table() {
+    assert_follows_the_table(Adapter::TowerReqwest).await;
+}

@@ -1,0 +1,22 @@
+//! Every HTTP stack with the layer in it, over real sockets.
+//!
+//! One file a stack. Each begins with its wiring, the lines that a user would copy; what follows
+//! proves them against a server that records the header lines it receives.
+
+mod support;
+
+mod adapters;
+mod agent;
+mod async_openai;
+mod aws;
+mod axum;
+mod genai;
+mod hyper_util;
+mod kube;
+mod octocrab;
+mod redirect;
+mod reqwest;
+mod reqwest_middleware;
+mod rig;
+mod tonic;
+mod tower;

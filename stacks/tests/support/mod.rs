@@ -1,0 +1,25 @@
+//! A server that records what arrives, and a chat model that answers.
+
+mod llm;
+mod server;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub(crate) use llm::{Llm, completion};
+pub(crate) use server::Server;
+use tower_session_affinity::AffinityKey;
+
+/// Makes a key of a conversation's name.
+pub(crate) fn key(name: &str) -> AffinityKey {
+    name.parse().expect("the name of a test's conversation")
+}
+
+/// Fails a test that would hang; no test passes because of it.
+pub(crate) async fn or_hung<F: Future>(what: &str, future: F) -> F::Output {
+    let limit = Duration::from_secs(20);
+    let Ok(output) = tokio::time::timeout(limit, future).await else {
+        panic!("hung: {what}")
+    };
+    output
+}

@@ -1,0 +1,206 @@
+//! Derived keys and their format, which reference programs in other languages share.
+#![cfg(feature = "hmac")]
+
+use std::collections::HashSet;
+
+use http::{Extensions, HeaderMap, HeaderValue, Method, Uri};
+use proptest::prelude::*;
+use serde_json::Value;
+use tower_session_affinity::{AffinitySecret, SessionAffinityLayer, header};
+
+const RAW: &str = "alice@example.com";
+
+fn secret() -> AffinitySecret {
+    AffinitySecret::new(&[7; 32]).expect("32 bytes")
+}
+
+fn octets(given: &Value) -> Vec<u8> {
+    let once = if let Some(text) = given["text"].as_str() {
+        text.as_bytes().to_vec()
+    } else {
+        let digits = given["hex"].as_str().expect("text or hex");
+        let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
+        pairs
+            .map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal"))
+            .collect()
+    };
+    let times = given["times"].as_u64().unwrap_or(1);
+    once.repeat(times.try_into().expect("fits"))
+}
+
+/// Computes the key of a vector of `fixtures/derived-keys.json`.
+fn compute(vector: &Value) -> String {
+    let secret = AffinitySecret::new(&octets(&vector["secret"])).expect("a secret");
+    if let Some(parts) = vector["parts"].as_array() {
+        return secret.key_for(parts.iter().map(octets)).as_str().to_owned();
+    }
+    let layer = SessionAffinityLayer::new();
+    let (layer, uri) = match vector["label"].as_str() {
+        Some(label) => (layer.derive_for(secret, label), "/no/authority"),
+        None => (
+            layer.derive_per_host(secret),
+            vector["uri"].as_str().expect("a URI"),
+        ),
+    };
+    let value = HeaderValue::from_bytes(&octets(&vector["value"])).expect("a value");
+    let mut headers = HeaderMap::from_iter([(header::X_SESSION_AFFINITY, value)]);
+    let uri: Uri = uri.parse().expect("a URI");
+    layer.stamp(&Method::POST, &uri, &mut headers, &Extensions::new());
+    headers["x-session-affinity"]
+        .to_str()
+        .expect("ASCII")
+        .to_owned()
+}
+
+fn vectors() -> Vec<Value> {
+    serde_json::from_str(include_str!("fixtures/derived-keys.json")).expect("JSON")
+}
+
+fn key_of(name: &str) -> String {
+    let vector = vectors().into_iter().find(|vector| vector["name"] == name);
+    let vector = vector.unwrap_or_else(|| panic!("no vector `{name}`"));
+    vector["key"].as_str().expect("a key").to_owned()
+}
+
+#[test]
+fn rust_agrees_with_every_vector_of_the_reference_programs() {
+    let vectors = vectors();
+    assert!(vectors.len() >= 12, "only {} vectors", vectors.len());
+    for vector in &vectors {
+        assert_eq!(compute(vector), vector["key"], "{}", vector["name"]);
+    }
+}
+
+#[test]
+fn where_one_part_ends_counts() {
+    let names = [
+        "no part",
+        "one empty part",
+        "two empty parts",
+        "two parts, split early",
+        "two parts, split late",
+        "one part with the same bytes",
+        "one part that spells the frame between two",
+    ];
+    let keys: HashSet<_> = names.into_iter().map(key_of).collect();
+    assert_eq!(keys.len(), names.len());
+}
+
+#[test]
+fn one_host_has_one_key_however_it_is_spelled() {
+    let same = [
+        (
+            "a host",
+            "the same host in capitals, with a port, a user and a trailing dot",
+        ),
+        ("a host", "the same host as a label"),
+        ("an IPv6 address", "the same IPv6 address, spelled out"),
+        (
+            "a value with a comma and spaces inside",
+            "a value between spaces and tabs",
+        ),
+    ];
+    for (one, other) in same {
+        assert_eq!(key_of(one), key_of(other), "{one}, {other}");
+    }
+}
+
+#[test]
+fn another_host_or_another_secret_has_another_key() {
+    let names = [
+        "a host",
+        "another host",
+        "another secret",
+        "an IPv4 address",
+        "an IPv6 address",
+    ];
+    let keys: HashSet<_> = names.into_iter().map(key_of).collect();
+    assert_eq!(keys.len(), names.len());
+}
+
+#[test]
+fn a_secret_is_read_from_hexadecimal_and_base64_as_they_come() {
+    let bytes: Vec<u8> = (0xe0..=0xff).chain(0..2).collect();
+    let expected = AffinitySecret::new(&bytes)
+        .expect("34 bytes")
+        .key_for([RAW]);
+    let hex = "e0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff0001";
+    for text in [hex.to_owned(), hex.to_uppercase(), format!(" \t{hex}\r\n")] {
+        let secret = AffinitySecret::from_hex(&text).expect("hexadecimal");
+        assert_eq!(secret.key_for([RAW]), expected);
+    }
+    let base64 = "4OHi4+Tl5ufo6err7O3u7/Dx8vP09fb3+Pn6+/z9/v8AAQ==";
+    let url_safe = "4OHi4-Tl5ufo6err7O3u7_Dx8vP09fb3-Pn6-_z9_v8AAQ==";
+    for text in [base64, url_safe] {
+        for text in [text, text.trim_end_matches('='), &*format!("\n{text}\n")] {
+            let secret = AffinitySecret::from_base64(text).expect("base64");
+            assert_eq!(secret.key_for([RAW]), expected);
+        }
+    }
+}
+
+#[test]
+fn the_error_of_a_bad_secret_says_what_and_where() {
+    let hex = |text: &str| AffinitySecret::from_hex(text).unwrap_err().to_string();
+    let base64 = |text: &str| AffinitySecret::from_base64(text).unwrap_err().to_string();
+    let errors = [
+        (
+            AffinitySecret::new(&[7; 31]).unwrap_err().to_string(),
+            "has 31 bytes, at least 32",
+        ),
+        (hex(""), "has 0 bytes, at least 32"),
+        (base64(" \n"), "has 0 bytes, at least 32"),
+        (hex(&"ab".repeat(31)), "has 31 bytes, at least 32"),
+        (hex("abcdefgh"), "has invalid hexadecimal at index 6"),
+        (hex("\n\nabcdefgh"), "has invalid hexadecimal at index 8"),
+        (hex("abc"), "has invalid hexadecimal at index 2"),
+        (base64("AAAA*AAA"), "has invalid base64 at index 4"),
+        (base64("  AAAA*AAA "), "has invalid base64 at index 6"),
+        (base64("AAAA+A_A"), "has invalid base64 at index 4"),
+        (base64("zzzz=zzz"), "has invalid base64 at index 4"),
+        (base64("zzzzz"), "has invalid base64 at index 4"),
+        (base64(&"0f".repeat(32)), "is hexadecimal, expected base64"),
+    ];
+    for (error, expected) in errors {
+        assert_eq!(error, format!("affinity secret {expected}"));
+    }
+}
+
+#[test]
+fn a_key_for_parts_and_its_clones_allocate_the_value_alone() {
+    let secret = secret();
+    let allocated = allocation_counter::measure(|| {
+        let key = secret.key_for(["tenant-7", "chat-7"]);
+        assert_eq!(key.clone(), key);
+    });
+    assert_eq!((allocated.count_total, allocated.count_current), (1, 0));
+}
+
+proptest! {
+    #[test]
+    fn every_key_is_a_lower_case_uuid_of_version_8(
+        secret in prop::collection::vec(any::<u8>(), 32..200),
+        parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 0..5),
+    ) {
+        let key = AffinitySecret::new(&secret).expect("a secret").key_for(&parts);
+        let key = key.as_str().as_bytes();
+        prop_assert_eq!(key.len(), 36);
+        for (index, byte) in key.iter().enumerate() {
+            let expected = match index {
+                8 | 13 | 18 | 23 => *byte == b'-',
+                14 => *byte == b'8',
+                19 => matches!(byte, b'8' | b'9' | b'a' | b'b'),
+                _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+            };
+            prop_assert!(expected, "byte {} of {:?}", index, key);
+        }
+    }
+
+    #[test]
+    fn other_parts_have_another_key(
+        one in prop::collection::vec("[a\0]{0,9}", 0..4),
+        other in prop::collection::vec("[a\0]{0,9}", 0..4),
+    ) {
+        prop_assert_eq!(one == other, secret().key_for(&one) == secret().key_for(&other));
+    }
+}

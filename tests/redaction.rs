@@ -1,0 +1,273 @@
+//! Nothing that the crate prints shows a secret, or a raw id, or a piece of one.
+#![cfg(feature = "hmac")]
+
+use std::error::Error;
+use std::fmt::Debug;
+use std::fs;
+use std::path::Path;
+
+#[cfg(feature = "tracing")]
+use http::{Extensions, HeaderMap, Method, Uri};
+use http::{HeaderValue, Request};
+use tower::Layer;
+use tower_session_affinity::{
+    AffinityKey, AffinitySecret, FromExtension, FromHeaders, HostPattern, KeyExtractor,
+    MergePolicy, NoAffinity, Or, Outcome, RequestHead, SessionAffinityLayer, from_fn, header,
+};
+
+const SECRET: &str = "the-quick-brown-fox-jumps-over-13-lazy-dogs";
+const RAW_ID: &str = "alice.liddell@wonderland.test";
+
+/// A text that the crate gave out, and the type that it is about.
+struct Output {
+    about: &'static str,
+    text: String,
+}
+
+fn debug(about: &'static str, value: &impl Debug) -> Output {
+    let text = format!("{value:?}\n{value:#?}");
+    Output { about, text }
+}
+
+fn error<T>(about: &'static str, result: Result<T, impl Error>) -> Output {
+    let error = result.err().expect("an error");
+    let text = format!("{error}\n{error:?}\n{:?}", error.source());
+    Output { about, text }
+}
+
+fn secret() -> AffinitySecret {
+    AffinitySecret::new(SECRET.as_bytes()).expect("a secret")
+}
+
+fn key() -> AffinityKey {
+    RAW_ID.parse().expect("a key")
+}
+
+/// Everything with a `Debug`, made of the secret and of the raw id wherever it can be.
+fn debug_output() -> Vec<Output> {
+    let raw = HeaderValue::from_static(RAW_ID);
+    let uri = format!("https://host.example/?user={RAW_ID}");
+    let request = Request::get(uri).header("x-user-id", raw).extension(key());
+    let request = request.body(()).expect("a request");
+    let head = RequestHead::from(&request);
+
+    let captured = key();
+    let closure = from_fn(move |_| Some(captured.clone()));
+    let headers = FromHeaders::new([header::X_SESSION_ID]);
+    let layer = SessionAffinityLayer::new().or(closure.clone()).or(key());
+    let layer = layer.only_hosts([HostPattern::from_static("host.example")]);
+    let per_host = layer.clone().derive_per_host(secret());
+    let for_label = layer.derive_for(secret(), "label");
+
+    vec![
+        debug("AffinityKey", &key()),
+        debug("AffinityKey", &closure.extract(head)),
+        debug("AffinityKey", &secret().key_for([RAW_ID])),
+        debug("AffinitySecret", &secret()),
+        debug("FromExtension", &FromExtension),
+        debug("FromFn", &closure),
+        debug("FromHeaders", &headers),
+        debug("HostPattern", &HostPattern::from_static("host.example")),
+        debug("MergePolicy", &MergePolicy::Keep),
+        debug("NoAffinity", &NoAffinity),
+        debug("Or", &Or::new(key(), closure)),
+        debug("Outcome", &Outcome::Stamped),
+        debug("RequestHead", &head),
+        debug("SessionAffinity", &per_host.layer("the inner service")),
+        debug("SessionAffinityLayer", &per_host),
+        debug("SessionAffinityLayer", &for_label),
+    ]
+}
+
+/// Every kind of error, made of the secret or of the raw id.
+fn error_output() -> Vec<Output> {
+    const KEY: &str = "InvalidAffinityKey";
+    const HOST: &str = "InvalidHostPattern";
+    const BAD_SECRET: &str = "InvalidAffinitySecret";
+    vec![
+        error(KEY, AffinityKey::try_from("")),
+        error(KEY, AffinityKey::try_from(format!("{RAW_ID}, chat"))),
+        error(KEY, AffinityKey::try_from(RAW_ID.repeat(9))),
+        error(HOST, HostPattern::try_from("")),
+        error(HOST, HostPattern::try_from(RAW_ID)),
+        error(HOST, HostPattern::try_from(&*format!("*.*.{RAW_ID}"))),
+        error(HOST, HostPattern::try_from(&*format!("[{RAW_ID}]"))),
+        error(HOST, HostPattern::try_from("*.127.0.0.1")),
+        error(HOST, HostPattern::try_from(&*format!("{SECRET}.."))),
+        error(HOST, HostPattern::try_from(&*format!("{SECRET}:0"))),
+        error(
+            HOST,
+            HostPattern::try_from(&*format!("{SECRET}.").repeat(9)),
+        ),
+        error(BAD_SECRET, AffinitySecret::new(&SECRET.as_bytes()[..31])),
+        error(BAD_SECRET, AffinitySecret::from_hex(SECRET)),
+        error(
+            BAD_SECRET,
+            AffinitySecret::from_hex(&hexadecimal(SECRET)[..33]),
+        ),
+        error(
+            BAD_SECRET,
+            AffinitySecret::from_base64(&format!("{SECRET}*")),
+        ),
+        error(
+            BAD_SECRET,
+            AffinitySecret::from_base64(&hexadecimal(SECRET)),
+        ),
+    ]
+}
+
+/// What the feature `scope` adds.
+#[cfg(feature = "scope")]
+fn scope_output() -> Vec<Output> {
+    use tower_session_affinity::{AffinityScopeLayer, FromScope};
+
+    let layer = AffinityScopeLayer::new().or(key());
+    vec![
+        debug("FromScope", &FromScope),
+        debug("AffinityScopeLayer", &layer),
+        debug("AffinityScope", &layer.layer("the inner service")),
+        debug("Scoped", &key().scope(std::future::ready(()))),
+    ]
+}
+
+/// What a listener at every level hears of stamps of the raw id: a caller's header, an extension and a
+/// fallback, with derivation and without.
+#[cfg(feature = "tracing")]
+fn tracing_output() -> Vec<Output> {
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::{filter::LevelFilter, util::SubscriberInitExt};
+
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(Arc::new(Log(Arc::clone(&log))))
+        .finish();
+    let guard = subscriber.set_default();
+    let plain = SessionAffinityLayer::new().or(key());
+    for uri in ["https://host.example/", "/"] {
+        let mut with_header = HeaderMap::new();
+        with_header.insert(header::X_SESSION_AFFINITY, HeaderValue::from_static(RAW_ID));
+        let mut extensions = Extensions::new();
+        extensions.insert(key());
+        for layer in [plain.clone(), plain.clone().derive_per_host(secret())] {
+            for mut headers in [with_header.clone(), HeaderMap::new()] {
+                let uri = Uri::from_static(uri);
+                layer.stamp(&Method::POST, &uri, &mut headers, &extensions);
+            }
+        }
+    }
+    drop(guard);
+    let text = String::from_utf8(log.lock().expect("the log").clone()).expect("text");
+    assert!(text.lines().count() >= 8, "few events:\n{text}");
+    vec![Output {
+        about: "Outcome",
+        text,
+    }]
+}
+
+/// Writes what it is told into memory.
+#[cfg(feature = "tracing")]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+#[cfg(feature = "tracing")]
+impl std::io::Write for &Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("the log").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn hexadecimal(text: &str) -> String {
+    join(text.as_bytes(), "", |byte| format!("{byte:02x}"))
+}
+
+fn join(bytes: &[u8], separator: &str, spell: impl FnMut(&u8) -> String) -> String {
+    let spelled: Vec<_> = bytes.iter().map(spell).collect();
+    spelled.join(separator)
+}
+
+/// Returns the pieces of five bytes, in each way that bytes are printed.
+fn pieces(text: &str) -> Vec<String> {
+    let spell = |piece: &[u8]| {
+        let text = String::from_utf8(piece.to_vec()).expect("ASCII");
+        let hex = hexadecimal(&text);
+        [
+            text,
+            hex.to_uppercase(),
+            hex,
+            join(piece, ", ", u8::to_string),
+        ]
+    };
+    text.as_bytes().windows(5).flat_map(spell).collect()
+}
+
+/// Returns the first of these pieces that a text shows, however its lines are broken.
+fn shown<'a>(text: &str, pieces: &'a [String]) -> Option<&'a String> {
+    let words: Vec<_> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    pieces.iter().find(|piece| line.contains(*piece))
+}
+
+fn outputs() -> Vec<Output> {
+    [
+        debug_output(),
+        error_output(),
+        #[cfg(feature = "scope")]
+        scope_output(),
+        #[cfg(feature = "tracing")]
+        tracing_output(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[test]
+fn no_output_shows_a_piece_of_the_secret_or_of_the_raw_id() {
+    let hidden = [pieces(SECRET), pieces(RAW_ID)].concat();
+    for Output { about, text } in outputs() {
+        assert_eq!(shown(&text, &hidden), None, "shown by {about}:\n{text}");
+    }
+}
+
+#[test]
+fn the_search_finds_what_is_printed_in_plain() {
+    let hidden = pieces(SECRET);
+    let bytes = SECRET.as_bytes();
+    for text in [
+        format!("{:?}", &SECRET[..5]),
+        format!("{:?}", Some(&bytes[..9])),
+        format!("{:#?}", Some(&bytes[..9])),
+        hexadecimal(SECRET),
+    ] {
+        assert!(shown(&text, &hidden).is_some(), "{text}");
+    }
+}
+
+/// A type that is added later is searched, too, or this fails.
+#[test]
+fn every_public_type_is_searched() {
+    let outputs = outputs();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in fs::read_dir(source).expect("the sources") {
+        let path = file.expect("an entry").path();
+        let off = !cfg!(feature = "scope") && path.ends_with("scope.rs");
+        if off || !path.is_file() {
+            continue;
+        }
+        let text = fs::read_to_string(path).expect("text");
+        let items = text.lines().filter_map(|line| {
+            let item = line
+                .strip_prefix("pub struct ")
+                .or_else(|| line.strip_prefix("pub enum "))?;
+            item.split(|letter: char| !letter.is_alphanumeric()).next()
+        });
+        for item in items {
+            let searched = outputs.iter().any(|output| output.about == item);
+            assert!(searched, "`{item}` is not searched");
+        }
+    }
+}

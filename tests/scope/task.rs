@@ -1,0 +1,135 @@
+//! Futures, closures and tasks.
+
+use std::future::{Future, pending, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use http::{HeaderMap, HeaderValue, Request};
+use tokio::task::yield_now;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_session_affinity::{AffinityKey, FromScope, Outcome, Scoped, SessionAffinityLayer};
+
+use crate::{DropLog, INNER, OUTER, call_out, now};
+
+#[test]
+fn outside_every_scope_there_is_no_key() {
+    assert_eq!(AffinityKey::current(), None);
+    assert_eq!(now(call_out()), None);
+}
+
+#[tokio::test]
+async fn a_call_inside_a_scope_carries_its_key() {
+    assert_eq!(INNER.scope(call_out()).await.as_deref(), Some("inner"));
+    let carried = INNER.sync_scope(|| now(call_out()));
+    assert_eq!(carried.as_deref(), Some("inner"));
+}
+
+#[tokio::test]
+async fn a_nested_scope_restores_the_outer_one() {
+    let nested = async {
+        let inside = INNER.scope(async {
+            yield_now().await;
+            AffinityKey::current()
+        });
+        assert_eq!(inside.await, Some(INNER));
+        assert_eq!(AffinityKey::current(), Some(OUTER));
+        assert_eq!(INNER.sync_scope(AffinityKey::current), Some(INNER));
+        assert_eq!(AffinityKey::current(), Some(OUTER));
+    };
+    OUTER.scope(nested).await;
+    assert_eq!(AffinityKey::current(), None);
+}
+
+#[tokio::test]
+async fn a_scope_without_a_key_hides_the_outer_one() {
+    let nested = async {
+        assert_eq!(Scoped::new(None, call_out()).await, None);
+        assert_eq!(AffinityKey::current(), Some(OUTER));
+    };
+    OUTER.scope(nested).await;
+}
+
+#[test]
+fn a_future_that_waits_leaves_no_key_behind() {
+    let mut waiting = pin!(INNER.scope(pending::<()>()));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(AffinityKey::current(), None);
+}
+
+#[test]
+fn a_future_that_is_cancelled_is_dropped_in_its_scope() {
+    let log = DropLog::default();
+    let held = log.clone();
+    let cancelled = INNER.scope(async move {
+        pending::<()>().await;
+        drop(held);
+    });
+    OUTER.sync_scope(|| drop(cancelled));
+    assert_eq!(log.entries(), [Some(INNER)]);
+}
+
+#[test]
+fn a_panic_in_a_scope_leaves_no_key_behind() {
+    let closure = catch_unwind(|| INNER.sync_scope(|| panic!("in a closure")));
+    assert!(closure.is_err());
+    assert_eq!(AffinityKey::current(), None);
+
+    let future = INNER.scope(async { panic!("in a future") });
+    let future = catch_unwind(AssertUnwindSafe(|| now(future)));
+    assert!(future.is_err());
+    assert_eq!(AffinityKey::current(), None);
+}
+
+#[tokio::test]
+async fn a_spawned_task_does_not_inherit_the_scope() {
+    let spawn = async { tokio::spawn(call_out()).await.unwrap() };
+    assert_eq!(OUTER.scope(spawn).await, None);
+}
+
+#[tokio::test]
+async fn a_spawned_task_takes_the_scope_along_when_it_is_told_to() {
+    let spawn = || async {
+        let task = tokio::spawn(Scoped::new(AffinityKey::current(), call_out()));
+        task.await.unwrap()
+    };
+    assert_eq!(OUTER.scope(spawn()).await.as_deref(), Some("outer"));
+    assert_eq!(Scoped::new(None, spawn()).await, None);
+}
+
+#[tokio::test]
+async fn the_worker_of_a_buffer_is_outside_the_scope_so_the_layer_goes_above_it() {
+    let layer = SessionAffinityLayer::new().or(FromScope);
+    let is_stamped = service_fn(|request: Request<()>| {
+        let stamped = request.headers().contains_key("x-session-affinity");
+        ready(Ok::<_, std::convert::Infallible>(stamped))
+    });
+    let above = ServiceBuilder::new().layer(layer.clone()).buffer(1);
+    let below = ServiceBuilder::new().buffer(1).layer(layer);
+    let (above, below) = (above.service(is_stamped), below.service(is_stamped));
+
+    let calls = async {
+        assert!(above.oneshot(Request::new(())).await.unwrap());
+        assert!(!below.oneshot(Request::new(())).await.unwrap());
+    };
+    OUTER.scope(calls).await;
+}
+
+#[test]
+fn a_stamp_with_the_key_of_the_scope_allocates_nothing() {
+    let layer = SessionAffinityLayer::new().or(FromScope);
+    let key: AffinityKey = "made at run time".replace(' ', "-").parse().unwrap();
+    let (parts, ()) = Request::new(()).into_parts();
+    // The growth of the map is not the stamp's.
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert("accept", HeaderValue::from_static("*/*"));
+
+    key.sync_scope(|| {
+        let counted = allocation_counter::measure(|| {
+            let outcome = layer.stamp(&parts.method, &parts.uri, &mut headers, &parts.extensions);
+            assert_eq!(outcome, Outcome::Stamped);
+        });
+        assert_eq!(counted.count_total, 0);
+    });
+}

@@ -1,0 +1,126 @@
+//! What a secret leaves in memory: nothing on the heap, once it is dropped.
+//!
+//! The stack is not searched: moves leave copies there, which later calls overwrite and nobody wipes.
+#![cfg(all(feature = "hmac", target_os = "linux"))]
+
+use std::fs::{self, File};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use sha2::block_api::compress256;
+use tower_session_affinity::AffinitySecret;
+
+const HEX: &str = "9f1c6ab0e7d24358bb0e61f7a4953d2c1e88f06759cad3b4420d7be96f15a8c3";
+
+/// Bytes to search for, kept inverted, so that the search does not find them in itself.
+struct Needle(Vec<u8>);
+
+impl Needle {
+    fn new(bytes: impl IntoIterator<Item = u8>) -> Self {
+        Self(bytes.into_iter().map(|byte| !byte).collect())
+    }
+
+    /// The state of SHA-256 after the block that a secret of at most 64 bytes begins the inner hash
+    /// with: what `hmac` keeps of it.
+    fn key_schedule(secret: &[u8]) -> Self {
+        let mut state = [
+            0x6a09_e667,
+            0xbb67_ae85,
+            0x3c6e_f372,
+            0xa54f_f53a,
+            0x510e_527f,
+            0x9b05_688c,
+            0x1f83_d9ab,
+            0x5be0_cd19,
+        ];
+        let mut block = [0x36; 64];
+        for (byte, secret) in block.iter_mut().zip(secret) {
+            *byte ^= secret;
+        }
+        compress256(&mut state, &[block]);
+        Self::new(state.into_iter().flat_map(u32::to_ne_bytes))
+    }
+
+    /// Counts the places on the heap that hold these bytes.
+    fn on_heap(&self) -> usize {
+        let memory = File::open("/proc/self/mem").expect("the memory");
+        let mut buffer = [0; 1 << 14];
+        let mut found = 0;
+        for mut range in heap() {
+            while range.start < range.end {
+                // A mapping may have shrunk in the meantime.
+                let Ok(len @ 1..) = memory.read_at(&mut buffer, range.start) else {
+                    break;
+                };
+                let windows = buffer[..len].windows(self.0.len());
+                let same = |window: &&[u8]| {
+                    window
+                        .iter()
+                        .zip(&self.0)
+                        .all(|(one, other)| *one == !other)
+                };
+                found += windows.filter(same).count();
+                // The next read overlaps, for what lies across.
+                let overlap = if len < buffer.len() {
+                    0
+                } else {
+                    self.0.len() - 1
+                };
+                range.start += (len - overlap) as u64;
+            }
+        }
+        found
+    }
+}
+
+/// Returns the writable mappings of no file, but for this thread's stack.
+fn heap() -> Vec<Range<u64>> {
+    let on_stack = 0_u8;
+    let on_stack = (&raw const on_stack) as u64;
+    let maps = fs::read_to_string("/proc/self/maps").expect("the memory's map");
+    let range = |line: &str| {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let address = |text| u64::from_str_radix(text, 16).ok();
+        let range = address(start)?..address(end)?;
+        let anonymous = rest.split_whitespace().count() == 4 || rest.ends_with("[heap]");
+        (rest.starts_with("rw") && anonymous && !range.contains(&on_stack)).then_some(range)
+    };
+    maps.lines().filter_map(range).collect()
+}
+
+fn octets(hex: &str) -> Vec<u8> {
+    let pairs = (0..hex.len()).step_by(2).map(|at| &hex[at..at + 2]);
+    pairs
+        .map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal"))
+        .collect()
+}
+
+#[test]
+fn the_key_schedule_is_on_the_heap_once_and_goes_with_the_last_clone() {
+    let key_schedule = Needle::key_schedule(&octets(HEX));
+    let secret = AffinitySecret::from_hex(HEX).expect("a secret");
+    let other = secret.clone();
+    let key = other.key_for(["tenant-7", "chat-7"]);
+    assert_eq!(key_schedule.on_heap(), 1, "a clone is no reference");
+
+    drop(secret);
+    assert_eq!(key_schedule.on_heap(), 1, "the other clone still needs it");
+    drop((other, key));
+    assert_eq!(key_schedule.on_heap(), 0, "the key schedule is not wiped");
+}
+
+#[test]
+fn decoded_bytes_are_not_left_on_the_heap() {
+    // Long, so that some of it would outlast whatever is allocated in its place.
+    let hex: String = HEX.chars().rev().collect();
+    let mut raw = octets(&hex).repeat(200);
+    let piece = Needle::new(raw[..32].iter().copied());
+    assert_ne!(piece.on_heap(), 0, "the search finds nothing");
+    raw.fill(0);
+    assert_eq!(piece.on_heap(), 0, "the test's own copy");
+
+    let secret = AffinitySecret::from_hex(&hex.repeat(200)).expect("a secret");
+    assert_eq!(piece.on_heap(), 0, "the decoded bytes are left");
+    drop(secret);
+}
