@@ -55,6 +55,21 @@
 //! | `reqwest-middleware` | the layer as a `reqwest_middleware::Middleware` |
 //! | `tracing` | one event for each request with the [`Outcome`], never the key |
 //!
+//! # Your stack
+//!
+//! | your stack | the lines to add |
+//! |---|---|
+//! | hyper-util, tonic client, any tower client | `ServiceBuilder::new().layer(layer).service(client)` |
+//! | hyper-util server | `TowerToHyperService::new(layer.layer(service))` |
+//! | axum, tonic server | `.layer(layer)`; before handlers that call LLMs `.layer(AffinityScopeLayer::new().or(sessions))` |
+//! | reqwest, feature `reqwest` | `ServiceBuilder::new().layer(layer).service(reqwest::Client::new())` |
+//! | reqwest-middleware, its feature | `ClientBuilder::new(client).with(layer).build()` |
+//! | kube, octocrab | `.with_layer(&layer)` |
+//! | async-openai, its feature `middleware` | `.with_http_service(…)` around a stack with the layer |
+//! | rig, the AWS SDK, genai | [`layer.stamp(…)`](SessionAffinityLayer::stamp) in the stack's own hook |
+//!
+//! `docs/stacks.md` in the repository has the lines in full; each is the wiring of a test over real sockets.
+//!
 //! # Where it goes in a stack
 //!
 //! - Outside or inside a retry: a retry clones the extensions, so every attempt carries the key.
@@ -62,7 +77,9 @@
 //!   host, as any header does that is not a known credential. Inside, a key in the extensions stays
 //!   behind (tower-http 0.7); a fixed key, a closure or an inbound header does not, and only
 //!   [`SessionAffinityLayer::only_hosts`] stops every leak.
-//! - Below whatever changes the host, where there is a list of hosts.
+//! - Below whatever changes the host, where there is a list of hosts or a derivation for each host.
+//! - Above a `tower::buffer::Buffer`, where the key is that of the scope: the buffer's worker is a task of
+//!   its own.
 //!
 //! # What it is not
 //!
