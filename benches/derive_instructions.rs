@@ -7,88 +7,41 @@
 //! Valgrind has no SHA instructions, so this counts the portable SHA-256, which is most of either
 //! side; `benches/derive.rs` has the time with the instructions that the processor has.
 
-use std::env;
 use std::error::Error;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
-use serde_json::Value;
+#[path = "shared/counts.rs"]
+mod counts;
+
+use counts::Counts;
 
 /// How many times its HMAC alone a derived key may cost.
 const BOUND: f64 = 1.3;
 
-/// Set where this program counts; unset where it starts itself to read what was counted.
-const OUTPUT_FORMAT: &str = "GUNGRAUN_OUTPUT_FORMAT";
-
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let first = env::args().nth(1);
-    // Callgrind runs this program as well, once for each contestant.
-    if first.as_deref() == Some("--gungraun-run") || env::var_os(OUTPUT_FORMAT).is_some() {
-        contestants::run();
-        return Ok(ExitCode::SUCCESS);
-    }
-    // `cargo test --benches` asks only whether it builds.
-    if first.as_deref() != Some("--bench") {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let counting = Command::new(env::current_exe()?)
-        .arg("--bench")
-        .env(OUTPUT_FORMAT, "json")
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !counting.status.success() {
-        return Err("could not count: are valgrind and gungraun-runner installed?".into());
-    }
-    let counts = read(&String::from_utf8(counting.stdout)?)?;
-    Ok(if print(&counts)? {
+    let holds = match Counts::take(contestants::run, contestants::REPEATS)? {
+        Some(counts) => print(&counts),
+        None => true,
+    };
+    Ok(if holds {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-/// The instructions of one call of a contestant.
-struct Count {
-    contestant: String,
-    id: String,
-    instructions: f64,
-}
-
-/// Reads gungraun's JSON, a summary on each line.
-fn read(lines: &str) -> Result<Vec<Count>, Box<dyn Error>> {
-    let summaries = lines.lines().filter(|line| line.starts_with('{'));
-    let count = |line| {
-        let summary: Value = serde_json::from_str(line)?;
-        let text = |field: &str| summary[field].as_str().unwrap_or_default().to_owned();
-        let total = &summary["profiles"][0]["data"]["total"]["metrics"]["Ir"]["values"]["new"];
-        let total = total.as_f64().ok_or("a summary without instructions")?;
-        Ok(Count {
-            contestant: text("function_name"),
-            id: text("id"),
-            instructions: total / f64::from(contestants::REPEATS),
-        })
-    };
-    summaries.map(count).collect()
-}
-
 /// Prints the ratios and returns whether all are within the bound.
-fn print(counts: &[Count]) -> Result<bool, Box<dyn Error>> {
-    let count_of = |contestant: &str, id: &str| {
-        let mut all = counts.iter();
-        let found = all.find(|count| count.contestant == contestant && count.id == id);
-        found
-            .map(|count| count.instructions)
-            .ok_or("a contestant was not counted")
-    };
+fn print(counts: &Counts) -> bool {
     let mut within = true;
     println!("| parts of 36 bytes | key_for | hmac | ratio | bound |");
     println!("|---|---|---|---|---|");
     for id in ["one", "two"] {
-        let (ours, theirs) = (count_of("key_for", id)?, count_of("hmac_alone", id)?);
+        let (ours, theirs) = (counts.of("key_for", id), counts.of("hmac_alone", id));
         let ratio = ours / theirs;
         within &= ratio <= BOUND;
         println!("| {id} | {ours:.0} | {theirs:.0} | {ratio:.3} | {BOUND} |");
     }
-    Ok(within)
+    within
 }
 
 mod contestants {
@@ -103,7 +56,7 @@ mod contestants {
     use tower_session_affinity::AffinitySecret;
 
     /// The derivations that one count is the sum of.
-    pub(crate) const REPEATS: u32 = 100;
+    pub(crate) const REPEATS: usize = 100;
 
     const SECRET: &[u8] = &[7; 32];
     const PART: &str = "1f8e6a52-7c7b-4c39-9d54-0a1b2c3d4e5f";

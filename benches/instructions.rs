@@ -8,42 +8,27 @@
 //! it is not counted, and the cost of that bare service is taken off every other. With 5 or 13 headers
 //! a request's map has room for one more; with 6 it has not, so there everybody pays for its growth.
 
-use std::env;
 use std::error::Error;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 #[path = "shared/by_hand.rs"]
 mod by_hand;
 #[path = "instructions/contestants.rs"]
 mod contestants;
+#[path = "shared/counts.rs"]
+mod counts;
 mod shared;
 #[path = "instructions/table.rs"]
 mod table;
 
-/// Set where this program counts; unset where it starts itself to read what was counted.
-const OUTPUT_FORMAT: &str = "GUNGRAUN_OUTPUT_FORMAT";
+use counts::Counts;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let first = env::args().nth(1);
-    // Callgrind runs this program as well, once for each contestant.
-    if first.as_deref() == Some("--gungraun-run") || env::var_os(OUTPUT_FORMAT).is_some() {
-        contestants::run();
-        return Ok(ExitCode::SUCCESS);
-    }
-    // `cargo test --benches` asks only whether it builds.
-    if first.as_deref() != Some("--bench") {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let counting = Command::new(env::current_exe()?)
-        .arg("--bench")
-        .env(OUTPUT_FORMAT, "json")
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !counting.status.success() {
-        return Err("could not count: are valgrind and gungraun-runner installed?".into());
-    }
-    let counts = table::Counts::read(&String::from_utf8(counting.stdout)?)?;
-    Ok(if table::print(&counts) {
+    let holds = match Counts::take(contestants::run, contestants::REPEATS)? {
+        Some(counts) => table::print(&counts),
+        None => true,
+    };
+    Ok(if holds {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

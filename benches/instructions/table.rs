@@ -1,14 +1,6 @@
 //! The counts as tables, and whether the bounds hold.
 
-use std::collections::BTreeMap;
-use std::error::Error;
-
-use serde_json::Value;
-
-use crate::contestants::REPEATS;
-
-/// Instructions of one call, by contestant and id.
-pub(crate) struct Counts(BTreeMap<(String, String), f64>);
+use crate::counts::Counts;
 
 /// One contestant of ours beside one of others.
 struct Row {
@@ -90,37 +82,13 @@ const SETTINGS: [&str; 6] = [
     "fallbacks_8",
 ];
 
-impl Counts {
-    /// Reads gungraun's JSON, a summary on each line.
-    pub(crate) fn read(lines: &str) -> Result<Self, Box<dyn Error>> {
-        let mut counts = BTreeMap::new();
-        for line in lines.lines().filter(|line| line.starts_with('{')) {
-            let summary: Value = serde_json::from_str(line)?;
-            let text = |field: &str| summary[field].as_str().unwrap_or_default().to_owned();
-            let total = &summary["profiles"][0]["data"]["total"]["metrics"]["Ir"]["values"]["new"];
-            let total = total.as_f64().ok_or("a summary without instructions")?;
-            let calls = f64::from(u32::try_from(REPEATS)?);
-            counts.insert((text("function_name"), text("id")), total / calls);
-        }
-        Ok(Self(counts))
-    }
-
-    /// What a call costs beyond the bare service's.
-    fn cost(&self, contestant: &str, id: &str) -> f64 {
-        let (bare, bare_id) = match contestant {
-            "clones" => ("clones", "bare"),
-            _ => ("bare", "h5"),
-        };
-        self.count(contestant, id) - self.count(bare, bare_id)
-    }
-
-    fn count(&self, contestant: &str, id: &str) -> f64 {
-        let key = (contestant.to_owned(), id.to_owned());
-        *self
-            .0
-            .get(&key)
-            .unwrap_or_else(|| panic!("no count of {contestant} {id}"))
-    }
+/// What a call costs beyond the bare service's.
+fn cost(counts: &Counts, contestant: &str, id: &str) -> f64 {
+    let (bare, bare_id) = match contestant {
+        "clones" => ("clones", "bare"),
+        _ => ("bare", "h5"),
+    };
+    counts.of(contestant, id) - counts.of(bare, bare_id)
 }
 
 /// Prints all tables and returns whether every bound holds.
@@ -137,10 +105,10 @@ pub(crate) fn print(counts: &Counts) -> bool {
 
 fn print_row(counts: &Counts, row: &Row) -> bool {
     let ours = match row.ours {
-        "clones" => counts.cost("clones", "ours"),
-        contestant => counts.cost(contestant, row.id),
+        "clones" => cost(counts, "clones", "ours"),
+        contestant => cost(counts, contestant, row.id),
     };
-    let theirs = counts.cost(row.theirs, row.id);
+    let theirs = cost(counts, row.theirs, row.id);
     let ratio = ours / theirs;
     let holds = row.bound.is_none_or(|bound| ratio <= bound);
     let verdict = match (row.bound, row.aim) {
@@ -171,8 +139,8 @@ fn print_growth(counts: &Counts) {
         for id in SIZES {
             print!(
                 "| {:.0} / {:.0} ",
-                counts.cost(ours, id),
-                counts.cost(theirs, id)
+                cost(counts, ours, id),
+                cost(counts, theirs, id)
             );
         }
         println!("|");
@@ -186,7 +154,7 @@ fn print_settings(counts: &Counts) {
         println!(
             "| {} | {:.0} |",
             setting.replace('_', " "),
-            counts.cost(setting, "h5")
+            cost(counts, setting, "h5")
         );
     }
 }

@@ -1,0 +1,62 @@
+//! Counts a program's contestants in instructions: gungraun runs the program again under callgrind.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::error::Error;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// Set where a program counts; unset where it starts itself to read what was counted.
+const OUTPUT_FORMAT: &str = "GUNGRAUN_OUTPUT_FORMAT";
+
+/// Instructions of one call, by contestant and id.
+pub(crate) struct Counts(BTreeMap<(String, String), f64>);
+
+impl Counts {
+    /// Counts the contestants of this program, or returns `None` where it is not to print them.
+    ///
+    /// `run` hands over to gungraun; a contestant makes `repeats` calls.
+    pub(crate) fn take(run: fn(), repeats: usize) -> Result<Option<Self>, Box<dyn Error>> {
+        let first = env::args().nth(1);
+        // Callgrind runs this program as well, once for each contestant.
+        if first.as_deref() == Some("--gungraun-run") || env::var_os(OUTPUT_FORMAT).is_some() {
+            run();
+            return Ok(None);
+        }
+        // `cargo test --benches` asks only whether it builds.
+        if first.as_deref() != Some("--bench") {
+            return Ok(None);
+        }
+        let counting = Command::new(env::current_exe()?)
+            .arg("--bench")
+            .env(OUTPUT_FORMAT, "json")
+            .stderr(Stdio::inherit())
+            .output()?;
+        if !counting.status.success() {
+            return Err("could not count: are valgrind and gungraun-runner installed?".into());
+        }
+        Self::read(&String::from_utf8(counting.stdout)?, repeats).map(Some)
+    }
+
+    /// Reads gungraun's JSON, a summary on each line.
+    fn read(lines: &str, repeats: usize) -> Result<Self, Box<dyn Error>> {
+        let mut counts = BTreeMap::new();
+        for line in lines.lines().filter(|line| line.starts_with('{')) {
+            let summary: Value = serde_json::from_str(line)?;
+            let text = |field: &str| summary[field].as_str().unwrap_or_default().to_owned();
+            let total = &summary["profiles"][0]["data"]["total"]["metrics"]["Ir"]["values"]["new"];
+            let total = total.as_f64().ok_or("a summary without instructions")?;
+            let calls = f64::from(u32::try_from(repeats)?);
+            counts.insert((text("function_name"), text("id")), total / calls);
+        }
+        Ok(Self(counts))
+    }
+
+    /// Returns the count of one contestant; a benchmark that has none is a mistake in its source.
+    pub(crate) fn of(&self, contestant: &str, id: &str) -> f64 {
+        let key = (contestant.to_owned(), id.to_owned());
+        let count = self.0.get(&key);
+        *count.unwrap_or_else(|| panic!("no count of {contestant} {id}"))
+    }
+}
