@@ -6,9 +6,14 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 /// The port at which the published configurations have their first replica; the others follow.
 const PUBLISHED_REPLICAS: u16 = 19001;
+
+/// What ties a program to the thread that starts it, and then becomes that program.
+const SETPRIV: &str = "setpriv";
 
 /// A program that runs until this is dropped.
 ///
@@ -35,6 +40,8 @@ pub struct Setup {
 impl Process {
     /// Starts a program whose output goes to a file in this folder.
     ///
+    /// From its return on, the program ends with the thread of this call.
+    ///
     /// # Errors
     ///
     /// If the program does not start or the file cannot be written.
@@ -46,6 +53,7 @@ impl Process {
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()?;
+        await_program(&child)?;
         Ok(Self { child, log })
     }
 
@@ -182,7 +190,7 @@ fn installed() -> PathBuf {
 
 /// Where there is util-linux, the kernel ends the program when the thread that started it is gone.
 fn end_with_parent(command: &Command) -> Command {
-    let Some(setpriv) = look_up("setpriv") else {
+    let Some(setpriv) = look_up(SETPRIV) else {
         return same(command, command.get_program(), &[]);
     };
     let program = command.get_program();
@@ -191,6 +199,20 @@ fn end_with_parent(command: &Command) -> Command {
         setpriv.as_os_str(),
         &["--pdeathsig".as_ref(), "KILL".as_ref(), program],
     )
+}
+
+/// Waits until [`SETPRIV`] has become the program: it does not notice a thread that ended before.
+fn await_program(child: &Child) -> io::Result<()> {
+    let Some(setpriv) = look_up(SETPRIV) else {
+        return Ok(());
+    };
+    let before = [std::env::current_exe()?, setpriv.canonicalize()?];
+    let running = Path::new("/proc").join(child.id().to_string()).join("exe");
+    // A program that has ended has no link.
+    while fs::read_link(&running).is_ok_and(|program| before.contains(&program)) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 fn same(command: &Command, program: &OsStr, before: &[&OsStr]) -> Command {
