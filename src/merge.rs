@@ -22,8 +22,8 @@ use crate::header::X_SESSION_AFFINITY;
 /// the derived key, also where the caller's header is kept, and none if `.derive_per_host` is set and the
 /// URI has no host.
 ///
-/// The table holds for a header map that is full (24,576 names), but for one thing: where our value
-/// would be one name more, the request goes on without it.
+/// The table holds for a header map that is full (24,576 names), with one exception: where our value
+/// would add a name, the request goes on without it.
 ///
 /// # Examples
 ///
