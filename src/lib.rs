@@ -1,11 +1,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! One session-affinity header on every request of a conversation.
 //!
-//! An LLM server keeps each prompt that it reads in a prefix cache. A chat sends its whole history
-//! again on every turn, so a turn that reaches the replica of the last one is served from that cache;
-//! behind a balancer of N replicas it gets there with a chance of 1 in N. Balancers solve that by
-//! hashing a header that names the session. [`SessionAffinityLayer`] sends that header from any tower
-//! stack: at most one value, to no host that must not see it, and without ever failing a request.
+//! LLM servers cache the prompts that they have read (the *prefix cache*). A chat sends its whole
+//! history again on every turn, so a turn that reaches the replica of the last one is served from that
+//! cache; behind a balancer of N replicas it gets there with a chance of 1 in N. Balancers solve that
+//! by hashing a header that names the session. [`SessionAffinityLayer`] sends that header from any
+//! tower stack: at most one value, to no host that must not see it, and without ever failing a
+//! request.
 //!
 //! # Quick start
 //!

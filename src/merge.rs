@@ -8,7 +8,8 @@ use crate::header::X_SESSION_AFFINITY;
 /// What becomes of an affinity header that a request already carries.
 ///
 /// Whatever the policy, at most one value leaves. A blank value (none but spaces and tabs) counts as
-/// absent: Envoy hashes all of them to one replica. The first row that applies:
+/// absent: Envoy hashes all of them to one replica. *Ours* is the key that a source gave. The first row
+/// that applies:
 ///
 /// | the request | `Keep` (default) | `Replace` |
 /// |---|---|---|
