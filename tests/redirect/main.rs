@@ -13,7 +13,9 @@ use http_body_util::Empty;
 use tower::{BoxError, Layer};
 use tower_http::follow_redirect::FollowRedirect;
 use tower_http_06::follow_redirect::FollowRedirect as FollowRedirect06;
-use tower_session_affinity::{AffinityKey, KeyExtractor, NoAffinity, SessionAffinityLayer};
+use tower_session_affinity::{
+    AffinityKey, HostPattern, KeyExtractor, NoAffinity, SessionAffinityLayer,
+};
 
 use case::{Case, From, Place};
 use origin::{client, exchange, origins};
@@ -152,5 +154,17 @@ async fn a_no_affinity_marker_is_lost_where_the_extensions_are() -> Result<()> {
     )
     .await?;
     assert_eq!(first.take(), [&none[..], &key[..]]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_hosts_keeps_a_side_call_that_lost_its_marker_without_a_key() -> Result<()> {
+    let (first, second) = origins().await?;
+    let host: HostPattern = first.authority.parse()?;
+    let layer = SessionAffinityLayer::new().or(KEY).only_hosts([host]);
+    let request = Request::get(first.uri("/other")?).extension(NoAffinity);
+    let client = FollowRedirect::new(layer.layer(client()));
+    exchange(client, request.body(Empty::new())?).await?;
+    assert_eq!([first.take(), second.take()], [[[""; 0]], [[""; 0]]]);
     Ok(())
 }
