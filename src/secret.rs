@@ -132,6 +132,7 @@ pub struct InvalidAffinitySecret(Reason);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
     TooShort { len: usize },
+    CutOff { len: usize },
     Hexadecimal { index: usize },
     Base64 { index: usize },
     NotBase64,
@@ -201,15 +202,16 @@ impl AffinitySecret {
     ) -> Result<Self, InvalidAffinitySecret> {
         let symbols = text.trim_ascii();
         let skipped = text.len() - text.trim_ascii_start().len();
-        let invalid = |position| InvalidAffinitySecret(invalid_at(skipped + position));
-
+        let len = symbols.len();
         let len = encoding
-            .decode_len(symbols.len())
-            .map_err(|error| invalid(error.position))?;
+            .decode_len(len)
+            .map_err(|_| InvalidAffinitySecret(Reason::CutOff { len }))?;
         let mut secret = Zeroizing::new(vec![0; len]);
         let len = encoding
             .decode_mut(symbols.as_bytes(), &mut secret)
-            .map_err(|DecodePartial { error, .. }| invalid(error.position))?;
+            .map_err(|DecodePartial { error, .. }| {
+                InvalidAffinitySecret(invalid_at(skipped + error.position))
+            })?;
         Self::new(&secret[..len])
     }
 
@@ -260,6 +262,9 @@ impl fmt::Display for InvalidAffinitySecret {
         match self.0 {
             Reason::TooShort { len } => {
                 write!(f, "has {len} bytes, at least {}", AffinitySecret::MIN_LEN)
+            }
+            Reason::CutOff { len } => {
+                write!(f, "has {len} characters, which end in the middle of a byte")
             }
             Reason::Hexadecimal { index } => write!(f, "has invalid hexadecimal at index {index}"),
             Reason::Base64 { index } => write!(f, "has invalid base64 at index {index}"),
