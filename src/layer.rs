@@ -221,7 +221,7 @@ impl<K> SessionAffinityLayer<K> {
 }
 
 impl<K: KeyExtractor> SessionAffinityLayer<K> {
-    /// Stamps a request in parts, for a client that offers a hook where it might offer a `Service`.
+    /// Stamps a request in parts, for a client that offers a hook instead of a `Service`.
     ///
     /// # Examples
     ///
