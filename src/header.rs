@@ -8,9 +8,9 @@
 //! documentation or the project's own source; **P**, a pull request or issue of the project; **T**, a
 //! third party only; **U**, not confirmed; **R**, run against the program by this project.
 //!
-//! All names have hyphens. Some Codex clients spell theirs `session_id`: nginx drops a name with an
-//! underscore by default, and an Envoy that is told to
-//! (`headers_with_underscores_action: REJECT_REQUEST`) answers it with 400.
+//! All names have hyphens. Some Codex clients spell theirs `session_id`: by default nginx drops a name
+//! with an underscore, and Envoy with `headers_with_underscores_action: REJECT_REQUEST` answers it with
+//! 400.
 //!
 //! A UUID fits every limit below. OpenAI, Mistral (documented) and the Responses API of xAI read a
 //! body field, `prompt_cache_key`, which no header layer can set.
@@ -32,7 +32,7 @@ pub const X_SESSION_AFFINITY: HeaderName = HeaderName::from_static("x-session-af
 /// name to a token of its own instead, so there it must not be chosen by the client. **D**
 pub const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
 
-/// Mistral, as its own client `mistral-vibe` sends it.
+/// Mistral; its own client `mistral-vibe` sends it.
 ///
 /// The documented way is the body field `prompt_cache_key`. **T**
 pub const X_AFFINITY: HeaderName = HeaderName::from_static("x-affinity");
@@ -42,7 +42,7 @@ pub const X_AFFINITY: HeaderName = HeaderName::from_static("x-affinity");
 /// The Responses API reads the body field `prompt_cache_key` instead. **D**
 pub const X_GROK_CONV_ID: HeaderName = HeaderName::from_static("x-grok-conv-id");
 
-/// SMG, the former SGLang router, whose name for it is configurable.
+/// SMG (formerly the SGLang router), where another name can be configured.
 ///
 /// Needs `--policy consistent_hashing` or `manual`; neither this name nor `x-session-affinity` is
 /// forwarded to the worker by every version. **D**
@@ -50,7 +50,7 @@ pub const X_SMG_ROUTING_KEY: HeaderName = HeaderName::from_static("x-smg-routing
 
 /// NVIDIA Dynamo.
 ///
-/// More than 256 bytes are an error to it, and so is a session more than its table holds (65,536).
+/// More than 256 bytes are an error to it, and so are more sessions than its table holds (65,536).
 /// Passive unless the router has a time to live set. **D**
 pub const X_DYNAMO_SESSION_ID: HeaderName = HeaderName::from_static("x-dynamo-session-id");
 

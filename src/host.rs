@@ -76,8 +76,10 @@ impl HostPattern {
     ///
     /// # Panics
     ///
-    /// If `pattern` is none; the message says why. [`HostPattern::from_str`] returns that as an error.
+    /// If `pattern` is not valid; the message says why. [`HostPattern::from_str`] returns that as an
+    /// error.
     #[must_use]
+    #[track_caller]
     pub fn from_static(pattern: &'static str) -> Self {
         match pattern.parse() {
             Ok(pattern) => pattern,

@@ -77,6 +77,7 @@ impl AffinityKey {
     ///
     /// If `key` breaks the grammar of [`AffinityKey`].
     #[must_use]
+    #[track_caller]
     pub const fn from_static(key: &'static str) -> Self {
         match check(key.as_bytes()) {
             Ok(()) => Self(HeaderValue::from_static(key)),

@@ -21,7 +21,7 @@ use crate::{
 /// # Examples
 ///
 /// ```
-/// use http::{Request, header::HOST};
+/// use http::Request;
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 /// use tower_session_affinity::{AffinityKey, SessionAffinityLayer};
 ///
@@ -61,7 +61,7 @@ impl SessionAffinityLayer {
 }
 
 impl<K> SessionAffinityLayer<K> {
-    /// Asks this source for a request whose key no earlier source had.
+    /// Asks this source where no earlier one has a key.
     ///
     /// # Examples
     ///
@@ -92,7 +92,7 @@ impl<K> SessionAffinityLayer<K> {
         }
     }
 
-    /// Asks this closure for a request whose key no earlier source had.
+    /// Asks this closure where no earlier source has a key.
     ///
     /// # Examples
     ///
@@ -146,15 +146,16 @@ impl<K> SessionAffinityLayer<K> {
 
 #[cfg(feature = "hmac")]
 impl<K> SessionAffinityLayer<K> {
-    /// Sends, instead of the raw value, what the secret makes of it and of the host that it goes to.
+    /// Sends a key that is derived from the raw value and the host that it goes to.
     ///
-    /// One session then has another key at every provider, also after a fail-over, and nobody without
-    /// the secret can link the two. For one host the key is stable, whatever the case, the port and
-    /// one trailing dot of its name are.
+    /// A session then has a different key at each provider, and nobody without the secret can link two
+    /// of them. At one host the key is stable: the case of its name, one trailing dot and the port do
+    /// not count.
     ///
-    /// No value leaves as it is: under [`MergePolicy::Keep`] a caller's header is the raw value, in
-    /// whatever bytes. So is a derived key that comes by again: two layers derive twice, and so does a
-    /// second [`stamp`](Self::stamp) of the same headers; under [`MergePolicy::Replace`] it does not.
+    /// No value leaves as it is. Under [`MergePolicy::Keep`] a caller's header is the raw value,
+    /// whatever its bytes. A key that was derived before is no exception: two layers derive twice, and
+    /// so does a second [`stamp`](Self::stamp) of the same headers. Under [`MergePolicy::Replace`] a
+    /// second stamp begins with the source's key again.
     ///
     /// Put the layer below whatever adds or changes the host, such as redirects: a request whose URI
     /// has no host leaves without the header. Where that cannot be, use
@@ -189,12 +190,12 @@ impl<K> SessionAffinityLayer<K> {
         self
     }
 
-    /// Sends, instead of the raw value, what the secret makes of it and of this destination.
+    /// Sends a key that is derived from the raw value and this label of the destination.
     ///
     /// It is [`derive_per_host`](Self::derive_per_host) for a stack that adds the host below the layer:
-    /// the label says where the requests go, and one without an authority gets its key too. The label
-    /// is taken as it is; that of a host's name in lower case gives the keys that `derive_per_host`
-    /// gives at that host.
+    /// the label says where the requests go, and a request without an authority gets its key too. The
+    /// label is taken as it is; a host's name in lower case gives the keys that `derive_per_host` gives
+    /// at that host.
     ///
     /// # Examples
     ///
@@ -220,7 +221,7 @@ impl<K> SessionAffinityLayer<K> {
 }
 
 impl<K: KeyExtractor> SessionAffinityLayer<K> {
-    /// Stamps a request in parts, for a client that offers a hook where it might offer a `Service`.
+    /// Stamps a request in parts, for a client that offers a hook instead of a `Service`.
     ///
     /// # Examples
     ///

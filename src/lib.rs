@@ -1,10 +1,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! One session-affinity header on every request of a conversation.
 //!
-//! An LLM server keeps a prompt that it has read in a prefix cache. A chat sends its whole history
-//! again on every turn, so a turn that reaches the replica of the last one is served from that cache;
-//! behind a balancer of N replicas it gets there with a chance of 1 in N. Balancers solve that with a
-//! header that names the session, which they hash. [`SessionAffinityLayer`] sends that header from any
+//! LLM servers cache the prompts that they have read (the *prefix cache*). A chat sends its whole
+//! history again on every turn, so a turn that reaches the replica of the last one is served from that
+//! cache; behind a balancer of N replicas it gets there with a chance of 1 in N. Balancers solve that
+//! by hashing a header that names the session. [`SessionAffinityLayer`] sends that header from any
 //! tower stack: at most one value, to no host that must not see it, and without ever failing a
 //! request.
 //!
@@ -17,7 +17,8 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Any `Service<http::Request<_>>`: hyper, tonic, kube, … This one returns what it received.
+//!     // Any `Service<http::Request<_>>`: hyper, tonic, kube, …
+//!     // This one returns what it received.
 //!     let client = service_fn(async |request: Request<()>| Ok::<_, http::Error>(request));
 //!     let client = ServiceBuilder::new().layer(SessionAffinityLayer::new()).service(client);
 //!
@@ -50,7 +51,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `scope` | the key of the current task: `AffinityScopeLayer` for servers, `FromScope` for clients |
-//! | `hmac` | `AffinitySecret`: keys that reveal nothing, and others for every provider |
+//! | `hmac` | `AffinitySecret`: keys that reveal nothing, and another one at each provider |
 //! | `reqwest` | the layer around a `reqwest::Client` |
 //! | `reqwest-middleware` | the layer as a `reqwest_middleware::Middleware` |
 //! | `tracing` | one event for each request with the [`Outcome`], never the key |
@@ -74,9 +75,10 @@
 //!
 //! - Outside or inside a retry: a retry clones the extensions, so every attempt carries the key.
 //! - *Inside* tower-http's `FollowRedirect`. Outside of it the header follows a redirect to another
-//!   host, as any header does that is not a known credential. Inside, a key in the extensions stays
-//!   behind (tower-http 0.7); a fixed key, a closure or an inbound header does not, and only
-//!   [`SessionAffinityLayer::only_hosts`] stops every leak.
+//!   host, as any header does that is not a known credential. Inside,
+//!   [`SessionAffinityLayer::only_hosts`] keeps every value from that host. Without a list only a key
+//!   in the extensions does not follow (tower-http 0.7); a fixed key, a closure's key, an inbound
+//!   header's key and the caller's own header do.
 //! - Below whatever changes the host, where there is a list of hosts or a derivation for each host.
 //! - Above a `tower::buffer::Buffer`, where the key is that of the scope: the buffer's worker is a task of
 //!   its own.

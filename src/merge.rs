@@ -8,7 +8,8 @@ use crate::header::X_SESSION_AFFINITY;
 /// What becomes of an affinity header that a request already carries.
 ///
 /// Whatever the policy, at most one value leaves. A blank value (none but spaces and tabs) counts as
-/// absent: Envoy hashes all of them to one replica. The first row that applies:
+/// absent: Envoy hashes all of them to one replica. *Ours* is the key that a source gave. The first row
+/// that applies:
 ///
 /// | the request | `Keep` (default) | `Replace` |
 /// |---|---|---|
@@ -22,8 +23,8 @@ use crate::header::X_SESSION_AFFINITY;
 /// the derived key, also where the caller's header is kept, and none if `.derive_per_host` is set and the
 /// URI has no host.
 ///
-/// The table holds for a header map that is full (24,576 names), but for one thing: where our value
-/// would be one name more, the request goes on without it.
+/// The table holds for a header map that is full (24,576 names), with one exception: where our value
+/// would add a name, the request goes on without it.
 ///
 /// # Examples
 ///

@@ -15,18 +15,18 @@ use crate::message::{Label, Message};
 /// A secret that turns raw ids into keys that are stable and reveal nothing.
 ///
 /// An e-mail address, a user id or a chat title does not belong in a header: gateways log it, and a
-/// provider may keep headers outside its promise to keep no data. A plain hash does not hide it,
-/// since whoever can guess the id can hash the guess. An HMAC of it does, to whoever lacks the secret.
+/// provider may keep headers outside its promise to keep no data. A plain hash does not hide it, since
+/// whoever can guess the id can hash the guess. An HMAC hides it from whoever lacks the secret.
 ///
 /// [`key_for`](Self::key_for) derives a key from any bytes.
 /// [`derive_per_host`](crate::SessionAffinityLayer::derive_per_host) and
 /// [`derive_for`](crate::SessionAffinityLayer::derive_for) derive every value that leaves a layer.
 ///
-/// The secret is random and serves nothing else. Its bytes are not kept; what is kept, the state of
-/// the HMAC after the secret (also as good as the secret), is wiped when the last clone is dropped.
-/// `Debug` shows nothing of it. A clone is one more reference.
+/// Make the secret at random, and use it for nothing else. Its bytes are not kept. What is kept is the
+/// state of the HMAC after the secret, which is as good as the secret; it is wiped when the last clone
+/// is dropped. `Debug` shows nothing of it. A clone is one more reference.
 ///
-/// Another secret gives every session another key: on the day of a change each conversation finds a
+/// Another secret gives every session another key. On the day of a change each conversation finds a
 /// cold cache once, and processes with the old and the new secret send the same conversation to two
 /// replicas.
 ///
@@ -84,8 +84,8 @@ use crate::message::{Label, Message};
 ///
 /// # Fan-out
 ///
-/// A conversation that starts fifty sub-agents at once chooses by the parts of their keys between one
-/// warm replica and many that share the load:
+/// A conversation that starts fifty sub-agents at once can keep them on one warm replica or share them
+/// among several. The parts of their keys decide:
 ///
 /// | a child's parts | when | on the busiest of 8 replicas | replicas that read the shared prompt |
 /// |---|---|---|---|
@@ -132,16 +132,17 @@ pub struct InvalidAffinitySecret(Reason);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
     TooShort { len: usize },
+    CutOff { len: usize },
     Hexadecimal { index: usize },
     Base64 { index: usize },
     NotBase64,
 }
 
 impl AffinitySecret {
-    /// The fewest bytes that a secret can have: as many as the HMAC has.
+    /// The fewest bytes that a secret can have: as many as HMAC-SHA-256 gives.
     pub const MIN_LEN: usize = 32;
 
-    /// Takes the bytes of a secret; the caller's own copy is the caller's to wipe.
+    /// Takes the bytes of a secret; wiping the caller's copy is up to the caller.
     ///
     /// # Errors
     ///
@@ -177,9 +178,9 @@ impl AffinitySecret {
     ///
     /// # Errors
     ///
-    /// If the text is no base64, or that of fewer than [`MIN_LEN`](Self::MIN_LEN) bytes. Also if all
-    /// of it is hexadecimal digits: random bytes do not look like that, and a secret that one process
-    /// reads as hexadecimal and another as base64 would give two keys to each session.
+    /// If the text is no base64, or that of fewer than [`MIN_LEN`](Self::MIN_LEN) bytes. Also if it is
+    /// hexadecimal digits alone: base64 of random bytes does not look like that, and a secret that one
+    /// process reads as hexadecimal and another as base64 would give two keys to each session.
     pub fn from_base64(text: &str) -> Result<Self, InvalidAffinitySecret> {
         let symbols = text.trim_ascii();
         if !symbols.is_empty() && symbols.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -201,15 +202,16 @@ impl AffinitySecret {
     ) -> Result<Self, InvalidAffinitySecret> {
         let symbols = text.trim_ascii();
         let skipped = text.len() - text.trim_ascii_start().len();
-        let invalid = |position| InvalidAffinitySecret(invalid_at(skipped + position));
-
+        let len = symbols.len();
         let len = encoding
-            .decode_len(symbols.len())
-            .map_err(|error| invalid(error.position))?;
+            .decode_len(len)
+            .map_err(|_| InvalidAffinitySecret(Reason::CutOff { len }))?;
         let mut secret = Zeroizing::new(vec![0; len]);
         let len = encoding
             .decode_mut(symbols.as_bytes(), &mut secret)
-            .map_err(|DecodePartial { error, .. }| invalid(error.position))?;
+            .map_err(|DecodePartial { error, .. }| {
+                InvalidAffinitySecret(invalid_at(skipped + error.position))
+            })?;
         Self::new(&secret[..len])
     }
 
@@ -260,6 +262,9 @@ impl fmt::Display for InvalidAffinitySecret {
         match self.0 {
             Reason::TooShort { len } => {
                 write!(f, "has {len} bytes, at least {}", AffinitySecret::MIN_LEN)
+            }
+            Reason::CutOff { len } => {
+                write!(f, "has {len} characters, which end in the middle of a byte")
             }
             Reason::Hexadecimal { index } => write!(f, "has invalid hexadecimal at index {index}"),
             Reason::Base64 { index } => write!(f, "has invalid base64 at index {index}"),

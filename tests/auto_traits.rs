@@ -1,12 +1,18 @@
-//! What may cross threads, be cloned, and be used behind `dyn`.
+//! What may cross threads and be cloned.
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use tower_session_affinity::{
-    AffinityKey, FromExtension, FromHeaders, HostPattern, InvalidAffinityKey, InvalidHostPattern,
-    KeyExtractor, MergePolicy, NoAffinity, Or, Outcome, RequestHead, SessionAffinity,
+    AffinityKey, FromExtension, FromFn, FromHeaders, HostPattern, InvalidAffinityKey,
+    InvalidHostPattern, MergePolicy, NoAffinity, Or, Outcome, RequestHead, SessionAffinity,
     SessionAffinityLayer,
 };
+#[cfg(feature = "scope")]
+use tower_session_affinity::{
+    AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
+};
+#[cfg(feature = "hmac")]
+use tower_session_affinity::{AffinitySecret, InvalidAffinitySecret};
 
 fn shareable<T: Clone + Send + Sync + Unpin + std::fmt::Debug>() {}
 
@@ -17,6 +23,7 @@ fn everything_public_is_clone_send_sync_unpin_and_debug() {
     shareable::<HostPattern>();
     shareable::<InvalidHostPattern>();
     shareable::<FromExtension>();
+    shareable::<FromFn<fn(RequestHead<'_>) -> Option<AffinityKey>>>();
     shareable::<FromHeaders>();
     shareable::<Or<FromExtension, AffinityKey>>();
     shareable::<MergePolicy>();
@@ -26,11 +33,32 @@ fn everything_public_is_clone_send_sync_unpin_and_debug() {
     shareable::<SessionAffinity<(), FromExtension>>();
 }
 
+#[cfg(feature = "hmac")]
+#[test]
+fn so_is_what_the_feature_hmac_adds() {
+    shareable::<AffinitySecret>();
+    shareable::<InvalidAffinitySecret>();
+}
+
+#[cfg(feature = "scope")]
+#[test]
+fn so_is_what_the_feature_scope_adds_but_its_futures_and_body_are_no_clones() {
+    fn crosses_threads<T: Send + Sync + std::fmt::Debug>() {}
+    shareable::<FromScope>();
+    shareable::<AffinityScopeLayer>();
+    shareable::<AffinityScope<()>>();
+    crosses_threads::<Scoped<std::future::Ready<()>>>();
+    crosses_threads::<ScopedBody<()>>();
+    crosses_threads::<ScopedResponseFuture<std::future::Ready<()>>>();
+}
+
 #[test]
 fn errors_are_errors_that_cross_threads() {
     fn error<T: std::error::Error + Send + Sync + UnwindSafe + RefUnwindSafe + 'static>() {}
     error::<InvalidAffinityKey>();
     error::<InvalidHostPattern>();
+    #[cfg(feature = "hmac")]
+    error::<InvalidAffinitySecret>();
 }
 
 #[test]
@@ -48,9 +76,4 @@ fn a_service_is_send_sync_and_clone_as_its_parts_are() {
     }
     let captured = String::from("captured");
     layer_of(&SessionAffinityLayer::new().or_fn(move |_| captured.parse().ok()));
-}
-
-#[test]
-fn the_extractor_trait_is_dyn_compatible() {
-    let _: &dyn KeyExtractor = &FromExtension;
 }

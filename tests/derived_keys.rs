@@ -153,12 +153,18 @@ fn the_error_of_a_bad_secret_says_what_and_where() {
         (hex(&"ab".repeat(31)), "has 31 bytes, at least 32"),
         (hex("abcdefgh"), "has invalid hexadecimal at index 6"),
         (hex("\n\nabcdefgh"), "has invalid hexadecimal at index 8"),
-        (hex("abc"), "has invalid hexadecimal at index 2"),
+        (
+            hex(" abc"),
+            "has 3 characters, which end in the middle of a byte",
+        ),
         (base64("AAAA*AAA"), "has invalid base64 at index 4"),
         (base64("  AAAA*AAA "), "has invalid base64 at index 6"),
         (base64("AAAA+A_A"), "has invalid base64 at index 4"),
         (base64("zzzz=zzz"), "has invalid base64 at index 4"),
-        (base64("zzzzz"), "has invalid base64 at index 4"),
+        (
+            base64("zzzzz"),
+            "has 5 characters, which end in the middle of a byte",
+        ),
         (base64(&"0f".repeat(32)), "is hexadecimal, expected base64"),
     ];
     for (error, expected) in errors {

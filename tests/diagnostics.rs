@@ -1,8 +1,13 @@
-//! What the compiler says to a source of the wrong type.
+//! What a developer is told of a mistake: by the compiler of a source of the wrong type, by a panic of
+//! a bad literal.
 
+use std::panic::{catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
+
+use tower_session_affinity::{AffinityKey, HostPattern};
 
 /// The newest build of this crate beside the test that runs.
 fn library(dependencies: &Path) -> PathBuf {
@@ -86,4 +91,19 @@ fn an_unannotated_closure_as_a_source_is_told_about_or_fn() {
         complaint.contains("a closure: write `.or_fn(|req| …)`"),
         "{complaint}"
     );
+}
+
+#[test]
+fn a_bad_literal_is_blamed_on_the_line_that_has_it() {
+    let blamed = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&blamed);
+    set_hook(Box::new(move |panic| {
+        let file = panic.location().map(|location| location.file().to_owned());
+        note.lock().unwrap().push(file);
+    }));
+    assert!(catch_unwind(|| AffinityKey::from_static("a b")).is_err());
+    assert!(catch_unwind(|| HostPattern::from_static("*")).is_err());
+    drop(take_hook());
+    let here = Some(file!().to_owned());
+    assert_eq!(*blamed.lock().unwrap(), [here.clone(), here]);
 }

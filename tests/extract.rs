@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Request};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_session_affinity::{
-    AffinityKey, FromExtension, FromHeaders, KeyExtractor, Or, Outcome, RequestHead,
-    SessionAffinityLayer, from_fn, header,
+    AffinityKey, FromExtension, FromHeaders, KeyExtractor, Or, RequestHead, SessionAffinityLayer,
+    from_fn, header,
 };
 
 fn key(text: &str) -> AffinityKey {
@@ -208,22 +208,4 @@ fn no_debug_output_shows_a_fixed_key_or_a_closure_s_state() {
         "{shown}"
     );
     assert!(!shown.contains("alice"), "{shown}");
-}
-
-#[test]
-fn a_key_in_the_extensions_of_a_kept_request_is_no_conflict() {
-    let mut request = request(&[("x-session-affinity", "caller")]);
-    request.extensions_mut().insert(key("extension"));
-    let (mut parts, ()) = request.into_parts();
-    let layer = SessionAffinityLayer::new();
-    let outcome = layer.stamp(
-        &parts.method,
-        &parts.uri,
-        &mut parts.headers,
-        &parts.extensions,
-    );
-    assert_eq!(
-        (outcome, &parts.headers["x-session-affinity"]),
-        (Outcome::Kept, &HeaderValue::from_static("caller"))
-    );
 }

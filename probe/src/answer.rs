@@ -78,7 +78,7 @@ impl Answer {
         let mut events = Events::default();
         while let Some(data) = self.next(client, &mut body).await? {
             let events = events.push(&data);
-            let events = events.map_err(|_| bad(client, b"an event of over a megabyte"))?;
+            let events = events.map_err(|_| no_chunk(client, b"it has over a megabyte"))?;
             for event in events {
                 self.take(client, &event, start)?;
             }
@@ -113,9 +113,11 @@ impl Answer {
             (self.is_whole, self.is_done) = (true, true);
             return Ok(());
         }
-        let chunk = Chunk::parse(event).ok_or_else(|| bad(client, event))?;
+        let chunk = Chunk::parse(event).ok_or_else(|| no_chunk(client, event))?;
         if let Some(error) = chunk.error() {
-            return Err(bad(client, error.as_bytes()));
+            return Err(Failure::ErrorEvent {
+                detail: client.api_key.clean(error.as_bytes(), SHOWN),
+            });
         }
         if chunk.has_token() {
             self.ttft.get_or_insert(self.total);
@@ -141,13 +143,14 @@ async fn accept(
         return Ok(response);
     }
     let content_type = client.api_key.clean(content_type, SHOWN);
-    let location = response.headers().get(header::LOCATION).cloned();
     let retry_after = retry_after(response.headers());
-    let mut detail = first_bytes(client, response.into_body()).await;
-    if let Some(location) = location {
-        let location = client.api_key.clean(location.as_bytes(), SHOWN);
-        detail.insert_str(0, &format!("it points to {location} "));
-    }
+    let detail = match response.headers().get(header::LOCATION) {
+        Some(location) => {
+            let location = client.api_key.clean(location.as_bytes(), SHOWN);
+            format!("it points to {location}")
+        }
+        None => first_bytes(client, response.into_body()).await,
+    };
     Err(match status {
         StatusCode::OK => Failure::NoStream {
             content_type,
@@ -162,8 +165,8 @@ async fn accept(
     })
 }
 
-fn bad(client: &Client, detail: &[u8]) -> Failure {
-    Failure::BadEvent {
+fn no_chunk(client: &Client, detail: &[u8]) -> Failure {
+    Failure::NoChunk {
         detail: client.api_key.clean(detail, SHOWN),
     }
 }

@@ -8,15 +8,15 @@ use http::{HeaderName, Uri, header};
 
 /// Tells whether an endpoint honours a session-affinity header, and what it gains.
 ///
-/// Every conversation is run twice, once without a key and once with one, interleaved and with
-/// another prompt, so that neither warms the cache of the other. With no --url it measures a
+/// Every conversation is run twice, once without a key and once with one. The two are interleaved and
+/// have different prompts, so that neither warms the cache of the other. With no --url it measures a
 /// simulation on this machine.
 ///
 /// Exit codes: 0 measured, 1 the endpoint failed, 2 bad usage, 130 interrupted.
 #[derive(Clone, Debug, Parser)]
 #[command(version, max_term_width = 100, args_override_self = true)]
 pub(crate) struct Args {
-    /// The whole address of a chat completions endpoint
+    /// The whole address of a chat completions endpoint, mostly one that ends in /v1/chat/completions
     #[arg(long, value_name = "URL", requires = "model")]
     pub(crate) url: Option<String>,
 
@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) concurrency: u32,
 
-    /// Words, of about one token each, that a conversation begins with
+    /// The words that a conversation begins with, of about one token each
     #[arg(long, value_name = "N", default_value_t = 1200, value_parser = clap::value_parser!(u32).range(16..=200_000))]
     pub(crate) prefix_tokens: u32,
 
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) max_tokens: u32,
 
-    /// What the random words and orders come from
+    /// The seed of the random words and orders
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
@@ -64,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
 
-    /// Replicas of the simulation
+    /// Replicas of the simulation, without --url
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=32), conflicts_with = "url")]
     pub(crate) replicas: u32,
 
@@ -103,8 +103,16 @@ fn endpoint(url: &str) -> Result<Uri, String> {
         .parse()
         .map_err(|error| format!("--url is no address: {error}"))?;
     let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = uri.host().unwrap_or_default();
     if authority.contains('@') {
         return Err("--url must not hold a password; give the key with --api-key-env".to_owned());
+    }
+    if host.is_empty() {
+        return Err("--url has no host".to_owned());
+    }
+    // What is behind the host and no port would be passed over, and another port asked.
+    if authority != host && uri.port().is_none() {
+        return Err("--url has an invalid port".to_owned());
     }
     Ok(uri)
 }

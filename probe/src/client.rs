@@ -1,6 +1,8 @@
 //! The client: hyper with TLS, and the layer that adds the key.
 
+use std::error::Error;
 use std::io;
+use std::iter::successors;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -61,7 +63,9 @@ impl Client {
         })?;
         answered.map_err(|error| {
             let reason = causes(&error);
-            if error.is_connect() {
+            if let Some(expected) = not_spoken(&error) {
+                Failure::OtherProtocol { expected, reason }
+            } else if error.is_connect() {
                 Failure::Connect {
                     endpoint: shown(&self.endpoint),
                     reason,
@@ -103,6 +107,22 @@ impl Client {
         }
         request
     }
+}
+
+/// Returns the protocol that the other side has shown not to speak.
+fn not_spoken(error: &legacy::Error) -> Option<&'static str> {
+    let mut causes = successors(error.source(), |&cause| {
+        // What an I/O error was made of is not its source.
+        let io = cause.downcast_ref().and_then(io::Error::get_ref);
+        io.map_or_else(|| cause.source(), |cause| Some(cause))
+    });
+    causes.find_map(|cause| {
+        if let Some(rustls::Error::InvalidMessage(_)) = cause.downcast_ref() {
+            return Some("TLS");
+        }
+        let http: &hyper::Error = cause.downcast_ref()?;
+        http.is_parse().then_some("HTTP")
+    })
 }
 
 /// Returns an address without its query, which may hold a credential.

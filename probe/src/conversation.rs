@@ -1,7 +1,5 @@
 //! The conversations, made of seeded random words.
 
-use std::fmt::Write;
-
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use tower_session_affinity::AffinityKey;
@@ -164,14 +162,15 @@ fn random_words(rng: &mut Rng, count: u32) -> String {
 /// Returns a random UUID, which fits the documented limit of every endpoint.
 fn random_key(rng: &mut Rng) -> AffinityKey {
     let version_4 = rng.u128(..) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
-    let mut key = String::with_capacity(36);
-    for (index, digit) in format!("{version_4:032x}").chars().enumerate() {
-        if matches!(index, 8 | 12 | 16 | 20) {
-            key.push('-');
-        }
-        // Writing to a string cannot fail.
-        let _ = write!(key, "{digit}");
-    }
+    let hex = format!("{version_4:032x}");
+    let groups = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    let key = groups.join("-");
     AffinityKey::try_from(key).expect("a UUID is a valid key")
 }
 
@@ -187,14 +186,21 @@ mod tests {
         Args::parse_from(["affinity-probe", "--conversations", "20"])
     }
 
+    fn opening(conversation: &Conversation) -> String {
+        let words = conversation.messages[0].content.split(' ');
+        words
+            .take(OPENING_WORDS as usize)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
     #[test]
     fn no_two_conversations_or_arms_share_the_start_of_their_prompt() {
         let openings: HashSet<_> = Conversation::all(&args(), 7)
             .into_iter()
             .map(|conversation| {
-                let words: Vec<_> = conversation.messages[0].content.split(' ').collect();
-                assert_eq!(words.len(), 1200);
-                words[..OPENING_WORDS as usize].join(" ")
+                assert_eq!(conversation.messages[0].content.split(' ').count(), 1200);
+                opening(&conversation)
             })
             .collect();
         assert_eq!(openings.len(), 40);
@@ -204,9 +210,7 @@ mod tests {
     fn another_run_of_the_same_seed_begins_its_prompts_with_other_words() {
         let first = |run| Conversation::all(&args(), run).swap_remove(0);
         let (one, two, again) = (first(1), first(2), first(1));
-        let start = |c: &Conversation| c.messages[0].content.split(' ').next().map(str::len);
-        assert!(start(&one).is_some());
-        assert_ne!(one.messages[0].content, two.messages[0].content);
+        assert_ne!(opening(&one), opening(&two));
         assert_eq!(one.messages[0].content, again.messages[0].content);
         assert_eq!(one.key, again.key);
         assert_ne!(one.key, two.key);

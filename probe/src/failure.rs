@@ -11,6 +11,11 @@ use http::StatusCode;
 pub(crate) enum Failure {
     /// No connection came about.
     Connect { endpoint: String, reason: String },
+    /// What answers there speaks another protocol than this one.
+    OtherProtocol {
+        expected: &'static str,
+        reason: String,
+    },
     /// The connection ended before any answer.
     Closed { reason: String },
     /// A status other than 200 and 429.
@@ -26,8 +31,10 @@ pub(crate) enum Failure {
         content_type: String,
         detail: String,
     },
-    /// An event that is no chunk of a chat, or an error inside of the stream.
-    BadEvent { detail: String },
+    /// An error inside of the stream.
+    ErrorEvent { detail: String },
+    /// An event that is no chunk of a chat.
+    NoChunk { detail: String },
     /// The stream ended before the answer did.
     BrokeOff { pieces: u32, reason: String },
     /// Nothing arrived for this long.
@@ -38,12 +45,16 @@ impl Failure {
     /// Whether every other request would fail in the same way.
     pub(crate) fn is_final(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::RateLimited { .. } | Self::NoStream { .. } => true,
+            Self::Connect { .. }
+            | Self::OtherProtocol { .. }
+            | Self::RateLimited { .. }
+            | Self::NoStream { .. } => true,
             Self::Status { status, .. } => {
                 !status.is_server_error() && *status != StatusCode::REQUEST_TIMEOUT
             }
             Self::Closed { .. }
-            | Self::BadEvent { .. }
+            | Self::ErrorEvent { .. }
+            | Self::NoChunk { .. }
             | Self::BrokeOff { .. }
             | Self::Silent { .. } => false,
         }
@@ -52,12 +63,16 @@ impl Failure {
     /// Returns the status, if one arrived.
     pub(crate) fn status(&self) -> Option<StatusCode> {
         match self {
-            Self::Connect { .. } | Self::Closed { .. } | Self::Silent { .. } => None,
+            Self::Connect { .. }
+            | Self::OtherProtocol { .. }
+            | Self::Closed { .. }
+            | Self::Silent { .. } => None,
             Self::Status { status, .. } => Some(*status),
             Self::RateLimited { .. } => Some(StatusCode::TOO_MANY_REQUESTS),
-            Self::NoStream { .. } | Self::BadEvent { .. } | Self::BrokeOff { .. } => {
-                Some(StatusCode::OK)
-            }
+            Self::NoStream { .. }
+            | Self::ErrorEvent { .. }
+            | Self::NoChunk { .. }
+            | Self::BrokeOff { .. } => Some(StatusCode::OK),
         }
     }
 }
@@ -67,6 +82,12 @@ impl fmt::Display for Failure {
         match self {
             Self::Connect { endpoint, reason } => {
                 write!(f, "no connection to {endpoint}: {reason}")
+            }
+            Self::OtherProtocol { expected, reason } => {
+                write!(
+                    f,
+                    "the endpoint does not speak {expected}: {reason}\n--url may need another scheme or port."
+                )
             }
             Self::Closed { reason } => {
                 write!(
@@ -103,8 +124,17 @@ impl fmt::Display for Failure {
                 "the endpoint answered with {content_type} instead of an event stream{}{detail}",
                 colon(detail)
             ),
-            Self::BadEvent { detail } => {
-                write!(f, "the stream holds an error or no chat: {detail}")
+            Self::ErrorEvent { detail } => {
+                write!(
+                    f,
+                    "the endpoint sent an error inside of the stream: {detail}"
+                )
+            }
+            Self::NoChunk { detail } => {
+                write!(
+                    f,
+                    "the stream holds an event that is no chunk of a chat: {detail}"
+                )
             }
             Self::BrokeOff { pieces, reason } => {
                 write!(
@@ -128,13 +158,16 @@ const fn colon(detail: &str) -> &'static str {
     if detail.is_empty() { "" } else { ": " }
 }
 
-const fn hint(status: StatusCode) -> &'static str {
+fn hint(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             "\nThe API key is read from the variable that --api-key-env names."
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             "\n--url is the whole address, mostly one that ends in /v1/chat/completions."
+        }
+        status if status.is_redirection() => {
+            "\nRedirects are not followed; give the final address with --url."
         }
         _ => "",
     }

@@ -9,8 +9,8 @@ use crate::{AffinityKey, FromExtension, FromFn, KeyExtractor, Or, RequestHead, f
 ///
 /// It is a layer for servers. The key comes from the request's extensions, else from the fallbacks, in
 /// the order in which they were added; it is put into the request's extensions, where a handler finds
-/// it. In the scope run the inner service's `call`, its future, and its response's body while that is
-/// streamed. A request without a key, or with [`NoAffinity`](crate::NoAffinity) in its extensions, is
+/// it. The inner service's `call`, its future, and the response's body while it is streamed run in the
+/// scope. A request without a key, or with [`NoAffinity`](crate::NoAffinity) in its extensions, is
 /// answered in a scope that has none.
 ///
 /// On the client, [`FromScope`](crate::FromScope) takes the key from there.
@@ -52,17 +52,17 @@ impl AffinityScopeLayer {
 }
 
 impl<K> AffinityScopeLayer<K> {
-    /// Asks this source for a request whose key no earlier source had.
+    /// Asks this source where no earlier one has a key.
     ///
-    /// Without a source that has one, the key of an outer scope is hidden; with
-    /// `.or(`[`FromScope`](crate::FromScope)`)`, it stays.
+    /// Where none has one, the key of an outer scope is hidden; with
+    /// `.or(`[`FromScope`](crate::FromScope)`)` it stays.
     pub fn or<E: KeyExtractor>(self, fallback: E) -> AffinityScopeLayer<Or<K, E>> {
         AffinityScopeLayer {
             extractor: Or::new(self.extractor, fallback),
         }
     }
 
-    /// Asks this closure for a request whose key no earlier source had.
+    /// Asks this closure where no earlier source has a key.
     pub fn or_fn<F>(self, fallback: F) -> AffinityScopeLayer<Or<K, FromFn<F>>>
     where
         F: Fn(RequestHead<'_>) -> Option<AffinityKey>,

@@ -14,7 +14,6 @@ mod genai;
 mod hyper_util;
 mod kube;
 mod octocrab;
-mod redirect;
 mod reqwest;
 mod reqwest_middleware;
 mod rig;

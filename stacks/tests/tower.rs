@@ -1,4 +1,6 @@
 //! tower's own middleware, above the layer and below it.
+//!
+//! Retries and hedges with every other source of keys are in the crate's own tests (`tests/redirect`).
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -122,49 +124,6 @@ async fn the_whole_stack_takes_the_key_of_the_scope_to_its_host_and_no_further()
     key("chat-7").scope(client.oneshot(request)).await.unwrap();
     assert_eq!(ours.lines(), [["chat-7"], ["chat-7"], ["chat-7"]]);
     assert_eq!(theirs.lines(), [Vec::<String>::new()]);
-}
-
-#[tokio::test]
-async fn every_retry_above_the_layer_carries_the_key_once() {
-    let server = Server::unavailable_then(StatusCode::OK).await;
-    let client = ServiceBuilder::new()
-        .retry(Unavailable { attempts: 3 })
-        .layer(SessionAffinityLayer::new())
-        .service(plain());
-    let response = client.oneshot(request(&server)).await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(server.lines(), [["chat-7"], ["chat-7"], ["chat-7"]]);
-}
-
-#[tokio::test]
-async fn every_retry_below_the_layer_carries_the_key_once() {
-    let server = Server::unavailable_then(StatusCode::OK).await;
-    let client = ServiceBuilder::new()
-        .layer(SessionAffinityLayer::new())
-        .retry(Unavailable { attempts: 3 })
-        .service(plain());
-    let response = client.oneshot(request(&server)).await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(server.lines(), [["chat-7"], ["chat-7"], ["chat-7"]]);
-}
-
-#[tokio::test]
-async fn both_attempts_of_a_hedge_carry_the_key_once() {
-    let layer = SessionAffinityLayer::new();
-
-    let server = start_pairwise().await;
-    let client = hedge(layer.layer(plain()));
-    or_hung("the hedge", client.oneshot(request(&server)))
-        .await
-        .unwrap();
-    assert_eq!(server.lines(), [["chat-7"], ["chat-7"]]);
-
-    let server = start_pairwise().await;
-    let client = layer.layer(hedge(plain()));
-    or_hung("the hedge", client.oneshot(request(&server)))
-        .await
-        .unwrap();
-    assert_eq!(server.lines(), [["chat-7"], ["chat-7"]]);
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! The header names under which gateways issue tokens, each with who does.
 //!
 //! Some names are in both families, with another meaning in each: AIBrix issues its own token as
-//! `x-session-id`, which to others is a key that the client chooses. Two names that this crate shares
-//! with the other family are in [`tower_session_affinity::header`]: `X_SESSION_ID` (AIBrix, with
-//! `routing-strategy: session-affinity`) and `X_MULTI_TURN_SESSION_ID` (NVCF).
+//! `x-session-id`, which to others is a key that the client chooses. The two names that both families
+//! share are in [`tower_session_affinity::header`]: `X_SESSION_ID` (here AIBrix, with
+//! `routing-strategy: session-affinity`) and `X_MULTI_TURN_SESSION_ID` (here NVCF).
 //!
 //! Each entry ends with the grade of its evidence, as of November 2026: **D**, the vendor's
 //! documentation or the project's own source; **R**, run against the program by this project.

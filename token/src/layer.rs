@@ -20,8 +20,8 @@ use crate::{AffinityToken, MemoryStore, TokenStore};
 ///
 /// **Out.** The rows of [`MergePolicy`]'s table hold, with the remembered token for the key: at most
 /// one value leaves, and a blank one counts as absent. A request without an authority, a key or a
-/// remembered token leaves without (but see [`opening`](Self::opening)). A header map that is full
-/// (24,576 names) goes on without the token.
+/// remembered token leaves without (but see [`opening`](Self::opening)). So does one whose header map
+/// is full (24,576 names) and has no value to replace.
 ///
 /// **Back.** The first valid token of the response header is remembered, whatever the status: the
 /// latest answer wins. An answer whose status says that the token is dead
@@ -29,9 +29,8 @@ use crate::{AffinityToken, MemoryStore, TokenStore};
 /// next attempt starts anew. The answer is handed on as it is. An error of the inner service, and a
 /// future that is dropped, teach nothing.
 ///
-/// A request that leaves with its caller's own token is the caller's affair in both directions:
-/// nothing is remembered from its answer and nothing forgotten, since nobody knows that this token
-/// belongs to the key's session.
+/// Where a request leaves with its caller's own token, nothing is remembered from its answer and nothing
+/// forgotten, since nobody knows that this token belongs to the key's session.
 ///
 /// One layer serves one header; clones, and the services that it makes, share what they remember. It
 /// goes below a retry (each attempt asks anew) and below whatever changes the host.
@@ -90,7 +89,7 @@ impl AffinityTokenLayer {
 }
 
 impl<K, St> AffinityTokenLayer<K, St> {
-    /// Asks this source for a request whose key no earlier source had.
+    /// Asks this source where no earlier one has a key.
     pub fn or<E: KeyExtractor>(self, fallback: E) -> AffinityTokenLayer<Or<K, E>, St> {
         AffinityTokenLayer {
             extractor: Or::new(self.extractor, fallback),
@@ -99,7 +98,7 @@ impl<K, St> AffinityTokenLayer<K, St> {
         }
     }
 
-    /// Asks this closure for a request whose key no earlier source had.
+    /// Asks this closure where no earlier source has a key.
     ///
     /// # Examples
     ///
@@ -116,7 +115,7 @@ impl<K, St> AffinityTokenLayer<K, St> {
         self.or(from_fn(fallback))
     }
 
-    /// Reads the token from this header of the response, where it has another name there.
+    /// Reads the token from a response header of this name, instead of the request's.
     pub fn response_header(mut self, name: HeaderName) -> Self {
         self.rules.response_header = name;
         self
@@ -144,10 +143,10 @@ impl<K, St> AffinityTokenLayer<K, St> {
         self
     }
 
-    /// Sends this value where no token is remembered: a gateway may have to be asked for one.
+    /// Sends this value where no token is remembered, for a gateway that has to be asked for one.
     ///
-    /// A request without a key or an authority does not send it, since nothing could go on with the
-    /// session that it would open.
+    /// A request without a key or an authority does not send it, since its token could not be
+    /// remembered.
     pub fn opening(mut self, value: HeaderValue) -> Self {
         self.rules.opening = Some(value);
         self
@@ -170,9 +169,9 @@ impl<K, St> AffinityTokenLayer<K, St> {
 
     /// Decides which statuses say that the token that was sent is dead.
     ///
-    /// By default 404, 410 and 503. An answer to a request without a token of ours is never asked
-    /// about. 400 is by choice: it is also every context that is too long. `is_dead` is a function, or
-    /// a closure that captures nothing.
+    /// By default these are 404, 410 and 503. 400 is not among them, since a context that is too long is
+    /// answered with it, too. `is_dead` is asked only about answers to requests that carried a
+    /// remembered token; it is a function, or a closure that captures nothing.
     ///
     /// # Examples
     ///

@@ -1,12 +1,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! The token that a gateway issues to a session, remembered and sent back.
 //!
-//! Balancers keep a conversation on the replica that has its prompt cached in two ways. Some hash a
-//! key that the client chooses, which is what [`tower_session_affinity`] sends. Others answer with a
-//! token that names the replica and expect it with the next request: Envoy's stateful sessions, llm-d,
-//! AIBrix, NVCF, SageMaker, YARP. [`AffinityTokenLayer`] does that for any tower stack: it remembers
-//! the latest token of each session, sends it to the authority that issued it and to no other, and
-//! forgets it when it is dead.
+//! There are two ways to keep a conversation on the replica that has its prompt cached. Some balancers
+//! hash a key that the client chooses, which is what [`tower_session_affinity`] sends. Others answer
+//! with a token that names the replica and expect it with the next request: Envoy's stateful sessions,
+//! llm-d, AIBrix, NVCF, SageMaker, YARP. [`AffinityTokenLayer`] is the client's part of that in any
+//! tower stack: it remembers the latest token of each session, sends it to the authority that issued it
+//! and to no other, and forgets it when it is dead.
 //!
 //! # Quick start
 //!
@@ -51,8 +51,8 @@
 //! # Where it goes in a stack
 //!
 //! Below a retry, so that each attempt asks anew and the second one starts without the dead token.
-//! Below whatever changes the host. Beside a `SessionAffinityLayer`, where the first hop hashes a key
-//! and the second issues a token; above or below it makes no difference.
+//! Below whatever changes the host. Above or below a `SessionAffinityLayer`, where the first hop hashes
+//! a key and the second issues a token.
 
 mod exchange;
 mod future;

@@ -8,9 +8,9 @@ use tower_session_affinity::AffinityKey;
 /// A session at one authority: what a token is remembered for.
 ///
 /// Two spellings of an authority are one: case does not count, nor do one trailing dot, user
-/// information, and a port that is the default of the URI's scheme. So `http://h` and `https://h` are
-/// two, and a token that was issued over TLS is not replayed without. An IPv6 address is compared as
-/// it is spelled. The `Host` header is never asked.
+/// information, and a port that is the default of the URI's scheme. `http://h` and `https://h` are two,
+/// so a token that was issued over TLS is not sent without TLS. An IPv6 address is compared as it is
+/// spelled. The `Host` header is never asked.
 ///
 /// `Debug` does not show the key.
 ///
@@ -35,7 +35,7 @@ pub struct Session(Box<str>);
 const SEPARATOR: char = ' ';
 
 impl Session {
-    /// Names the session of `key` at the authority of `uri`, or nothing where there is none.
+    /// Names the session of `key` at the authority of `uri`; `None` where it has no authority.
     #[must_use]
     pub fn new(uri: &Uri, key: &AffinityKey) -> Option<Self> {
         let host = uri.host()?;

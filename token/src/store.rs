@@ -6,10 +6,10 @@ use crate::{Session, Token};
 
 /// A memory of tokens, by session.
 ///
-/// The layer asks it before each request and tells it after each answer, on the thread that does
-/// these, so a store answers at once. A store that several processes share keeps a copy in each of
-/// them, or lies in memory that they share; it does not wait for a network. It can forget whatever it
-/// likes: a session without a token starts anew.
+/// The layer asks it before each request and tells it after each answer, on the thread that polls the
+/// request. So a store must answer at once and not wait for a network: one that several processes share
+/// keeps a copy in each of them, or lies in memory that they share. It can forget whatever it likes: a
+/// session without a token starts anew.
 ///
 /// What it is given is a copy of its own, so it can keep it. The trait is dyn-compatible:
 /// `Arc<dyn TokenStore + Send + Sync>` is a store.

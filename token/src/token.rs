@@ -4,14 +4,14 @@ use std::fmt;
 
 use http::HeaderValue;
 
-/// A token that names a replica: opaque, issued by a gateway, and good as a header value.
+/// A token that names a replica: opaque, issued by a gateway, and valid as a header value.
 ///
-/// A token has 1 to 4,096 bytes ([`Token::MAX_LEN`]) that a header value can have, and not only
-/// blanks. It holds a copy of its bytes and nothing else: a header value of hyper is a slice of a
+/// A token has 1 to 4,096 bytes ([`Token::MAX_LEN`]) that a header value can have, and not only spaces
+/// and tabs. It holds a copy of its bytes and nothing else: a header value of hyper is a slice of a
 /// read buffer of 8 KiB, all of which a clone would keep.
 ///
-/// Who has a token can pick a replica, so it is a sensitive header value (HTTP/2 does not put it into
-/// its compression table), and `Debug` does not show it.
+/// Whoever has a token can pick a replica, so it is a sensitive header value (HTTP/2 does not put it
+/// into its compression table), and `Debug` does not show it.
 ///
 /// # Examples
 ///

@@ -1,6 +1,7 @@
 //! Endpoints that fail, each in a way of its own.
 
-use std::net::TcpListener;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
 
 use crate::support::{KEY, Server, answer, probe_url, response, run, stream, usage};
 
@@ -80,17 +81,53 @@ fn a_redirect_is_not_followed_and_its_target_is_told() {
         response(
             "308 Permanent Redirect",
             "location: https://elsewhere.example/\r\n",
-            "",
+            "<h1>Moved</h1>",
         )
     });
     let ran = run(probe_url(&server.url(), &[]));
     assert_eq!(ran.code, Some(1));
+    let expected = "308 Permanent Redirect: it points to https://elsewhere.example/\n\
+                    Redirects are not followed; give the final address with --url.\n";
+    assert!(ran.err.ends_with(expected), "{}", ran.err);
+}
+
+#[test]
+fn a_server_of_another_protocol_is_asked_once_and_not_called_closed() {
+    let server = Server::start(|_, _| b"SSH-2.0-OpenSSH_9.2\r\n".to_vec());
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    let expected = "error: the endpoint does not speak HTTP: invalid HTTP version parsed\n\
+                    --url may need another scheme or port.\n";
+    assert!(ran.err.ends_with(expected), "{}", ran.err);
+    assert_eq!(server.received().len(), 1);
+}
+
+#[test]
+fn a_server_without_tls_is_told_from_one_with_a_bad_certificate() {
+    let address = spoken_to(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    let ran = run(probe_url(&format!("https://{address}/v1"), &[]));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    let expected = "error: the endpoint does not speak TLS: ";
+    assert!(ran.err.contains(expected), "{}", ran.err);
     assert!(
         ran.err
-            .contains("308 Permanent Redirect: it points to https://elsewhere.example/"),
+            .ends_with("\n--url may need another scheme or port.\n"),
         "{}",
         ran.err
     );
+}
+
+/// Says this to whoever connects first, whatever the other side says.
+fn spoken_to(words: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        stream.write_all(words).expect("sent");
+        // Until the other side has closed.
+        let _ = io::copy(&mut stream, &mut io::sink());
+    });
+    address
 }
 
 #[test]
@@ -171,7 +208,7 @@ fn an_error_inside_of_the_stream_is_told() {
     assert_eq!(ran.code, Some(1));
     assert!(
         ran.err
-            .contains("the stream holds an error or no chat: overloaded, [api key]"),
+            .contains("the endpoint sent an error inside of the stream: overloaded, [api key]"),
         "{}",
         ran.err
     );
@@ -184,7 +221,7 @@ fn an_event_that_is_no_json_is_told() {
     assert_eq!(ran.code, Some(1));
     assert!(
         ran.err
-            .contains("the stream holds an error or no chat: <html>"),
+            .contains("the stream holds an event that is no chunk of a chat: <html>"),
         "{}",
         ran.err
     );

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::{KEY_ENV, Server, answer, probe, run, usage};
+use crate::support::{KEY, KEY_ENV, Server, answer, probe, run, usage};
 
 fn refused(args: &[&str], why: &str) {
     let ran = run(probe(args));
@@ -21,7 +21,13 @@ fn a_bad_address_is_refused() {
             "ftp://api.example/v1",
             "error: --url must begin with http:// or https://",
         ),
-        ("http://", "--url is no address"),
+        ("http://", "error: --url is no address: empty string"),
+        ("http://:80/v1", "error: --url has no host"),
+        (
+            "https://api.example:99999/v1",
+            "error: --url has an invalid port",
+        ),
+        ("http://[::1]:x/v1", "error: --url has an invalid port"),
         (
             "https://me:secret@api.example/v1",
             "error: --url must not hold a password",
@@ -48,7 +54,7 @@ fn an_address_without_a_model_is_refused() {
 }
 
 #[test]
-fn an_unset_variable_for_the_key_is_named() {
+fn a_key_in_the_place_of_its_variable_is_refused_and_not_repeated() {
     let args = [
         "--url",
         "http://127.0.0.1:1/v1",
@@ -56,12 +62,27 @@ fn an_unset_variable_for_the_key_is_named() {
         "m",
         "--yes",
         "--api-key-env",
-        "NO_SUCH_VARIABLE",
+        KEY,
     ];
-    refused(
-        &args,
-        "error: the environment variable NO_SUCH_VARIABLE is not set",
-    );
+    let expected = "error: the environment variable that --api-key-env names is not set\n\
+                    --api-key-env takes the name of a variable, and not the key itself.\n";
+    refused(&args, expected);
+}
+
+#[test]
+fn a_variable_that_holds_no_key_is_told_why() {
+    for (value, why) in [
+        (" \n", "is empty"),
+        ("two words", "holds a character that no API key has"),
+    ] {
+        let mut command = probe(&["--url=http://127.0.0.1:1/v1", "--model=m", "--yes"]);
+        command
+            .args(["--api-key-env", "OTHER_KEY"])
+            .env("OTHER_KEY", value);
+        let ran = run(command);
+        let expected = format!("error: the environment variable that --api-key-env names {why}\n");
+        assert_eq!((ran.code, ran.err), (Some(2), expected));
+    }
 }
 
 #[test]
@@ -109,4 +130,13 @@ fn too_few_conversations_for_a_verdict_are_told_before_they_are_paid_for() {
     assert_eq!(ran.code, Some(2));
     let expected = "A verdict takes at least 6 conversations; this run will end without one.\n";
     assert!(ran.err.starts_with(expected), "{}", ran.err);
+}
+
+#[test]
+fn the_help_fits_into_100_columns() {
+    for help in ["-h", "--help"] {
+        let ran = run(probe(&[help]));
+        let widest = ran.out.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(100), "{}", ran.out);
+    }
 }
