@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::uri::{Authority, InvalidUri, Scheme};
-use http::{StatusCode, Uri, header::HOST};
+use http::{StatusCode, Uri, Version, header::HOST};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use tower::{Layer, ServiceExt};
@@ -61,6 +61,8 @@ async fn forward(State(gateway): State<Gateway>, mut request: Request) -> Respon
         Err(_) => return StatusCode::BAD_REQUEST.into_response(),
     }
     request.headers_mut().remove(HOST);
+    // The client refuses a request that came over HTTP/2, and speaks HTTP/1.1 itself.
+    *request.version_mut() = Version::HTTP_11;
     match gateway.client.oneshot(request).await {
         Ok(response) => response.map(Body::new),
         Err(_) => StatusCode::BAD_GATEWAY.into_response(),
