@@ -1,7 +1,6 @@
 //! How a replica answers.
 
 use std::convert::Infallible;
-use std::future::pending;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,10 +25,13 @@ static CHUNK: [u8; 16 << 10] = [b'e'; 16 << 10];
 pub(crate) const ECHO: &str = "echo";
 /// The path whose answer breaks off.
 pub(crate) const BREAK: &str = "break";
-/// The path that never answers.
+/// The path whose answer comes when every caller has gone.
 pub(crate) const HOLD: &str = "hold";
 /// The path whose answer never ends.
 pub(crate) const FLOOD: &str = "flood";
+
+/// A caller is gone after 50 ms, and then it takes as long as a loaded machine takes.
+const LONGEST_HOLD: Duration = Duration::from_secs(5);
 
 type Answer = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -50,11 +52,7 @@ pub(crate) async fn answer(
     let body = match head.uri.path().trim_start_matches('/') {
         BREAK => break_off(running),
         FLOOD => flood(running),
-        HOLD => {
-            // A server that has read everything notices when its peer goes.
-            let _ = body.collect().await;
-            pending().await
-        }
+        HOLD => hold(body, running).await,
         _ => Echo {
             body,
             broken: head.headers.contains_key(BROKEN),
@@ -67,6 +65,16 @@ pub(crate) async fn answer(
         response.headers_mut().insert(ID, id.clone());
     }
     Ok(response)
+}
+
+/// Waits for the caller to go, which drops this future.
+async fn hold(body: Incoming, running: Running) -> Answer {
+    // A caller that goes before the end of the body drops nothing, but is seen here.
+    if body.collect().await.is_ok() {
+        sleep(LONGEST_HOLD).await;
+        running.outlived_its_caller();
+    }
+    break_off(running)
 }
 
 fn break_off(running: Running) -> Answer {

@@ -25,6 +25,8 @@ pub(crate) struct Ledger {
     pub(crate) wrong_keys: AtomicU64,
     /// Bodies that their caller broke, and that arrived as if they had ended.
     pub(crate) made_whole: AtomicU64,
+    /// Requests that went on long after their callers had gone.
+    pub(crate) left: AtomicU64,
     /// Requests that a replica still works on.
     pub(crate) running: AtomicU64,
     wrong: Mutex<Vec<String>>,
@@ -65,6 +67,10 @@ impl Ledger {
 }
 
 impl Running {
+    pub(crate) fn outlived_its_caller(&self) {
+        self.0.left.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn ended_whole(&self) {
         self.0.made_whole.fetch_add(1, Ordering::Relaxed);
     }

@@ -48,7 +48,7 @@ impl Findings {
             (self.tally.faults, "wrong outcomes"),
             (wrong_keys, "wrong keys"),
             (made_whole, "broken bodies that arrived as whole ones"),
-            (self.left, "requests left at the replicas after the load"),
+            (self.left, "requests that outlived their callers"),
             (self.panics, "panics"),
         ]
         .into_iter()
@@ -81,7 +81,7 @@ impl Findings {
                 count(&ledger.made_whole),
             ),
             (
-                "requests left at the replicas after the load",
+                "requests that outlived their callers",
                 self.left.to_string(),
             ),
             ("panics", self.panics.to_string()),

@@ -39,7 +39,7 @@ pub(crate) struct Findings {
     pub(crate) tally: Tally,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) restarts: u64,
-    /// Requests that the replicas still worked on when their callers had long gone.
+    /// Requests that the replicas worked on when their callers had long gone.
     pub(crate) left: u64,
     /// Resident memory before the load, in KiB.
     pub(crate) before: u64,
@@ -136,9 +136,9 @@ async fn load(
 }
 
 async fn left(ledger: &Ledger) -> io::Result<u64> {
-    let left = || ledger.running.load(Ordering::Relaxed);
-    until(|| Ok(left() == 0)).await?;
-    Ok(left())
+    let running = || ledger.running.load(Ordering::Relaxed);
+    until(|| Ok(running() == 0)).await?;
+    Ok(running() + ledger.left.load(Ordering::Relaxed))
 }
 
 /// Ends the replicas, and waits for the gateway to close what it had open to them.

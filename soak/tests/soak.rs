@@ -62,11 +62,7 @@ fn a_broken_body_that_is_passed_off_as_whole_is_found() {
 
 #[test]
 fn a_request_that_outlives_its_caller_is_found() {
-    assert_found(
-        "detach",
-        &[],
-        " requests left at the replicas after the load",
-    );
+    assert_found("detach", &[], " requests that outlived their callers");
 }
 
 #[test]
