@@ -1,0 +1,58 @@
+//! Puts the gateway of the example under load and faults, and fails where it does not stand them.
+
+mod answer;
+mod args;
+mod child;
+mod connection;
+mod exchange;
+mod keys;
+mod ledger;
+mod memory;
+mod plan;
+mod plant;
+mod raw;
+mod replica;
+mod report;
+mod run;
+mod tally;
+mod under_test;
+mod worker;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command};
+use run::CONNECTIONS;
+
+fn main() -> ExitCode {
+    soak(&Args::parse()).unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn soak(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    if let Some(Command::Gateway { upstreams }) = &args.command {
+        under_test::serve(upstreams, args.plant)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{} s, {CONNECTIONS} connections, at most {} requests a second each, seed {}\n",
+        args.duration().as_secs(),
+        args.pace,
+        args.seed
+    );
+    let findings = run::run(args)?;
+    println!("{findings}");
+    let faults = findings.faults();
+    for fault in &faults {
+        println!("fault: {fault}");
+    }
+    if faults.is_empty() {
+        println!("no faults");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::FAILURE)
+}

@@ -1,0 +1,196 @@
+//! A run: the gateway, its replicas, the load, and what is left of it all.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::args::Args;
+use crate::child::Gateway;
+use crate::ledger::Ledger;
+use crate::memory::{Process, Samples};
+use crate::plan::Protocol;
+use crate::replica::{Presence, Replica, kill_at_times};
+use crate::tally::Tally;
+use crate::worker::Worker;
+
+/// Half of them speak HTTP/1.1 and half HTTP/2.
+pub(crate) const CONNECTIONS: usize = 64;
+
+pub(crate) const REPLICAS: usize = 3;
+
+/// How long what a request held may be held after the load.
+const REST: Duration = Duration::from_secs(10);
+
+/// The longest time between two measurements of memory.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Findings {
+    pub(crate) duration: Duration,
+    pub(crate) tally: Tally,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) restarts: u64,
+    /// Requests that the replicas worked on when their callers had long gone.
+    pub(crate) left: u64,
+    /// Resident memory before the load, in KiB.
+    pub(crate) before: u64,
+    pub(crate) memory: Samples,
+    pub(crate) peak: u64,
+    pub(crate) descriptors: Descriptors,
+    pub(crate) status: ExitStatus,
+    pub(crate) panics: u64,
+}
+
+/// How many files and sockets the gateway has open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Descriptors {
+    pub(crate) before: usize,
+    /// After the load, while the replicas are there.
+    pub(crate) idle: usize,
+    /// After the replicas have gone, too.
+    pub(crate) after: usize,
+}
+
+/// What is known when the load has ended.
+#[derive(Debug)]
+struct Load {
+    tally: Tally,
+    memory: Samples,
+    restarts: u64,
+    replicas: Vec<Replica>,
+}
+
+#[tokio::main]
+pub(crate) async fn run(args: &Args) -> Result<Findings, Box<dyn Error>> {
+    let ledger = Arc::new(Ledger::default());
+    let mut replicas = Vec::new();
+    for _ in 0..REPLICAS {
+        replicas.push(Replica::start(ledger.clone()).await?);
+    }
+    let addresses: Vec<_> = replicas.iter().map(|replica| replica.address).collect();
+    let mut gateway = Gateway::start(&addresses, args.plant).await?;
+    let process = Process::new(gateway.pid);
+    let (before, descriptors) = (process.resident()?, process.descriptors()?);
+
+    let load = tokio::select! {
+        load = load(args, gateway.address, &process, replicas) => load?,
+        status = gateway.ended() => return Err(format!("the gateway ended with {}", status?).into()),
+    };
+    // Before the replicas end, which ends their requests.
+    let left = left(&ledger).await?;
+    let descriptors = rest(&process, load.replicas, descriptors).await?;
+    let peak = process.peak()?;
+    let (status, panics) = gateway.end().await?;
+    Ok(Findings {
+        duration: args.duration(),
+        tally: load.tally,
+        ledger,
+        restarts: load.restarts,
+        left,
+        before,
+        memory: load.memory,
+        peak,
+        descriptors,
+        status,
+        panics,
+    })
+}
+
+async fn load(
+    args: &Args,
+    gateway: SocketAddr,
+    process: &Process,
+    mut replicas: Vec<Replica>,
+) -> Result<Load, Box<dyn Error>> {
+    let mut rng = Rng::with_seed(args.seed);
+    let (end, ended) = watch::channel(());
+    let every = SAMPLE.min(args.duration() / 100);
+    let samples = tokio::spawn(process.clone().sample(every, ended.clone()));
+    let presences: Vec<_> = replicas
+        .iter()
+        .map(|replica| replica.presence.clone())
+        .collect();
+    let workers = start_workers(args, gateway, &presences, &mut rng);
+    let kills = tokio::spawn(async move {
+        let restarts = kill_at_times(&mut replicas, rng, ended).await;
+        restarts.map(|restarts| (restarts, replicas))
+    });
+    let tally = join(workers).await?;
+    drop(end);
+    let (restarts, replicas) = kills.await??;
+    Ok(Load {
+        tally,
+        memory: samples.await?,
+        restarts,
+        replicas,
+    })
+}
+
+async fn left(ledger: &Ledger) -> io::Result<u64> {
+    let running = || ledger.running.load(Ordering::Relaxed);
+    until(|| Ok(running() == 0)).await?;
+    Ok(running() + ledger.left.load(Ordering::Relaxed))
+}
+
+/// Ends the replicas, and waits for the gateway to close what it had open to them.
+async fn rest(process: &Process, replicas: Vec<Replica>, before: usize) -> io::Result<Descriptors> {
+    let idle = process.descriptors()?;
+    for mut replica in replicas {
+        replica.kill().await?;
+    }
+    until(|| Ok(process.descriptors()? <= before)).await?;
+    Ok(Descriptors {
+        before,
+        idle,
+        after: process.descriptors()?,
+    })
+}
+
+fn start_workers(
+    args: &Args,
+    gateway: SocketAddr,
+    replicas: &[Presence],
+    rng: &mut Rng,
+) -> JoinSet<Tally> {
+    let mut workers = JoinSet::new();
+    for index in 0..CONNECTIONS {
+        let worker = Worker {
+            protocol: [Protocol::Http1, Protocol::Http2][index % 2],
+            gateway,
+            replicas: replicas.to_vec(),
+            rng: rng.fork(),
+            pace: args.pace,
+            patience: args.patience(),
+            end: Instant::now() + args.duration(),
+            tally: Tally::default(),
+        };
+        workers.spawn(worker.run());
+    }
+    workers
+}
+
+async fn join(mut workers: JoinSet<Tally>) -> Result<Tally, Box<dyn Error>> {
+    let mut tally = Tally::default();
+    while let Some(worker) = workers.join_next().await {
+        tally.merge(worker?);
+    }
+    Ok(tally)
+}
+
+/// Waits until it holds, but no longer than a while.
+async fn until(mut holds: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+    let end = Instant::now() + REST;
+    while !holds()? && Instant::now() < end {
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
