@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::uri::{Authority, InvalidUri, Scheme};
 use http::{StatusCode, Uri, Version, header::HOST};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::{Layer, ServiceExt};
 use tower_session_affinity::{
     FromExtension, FromHeaders, MergePolicy, Or, SessionAffinity, SessionAffinityLayer, header,
@@ -39,19 +39,26 @@ impl Gateway {
             header::X_CLAUDE_CODE_SESSION_ID,
             header::SESSION_ID,
         ]);
-        // `Replace`: the upstream sees a key of ours or none, whatever a caller sends.
+        // `Replace`: the upstream sees one valid key or none. It is the caller's word, so behind
+        // authentication, derive it with the tenant in front (SECURITY.md).
         let layer = SessionAffinityLayer::new()
             .or(sessions)
             .merge_policy(MergePolicy::Replace);
-        let client = layer.layer(Client::builder(TokioExecutor::new()).build_http());
+        let client = Client::builder(TokioExecutor::new())
+            // Without a timer idle connections stay open.
+            .pool_timer(TokioTimer::new())
+            .build_http();
         Ok(Self {
-            client,
+            client: layer.layer(client),
             upstream: upstream.to_string().parse()?,
         })
     }
 }
 
 /// Sends the request on with its body still streaming, and the answer back in the same way.
+///
+/// A gateway for more than one kind of caller also drops the fields of RFC 9110, section 7.6.1, which
+/// concern one connection.
 async fn forward(State(gateway): State<Gateway>, mut request: Request) -> Response {
     let mut uri = std::mem::take(request.uri_mut()).into_parts();
     uri.scheme = Some(Scheme::HTTP);

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{CONTENT_TYPE, HOST};
 use http::uri::Authority;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -56,6 +56,8 @@ fn point_at(upstream: &Authority, request: &mut Request) {
         .build()
         .expect("made of valid parts");
     request.headers_mut().remove(HOST);
+    // The client refuses a request that came over HTTP/2, and speaks HTTP/1.1 itself.
+    *request.version_mut() = Version::HTTP_11;
 }
 
 async fn show_lines(headers: HeaderMap) -> String {
@@ -110,6 +112,23 @@ async fn a_gateway_sends_the_callers_session_to_the_replica() {
     }
     assert_eq!(replica.lines(), [vec!["a"], vec!["b"], vec![]]);
     assert_eq!(replica.arrivals()[0].path, "/v1/chat");
+}
+
+#[tokio::test]
+async fn a_gateway_serves_a_caller_that_speaks_http_2() {
+    let replica = Server::start().await;
+    let gateway = Server::with(gateway(replica.authority().parse().unwrap())).await;
+    let caller = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let request = Request::post(gateway.url("/v1/chat")).header("x-session-id", "a");
+    let response = caller.request(request.body(Body::empty()).unwrap()).await;
+    let response = response.unwrap();
+    assert_eq!(
+        (response.version(), response.status()),
+        (Version::HTTP_2, StatusCode::OK)
+    );
+    assert_eq!(replica.lines(), [vec!["a"]]);
 }
 
 #[tokio::test]
