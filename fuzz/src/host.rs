@@ -1,0 +1,118 @@
+//! Host patterns, label by label.
+
+use std::net::Ipv6Addr;
+
+use http::Uri;
+
+/// A host pattern that was read by this oracle.
+pub struct Pattern {
+    host: Host,
+    port: Option<u16>,
+}
+
+enum Host {
+    Name(Vec<String>),
+    Below(Vec<String>),
+    Ipv6(Ipv6Addr),
+}
+
+/// Reads a pattern, or finds that it is none.
+#[must_use]
+pub fn parse(pattern: &str) -> Option<Pattern> {
+    if let Some(rest) = pattern.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']')?;
+        let port = match rest {
+            "" => None,
+            _ => Some(port(rest.strip_prefix(':')?)?),
+        };
+        let host = Host::Ipv6(address.parse().ok()?);
+        return Some(Pattern { host, port });
+    }
+    let (host, port) = match pattern.split_once(':') {
+        None => (pattern, None),
+        Some((host, digits)) => (host, Some(port(digits)?)),
+    };
+    let (host, below) = match host.strip_prefix("*.") {
+        None => (host, false),
+        Some(host) => (host, true),
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let labels = labels(host);
+    let is_label = |label: &String| {
+        let mut chars = label.chars();
+        (1..=63).contains(&label.len())
+            && chars.all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_'))
+    };
+    if host.len() > 253 || !labels.iter().all(is_label) {
+        return None;
+    }
+    let top = labels.last()?;
+    if below && top.chars().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let host = if below {
+        Host::Below(labels)
+    } else {
+        Host::Name(labels)
+    };
+    Some(Pattern { host, port })
+}
+
+fn port(digits: &str) -> Option<u16> {
+    if digits.is_empty() || !digits.chars().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    match digits.trim_start_matches('0') {
+        "" => None,
+        number => number.parse().ok(),
+    }
+}
+
+fn labels(host: &str) -> Vec<String> {
+    let labels = host.split('.').map(str::to_ascii_lowercase);
+    labels.collect()
+}
+
+/// Returns the host of a URI and the port that is written in it, read from the authority's text.
+#[must_use]
+pub fn host_and_port(uri: &Uri) -> Option<(&str, Option<u16>)> {
+    let authority = uri.authority()?.as_str();
+    let place = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, place)| place);
+    let end = if place.starts_with('[') {
+        place.find(']')? + 1
+    } else {
+        place.find(':').unwrap_or(place.len())
+    };
+    let (host, rest) = place.split_at(end);
+    let port = rest.strip_prefix(':').and_then(|port| port.parse().ok());
+    Some((host, port))
+}
+
+/// Whether a pattern names the host of this URI.
+#[must_use]
+pub fn matches(pattern: &Pattern, uri: &Uri) -> bool {
+    let Some((host, port)) = host_and_port(uri) else {
+        return false;
+    };
+    let port = port.or(match uri.scheme_str() {
+        Some("http" | "ws") => Some(80),
+        Some("https" | "wss") => Some(443),
+        _ => None,
+    });
+    if pattern.port.is_some() && pattern.port != port {
+        return false;
+    }
+    let own = labels(host.strip_suffix('.').unwrap_or(host));
+    match &pattern.host {
+        Host::Name(labels) => own == *labels,
+        Host::Below(labels) => match own.len().checked_sub(labels.len()) {
+            None | Some(0) => false,
+            Some(more) => own[more..] == labels[..] && !own[..more].join(".").is_empty(),
+        },
+        Host::Ipv6(address) => {
+            host.starts_with('[') && host.trim_matches(['[', ']']).parse() == Ok(*address)
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The grammar of a key.
+
+use http::HeaderValue;
+
+/// Why bytes are no key, as the error says it; `None` if they are one.
+#[must_use]
+pub fn complaint(bytes: &[u8]) -> Option<String> {
+    let is_allowed = |byte: &u8| (b'!'..=b'~').contains(byte) && *byte != b',';
+    match bytes.iter().position(|byte| !is_allowed(byte)) {
+        _ if bytes.is_empty() => Some("affinity key is empty".into()),
+        _ if bytes.len() > 255 => {
+            let len = bytes.len();
+            Some(format!("affinity key has {len} bytes, at most 255"))
+        }
+        Some(index) => {
+            let byte = bytes[index];
+            Some(format!(
+                "affinity key has invalid byte 0x{byte:02x} at index {index}"
+            ))
+        }
+        None => None,
+    }
+}
+
+/// The value as a key's text, if it is a key.
+#[must_use]
+pub fn text(value: &HeaderValue) -> Option<String> {
+    match complaint(value.as_bytes()) {
+        None => value.to_str().ok().map(str::to_owned),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,300 @@
+//! A layer's settings and a request, made of arbitrary bytes.
+
+use std::sync::Arc;
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use tower_session_affinity::{
+    AffinityKey, AffinitySecret, FromExtension, FromHeaders, FromScope, HostPattern, KeyExtractor,
+    MergePolicy, NoAffinity, Or, RequestHead, SessionAffinityLayer, from_fn,
+};
+
+/// The secret of every derivation.
+pub const SECRET: [u8; 32] = [7; 32];
+
+/// The names that requests and layers use; few, so that they often meet.
+pub const NAMES: [&str; 5] = [
+    "x-session-affinity",
+    "x-session-id",
+    "x-affinity",
+    "host",
+    "a",
+];
+
+const PATTERNS: [&str; 10] = [
+    "a.example",
+    "A.Example.:80",
+    "*.a.example",
+    "*.example:443",
+    "a.example:8443",
+    "127.0.0.1",
+    "[::1]",
+    "[0:0::1]:443",
+    "localhost",
+    "xn--bcher-kva.example",
+];
+
+const URIS: [&str; 16] = [
+    "http://a.example/v1",
+    "https://a.example",
+    "https://b.A.EXAMPLE./v1",
+    "https://a.example.evil.example/v1",
+    "https://eviLa.example/v1",
+    "https://a.example@evil.example/v1",
+    "https://user:pass@a.example:8443/",
+    "http://127.0.0.1:80/",
+    "http://[::1]:443/",
+    "https://[0:0:0:0:0:0:0:1]/",
+    "https://[v1.a]/",
+    "localhost:80",
+    "a.example",
+    "/v1/chat",
+    "*",
+    "http://./",
+];
+
+/// As many names as a header map has room for.
+pub const ROOM: usize = 24_576;
+
+/// As many as leave room for all of [`NAMES`].
+const NEARLY_FULL: usize = ROOM - NAMES.len() - 2;
+
+thread_local! {
+    /// Made once: it takes longer than the rest of a case.
+    static OTHERS: HeaderMap = {
+        let others = (0..NEARLY_FULL).map(|number| (other_name(number), HeaderValue::from_static("other")));
+        others.collect()
+    };
+}
+
+/// All that a layer is told.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct Settings {
+    /// An index into [`NAMES`]; `None` for the default.
+    pub header_name: Option<Name>,
+    pub replace: bool,
+    pub only_hosts: Option<Vec<Pattern>>,
+    pub sources: [Option<Source>; 3],
+    pub derivation: Option<Derivation>,
+}
+
+/// All that a layer sees of a request.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct Input {
+    pub uri: Place,
+    pub headers: Vec<(Name, Value)>,
+    pub fill: Fill,
+    pub extension: Option<Key>,
+    pub no_affinity: bool,
+    pub scope: Option<Key>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Name(pub &'static str);
+
+#[derive(Clone, Debug)]
+pub struct Pattern(pub String);
+
+#[derive(Clone, Debug)]
+pub struct Place(pub Uri);
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value(pub HeaderValue);
+
+#[derive(Clone, Debug)]
+pub struct Key(pub String);
+
+/// Where a key comes from.
+#[derive(Arbitrary, Clone, Debug)]
+pub enum Source {
+    Fixed(Option<Key>),
+    Headers(Vec<Name>),
+    /// A closure that reads one header.
+    Closure(Name),
+    /// The same behind a pointer to any extractor.
+    Shared(Name),
+    Extension,
+    Scope,
+}
+
+#[derive(Arbitrary, Clone, Debug)]
+pub enum Derivation {
+    PerHost,
+    For(String),
+}
+
+/// How many names are in the header map at least.
+#[derive(Clone, Copy, Debug)]
+pub struct Fill(pub usize);
+
+impl Settings {
+    /// Makes the layer through the public API.
+    ///
+    /// # Panics
+    ///
+    /// If the crate refuses a secret of 32 bytes.
+    pub fn layer(&self) -> SessionAffinityLayer<impl KeyExtractor + Clone + use<>> {
+        let [first, second, third] = self.sources.clone();
+        let mut layer = SessionAffinityLayer::new()
+            .or(first)
+            .or(second)
+            .or(third)
+            .merge_policy(if self.replace {
+                MergePolicy::Replace
+            } else {
+                MergePolicy::Keep
+            });
+        if let Some(name) = self.header_name {
+            layer = layer.header_name(HeaderName::from_static(name.0));
+        }
+        if let Some(hosts) = &self.only_hosts {
+            let pattern = |Pattern(text): &Pattern| text.parse::<HostPattern>().ok();
+            layer = layer.only_hosts(hosts.iter().filter_map(pattern));
+        }
+        let secret = AffinitySecret::new(&SECRET).expect("a secret of 32 bytes");
+        match &self.derivation {
+            None => layer,
+            Some(Derivation::PerHost) => layer.derive_per_host(secret),
+            Some(Derivation::For(label)) => layer.derive_for(secret, label),
+        }
+    }
+}
+
+impl Input {
+    /// Makes the request.
+    #[must_use]
+    pub fn request(&self) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.0.clone();
+        let headers = request.headers_mut();
+        if self.fill.0 > NEARLY_FULL {
+            *headers = OTHERS.with(HeaderMap::clone);
+        }
+        for (name, value) in &self.headers {
+            append(headers, name.0, &value.0);
+        }
+        for number in NEARLY_FULL.. {
+            if headers.keys_len() >= self.fill.0 {
+                break;
+            }
+            headers.insert(other_name(number), HeaderValue::from_static("other"));
+        }
+        if let Some(key) = &self.extension {
+            request.extensions_mut().insert(key.affinity_key());
+        }
+        if self.no_affinity {
+            request.extensions_mut().insert(NoAffinity);
+        }
+        request
+    }
+}
+
+fn append(headers: &mut HeaderMap, name: &'static str, value: &HeaderValue) {
+    headers.append(HeaderName::from_static(name), value.clone());
+}
+
+fn other_name(number: usize) -> HeaderName {
+    HeaderName::try_from(format!("o-{number}")).expect("a header name")
+}
+
+impl Key {
+    /// Makes the key of the crate.
+    ///
+    /// # Panics
+    ///
+    /// If the crate refuses it.
+    #[must_use]
+    pub fn affinity_key(&self) -> AffinityKey {
+        self.0.parse().expect("the grammar holds")
+    }
+}
+
+impl KeyExtractor for Source {
+    fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
+        match self {
+            Self::Fixed(key) => key.as_ref().map(Key::affinity_key).extract(head),
+            Self::Headers(names) => {
+                let names = names.iter().map(|name| HeaderName::from_static(name.0));
+                FromHeaders::new(names).extract(head)
+            }
+            Self::Closure(name) => {
+                let name = name.0;
+                from_fn(move |req| req.headers().get(name)?.try_into().ok()).extract(head)
+            }
+            Self::Shared(name) => {
+                let source: Arc<dyn KeyExtractor> = Arc::new(Self::Closure(*name));
+                Or::new(None::<FromExtension>, source).extract(head)
+            }
+            Self::Extension => FromExtension.extract(head),
+            Self::Scope => FromScope.extract(head),
+        }
+    }
+}
+
+impl<'a> Arbitrary<'a> for Name {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        u.choose(&NAMES).map(|name| Self(name))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Pattern {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        if u.ratio(3, 4)? {
+            return u.choose(&PATTERNS).map(|pattern| Self((*pattern).into()));
+        }
+        u.arbitrary().map(Self)
+    }
+}
+
+impl<'a> Arbitrary<'a> for Place {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let known = *u.choose(&URIS)?;
+        if u.ratio(1, 4)?
+            && let Ok(uri) = u.arbitrary::<&str>()?.parse()
+        {
+            return Ok(Self(uri));
+        }
+        Ok(Self(Uri::from_static(known)))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Value {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let bytes = match u.int_in_range(0..=3)? {
+            0 => *u.choose(&[&b""[..], b" ", b"\t", b" \t "])?,
+            1 => *u.choose(&[
+                &b"key"[..],
+                b"theirs",
+                b" key\t",
+                b"user, abc",
+                b"caf\xc3\xa9",
+            ])?,
+            _ => u.arbitrary()?,
+        };
+        let is_allowed = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+        let bytes: Vec<_> = bytes.iter().copied().filter(is_allowed).collect();
+        let mut value = HeaderValue::try_from(bytes).expect("what is not allowed was left out");
+        value.set_sensitive(u.arbitrary()?);
+        Ok(Self(value))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Key {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let text: String = u.arbitrary()?;
+        let allowed = text.chars().filter(|c| c.is_ascii_graphic() && *c != ',');
+        let text: String = allowed.take(255).collect();
+        Ok(Self(if text.is_empty() { "k".into() } else { text }))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Fill {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        // A map that is full, or nearly, takes a thousand times as long: rare, and no byte that fuzzers favour.
+        if u.arbitrary::<u8>()? == 0x9d {
+            return u.int_in_range(ROOM - 2..=ROOM).map(Self);
+        }
+        u.int_in_range(0..=20).map(Self)
+    }
+}
