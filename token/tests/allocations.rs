@@ -1,7 +1,6 @@
 //! What a request allocates, and what is kept when it is gone.
 
 use std::future::ready;
-use std::mem::forget;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 
@@ -55,9 +54,9 @@ fn answer(token: Option<&'static str>) -> Response<()> {
 
 /// Counts the allocations from the request to its answer, both of which outlive the count.
 fn allocations(layer: &AffinityTokenLayer, request: Request<()>, answer: Response<()>) -> u64 {
-    let mut answer = Some(answer);
+    let (mut answer, mut received) = (Some(answer), None);
     let mut service = layer.layer(service_fn(|request: Request<()>| {
-        forget(request);
+        received = Some(request);
         ready(Ok::<_, ()>(answer.take().unwrap()))
     }));
     let mut response = None;
