@@ -226,6 +226,19 @@ fn a_bad_pattern_is_an_error_that_says_why() {
 }
 
 #[test]
+fn the_longest_name_and_the_longest_label_are_patterns() {
+    let label = "l".repeat(63);
+    let name = "l.".repeat(126) + "x";
+    assert_eq!(name.len(), 253);
+    for host in [&label, &name] {
+        check(host, &[&format!("https://{host}/")], &["https://l.x/"]);
+        check(&format!("{host}."), &[&format!("https://{host}/")], &[]);
+    }
+    let error = (name + "x").parse::<HostPattern>().unwrap_err();
+    assert_eq!(error.to_string(), "host pattern has 254 bytes, at most 253");
+}
+
+#[test]
 #[should_panic(expected = "host pattern has a `*` that is not a leading `*.`")]
 fn a_bad_literal_panics_with_the_reason() {
     let _ = HostPattern::from_static("*");
