@@ -203,10 +203,9 @@ fn no_debug_output_shows_a_fixed_key_or_a_closure_s_state() {
         .or(key(&secret))
         .or_fn(move |_| secret.as_str().try_into().ok());
     let shown = format!("{layer:?} {:?}", layer.layer(()));
-    assert!(
-        shown.contains("FromExtension") && shown.contains("AffinityKey(..)"),
-        "{shown}"
-    );
+    for source in ["FromExtension", "AffinityKey(..)", "FromFn(..)"] {
+        assert_eq!(shown.matches(source).count(), 2, "{source} in {shown}");
+    }
     assert!(!shown.contains("alice"), "{shown}");
 }
 
