@@ -25,6 +25,22 @@ fn no_more_sessions_than_the_bound_are_remembered() {
 }
 
 #[test]
+fn a_memory_is_empty_until_a_session_is_remembered() {
+    let store = MemoryStore::new();
+    assert!(store.is_empty());
+    store.put(&session(0), token("t"));
+    assert!(!store.is_empty());
+}
+
+#[test]
+fn debug_shows_how_many_sessions_there_are_and_nothing_of_them() {
+    let store = MemoryStore::new();
+    store.put(&session(0), token("t"));
+    assert_eq!(store.len(), 1);
+    assert_eq!(format!("{store:?}"), "MemoryStore { sessions: 1, .. }");
+}
+
+#[test]
 fn at_the_bound_the_session_that_was_idle_longest_makes_room() {
     let store = MemoryStore::bounded(3, MemoryStore::MAX_IDLE);
     for number in 0..3 {

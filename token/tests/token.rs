@@ -39,6 +39,15 @@ fn a_session_without_a_scheme_or_a_port_is_named_by_its_host() {
     }
 }
 
+#[test]
+fn debug_shows_the_authority_of_a_session_and_neither_its_key_nor_a_token() {
+    let uri = Uri::from_static("https://user@a.example/chat");
+    let session = Session::new(&uri, &AffinityKey::from_static("chat-7")).unwrap();
+    assert_eq!(format!("{session:?}"), r#"Session("a.example:443", ..)"#);
+    let token = Token::try_from(&b"secret"[..]).unwrap();
+    assert_eq!(format!("{token:?}"), "Token(..)");
+}
+
 proptest! {
     #[test]
     fn bytes_are_a_token_if_a_header_can_have_them_and_they_are_neither_blank_nor_too_long(
