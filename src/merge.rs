@@ -172,7 +172,10 @@ pub(crate) fn keep_first(headers: &mut HeaderMap, name: &HeaderName) {
         .cloned();
     clear(headers, name);
     if let Some(value) = first {
-        set(headers, Some(name), value);
+        // A map that cannot grow refuses once where names collide, though there is room.
+        if set(headers, Some(name), value.clone()) == Outcome::MapFull {
+            set(headers, Some(name), value);
+        }
     }
 }
 

@@ -12,7 +12,10 @@ pub(crate) fn keep_first(headers: &mut HeaderMap, name: &HeaderName) -> bool {
     };
     if values.iter().nth(1).is_some() {
         let first = first.clone();
-        set(headers, name, Some(first));
+        // A map that cannot grow refuses once where names collide, though there is room.
+        if !set(headers, name, Some(first.clone())) {
+            set(headers, name, Some(first));
+        }
     }
     true
 }
