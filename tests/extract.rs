@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Request};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_session_affinity::{
-    AffinityKey, FromExtension, FromHeaders, KeyExtractor, Or, Outcome, RequestHead,
-    SessionAffinityLayer, from_fn, header,
+    AffinityKey, FromExtension, FromHeaders, HostPattern, KeyExtractor, MergePolicy, Or, Outcome,
+    RequestHead, SessionAffinityLayer, from_fn, header,
 };
 
 fn key(text: &str) -> AffinityKey {
@@ -152,6 +152,31 @@ fn a_source_can_be_chosen_at_run_time() {
         )
     });
     assert_eq!(found, ["fixed", "user", "none"]);
+}
+
+#[test]
+fn a_source_that_is_added_last_leaves_the_settings_as_they_are() {
+    let layer = SessionAffinityLayer::new()
+        .header_name(header::X_SESSION_ID)
+        .merge_policy(MergePolicy::Replace)
+        .only_hosts([HostPattern::from_static("a.example")])
+        .or(key("ours"));
+    for (uri, outcome, sent) in [
+        ("http://a.example/", Outcome::Replaced, Some("ours")),
+        ("http://b.example/", Outcome::HostNotAllowed, None),
+    ] {
+        let (mut parts, ()) = request(&[("x-session-id", "caller")]).into_parts();
+        let uri = uri.parse().unwrap();
+        let done = layer.stamp(&parts.method, &uri, &mut parts.headers, &parts.extensions);
+        let value = parts
+            .headers
+            .get("x-session-id")
+            .map(|value| value.to_str().unwrap());
+        assert_eq!(
+            (done, value, parts.headers.len()),
+            (outcome, sent, sent.iter().len())
+        );
+    }
 }
 
 #[test]

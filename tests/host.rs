@@ -89,6 +89,7 @@ fn a_port_matches_itself_and_the_default_of_the_scheme() {
         &[
             "https://gateway.internal/",
             "https://gateway.internal:443/",
+            "wss://gateway.internal/",
             "http://gateway.internal:443/",
         ],
         &[
@@ -143,6 +144,29 @@ fn an_ipv6_address_matches_however_it_is_spelled() {
         &["http://[::1]:8080/"],
         &["http://[::1]/", "http://[::1]:80/"],
     );
+}
+
+#[test]
+fn a_name_of_service_discovery_may_have_an_underscore() {
+    check(
+        "_http._tcp.llm_gateway",
+        &["http://_http._tcp.llm_gateway/"],
+        &["http://http.tcp.llm-gateway/"],
+    );
+}
+
+#[test]
+fn two_spellings_of_one_pattern_are_equal() {
+    for (one, other) in [
+        ("API.Fireworks.AI.", "api.fireworks.ai"),
+        ("*.Workers.AI.:8443", "*.workers.ai:8443"),
+        ("[2001:DB8:0::7]", "[2001:db8::7]"),
+    ] {
+        assert_eq!(
+            HostPattern::from_static(one),
+            HostPattern::from_static(other)
+        );
+    }
 }
 
 #[test]

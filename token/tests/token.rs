@@ -27,6 +27,8 @@ fn a_session_without_a_scheme_or_a_port_is_named_by_its_host() {
         ("a.example", Some("a.example chat-7")),
         ("A.example:443", Some("a.example:443 chat-7")),
         ("ftp://a.example/", Some("a.example chat-7")),
+        ("ws://a.example/", Some("a.example:80 chat-7")),
+        ("wss://a.example/", Some("a.example:443 chat-7")),
         ("http://[2001:DB8::7]/", Some("[2001:db8::7]:80 chat-7")),
         ("http://127.0.0.1:1/", Some("127.0.0.1:1 chat-7")),
         ("http://h:0/", Some("h:0 chat-7")),
