@@ -170,7 +170,6 @@ pub(crate) fn keep_first(headers: &mut HeaderMap, name: &HeaderName) {
         .iter()
         .find(|value| !is_blank(value))
         .cloned();
-    clear(headers, name);
     if let Some(value) = first {
         // A map that cannot grow refuses once where names collide, though there is room.
         if set(headers, Some(name), value.clone()) == Outcome::MapFull {
