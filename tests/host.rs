@@ -214,6 +214,8 @@ fn a_bad_pattern_is_an_error_that_says_why() {
         ("[::1]:", "has an invalid port, expected 1 to 65535"),
         ("[::g]", "has an invalid IPv6 address in its brackets"),
         ("[::1", "has an invalid IPv6 address in its brackets"),
+        ("[[::1]", "has an invalid IPv6 address in its brackets"),
+        ("[::1]]", "has an invalid IPv6 address in its brackets"),
         ("[::1]x", "has an invalid IPv6 address in its brackets"),
         (
             "[fe80::1%25eth0]",

@@ -42,6 +42,17 @@ fn a_session_without_a_scheme_or_a_port_is_named_by_its_host() {
 }
 
 #[test]
+fn keys_that_differ_in_case_alone_are_two_sessions() {
+    let session = |key| {
+        Session::new(
+            &Uri::from_static("http://h/"),
+            &AffinityKey::from_static(key),
+        )
+    };
+    assert_ne!(session("chat-a"), session("chat-A"));
+}
+
+#[test]
 fn debug_shows_the_authority_of_a_session_and_neither_its_key_nor_a_token() {
     let uri = Uri::from_static("https://user@a.example/chat");
     let session = Session::new(&uri, &AffinityKey::from_static("chat-7")).unwrap();
