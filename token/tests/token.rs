@@ -21,6 +21,13 @@ fn an_error_says_what_and_where_and_never_the_value() {
 }
 
 #[test]
+fn a_token_shows_its_bytes_as_they_came() {
+    for bytes in [&b"t1"[..], b" \xff, \t"] {
+        assert_eq!(Token::try_from(bytes).unwrap().as_bytes(), bytes);
+    }
+}
+
+#[test]
 fn a_session_without_a_scheme_or_a_port_is_named_by_its_host() {
     let key = AffinityKey::from_static("chat-7");
     for (uri, expected) in [
