@@ -156,14 +156,11 @@ impl TryFrom<&str> for HostPattern {
 
 fn split_port(pattern: &str) -> Result<(&str, Option<u16>), Reason> {
     // A colon inside an IPv6 literal is no separator.
-    let host_end = pattern.rfind(']').map_or(0, |index| index + 1);
-    let Some(colon) = pattern[host_end..].rfind(':') else {
+    let bracket = pattern.rfind(']').unwrap_or(0);
+    let Some(colon) = pattern[bracket..].rfind(':') else {
         return Ok((pattern, None));
     };
-    let (host, port) = (
-        &pattern[..host_end + colon],
-        &pattern[host_end + colon + 1..],
-    );
+    let (host, port) = (&pattern[..bracket + colon], &pattern[bracket + colon + 1..]);
     if !port.bytes().all(|byte| byte.is_ascii_digit()) {
         // What comes behind this colon is no number: the byte itself is what is wrong (`https://…`).
         return Ok((pattern, None));

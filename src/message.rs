@@ -53,6 +53,7 @@ impl Message {
         let mac = self.0.finalize_fixed();
         let mut octets = [0; 16];
         octets.copy_from_slice(&mac[..16]);
+        // What is masked off is what is set, so an exclusive `or` would do the same.
         octets[6] = 0x80 | octets[6] & 0x0f;
         octets[8] = 0x80 | octets[8] & 0x3f;
         let text: [u8; 36] = hexadecimal(octets, b'-', [4, 6, 8, 10]);

@@ -104,6 +104,7 @@ impl<K: KeyExtractor> Stamp<K> {
         };
         match self.extractor.extract(request.head()) {
             Some(key) => set(request.headers_mut(), self.header_name.as_ref(), key.into()),
+            // To clear what is not there changes nothing, and costs a hash.
             None if absent => Outcome::NoKey,
             None => {
                 clear(request.headers_mut(), name);

@@ -140,6 +140,15 @@ fn a_secret_is_read_from_hexadecimal_and_base64_as_they_come() {
 }
 
 #[test]
+fn one_sign_of_the_url_safe_alphabet_is_enough() {
+    for (text, bytes) in [("----", [0xfb, 0xef, 0xbe]), ("____", [0xff; 3])] {
+        let secret = AffinitySecret::from_base64(&text.repeat(11)).expect("base64");
+        let same = AffinitySecret::new(&bytes.repeat(11)).expect("33 bytes");
+        assert_eq!(secret.key_for([RAW]), same.key_for([RAW]));
+    }
+}
+
+#[test]
 fn the_error_of_a_bad_secret_says_what_and_where() {
     let hex = |text: &str| AffinitySecret::from_hex(text).unwrap_err().to_string();
     let base64 = |text: &str| AffinitySecret::from_base64(text).unwrap_err().to_string();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Request};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_session_affinity::{
-    AffinityKey, FromExtension, FromHeaders, KeyExtractor, Or, RequestHead, SessionAffinityLayer,
-    from_fn, header,
+    AffinityKey, FromExtension, FromHeaders, HostPattern, KeyExtractor, MergePolicy, Or, Outcome,
+    RequestHead, SessionAffinityLayer, from_fn, header,
 };
 
 fn key(text: &str) -> AffinityKey {
@@ -155,6 +155,31 @@ fn a_source_can_be_chosen_at_run_time() {
 }
 
 #[test]
+fn a_source_that_is_added_last_leaves_the_settings_as_they_are() {
+    let layer = SessionAffinityLayer::new()
+        .header_name(header::X_SESSION_ID)
+        .merge_policy(MergePolicy::Replace)
+        .only_hosts([HostPattern::from_static("a.example")])
+        .or(key("ours"));
+    for (uri, outcome, sent) in [
+        ("http://a.example/", Outcome::Replaced, Some("ours")),
+        ("http://b.example/", Outcome::HostNotAllowed, None),
+    ] {
+        let (mut parts, ()) = request(&[("x-session-id", "caller")]).into_parts();
+        let uri = uri.parse().unwrap();
+        let done = layer.stamp(&parts.method, &uri, &mut parts.headers, &parts.extensions);
+        let value = parts
+            .headers
+            .get("x-session-id")
+            .map(|value| value.to_str().unwrap());
+        assert_eq!(
+            (done, value, parts.headers.len()),
+            (outcome, sent, sent.iter().len())
+        );
+    }
+}
+
+#[test]
 fn one_of_our_own_types_is_a_source() {
     struct FromPath;
     impl KeyExtractor for FromPath {
@@ -203,9 +228,8 @@ fn no_debug_output_shows_a_fixed_key_or_a_closure_s_state() {
         .or(key(&secret))
         .or_fn(move |_| secret.as_str().try_into().ok());
     let shown = format!("{layer:?} {:?}", layer.layer(()));
-    assert!(
-        shown.contains("FromExtension") && shown.contains("AffinityKey(..)"),
-        "{shown}"
-    );
+    for source in ["FromExtension", "AffinityKey(..)", "FromFn(..)"] {
+        assert_eq!(shown.matches(source).count(), 2, "{source} in {shown}");
+    }
     assert!(!shown.contains("alice"), "{shown}");
 }

@@ -89,6 +89,7 @@ fn a_port_matches_itself_and_the_default_of_the_scheme() {
         &[
             "https://gateway.internal/",
             "https://gateway.internal:443/",
+            "wss://gateway.internal/",
             "http://gateway.internal:443/",
         ],
         &[
@@ -146,6 +147,29 @@ fn an_ipv6_address_matches_however_it_is_spelled() {
 }
 
 #[test]
+fn a_name_of_service_discovery_may_have_an_underscore() {
+    check(
+        "_http._tcp.llm_gateway",
+        &["http://_http._tcp.llm_gateway/"],
+        &["http://http.tcp.llm-gateway/"],
+    );
+}
+
+#[test]
+fn two_spellings_of_one_pattern_are_equal() {
+    for (one, other) in [
+        ("API.Fireworks.AI.", "api.fireworks.ai"),
+        ("*.Workers.AI.:8443", "*.workers.ai:8443"),
+        ("[2001:DB8:0::7]", "[2001:db8::7]"),
+    ] {
+        assert_eq!(
+            HostPattern::from_static(one),
+            HostPattern::from_static(other)
+        );
+    }
+}
+
+#[test]
 fn an_ipv4_address_matches_as_text() {
     check(
         "127.0.0.1",
@@ -190,6 +214,8 @@ fn a_bad_pattern_is_an_error_that_says_why() {
         ("[::1]:", "has an invalid port, expected 1 to 65535"),
         ("[::g]", "has an invalid IPv6 address in its brackets"),
         ("[::1", "has an invalid IPv6 address in its brackets"),
+        ("[[::1]", "has an invalid IPv6 address in its brackets"),
+        ("[::1]]", "has an invalid IPv6 address in its brackets"),
         ("[::1]x", "has an invalid IPv6 address in its brackets"),
         (
             "[fe80::1%25eth0]",
@@ -223,6 +249,19 @@ fn a_bad_pattern_is_an_error_that_says_why() {
             "{pattern}"
         );
     }
+}
+
+#[test]
+fn the_longest_name_and_the_longest_label_are_patterns() {
+    let label = "l".repeat(63);
+    let name = "l.".repeat(126) + "x";
+    assert_eq!(name.len(), 253);
+    for host in [&label, &name] {
+        check(host, &[&format!("https://{host}/")], &["https://l.x/"]);
+        check(&format!("{host}."), &[&format!("https://{host}/")], &[]);
+    }
+    let error = (name + "x").parse::<HostPattern>().unwrap_err();
+    assert_eq!(error.to_string(), "host pattern has 254 bytes, at most 253");
 }
 
 #[test]

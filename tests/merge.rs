@@ -155,6 +155,18 @@ fn with_a_key_each_row_of_the_table_holds() {
     check(WITH_A_KEY, &key, &SessionAffinityLayer::new());
 }
 
+/// A value that is removed and written again comes last.
+#[test]
+fn a_lone_value_is_kept_where_it_is() {
+    let key = extensions(AffinityKey::from_static("ours"));
+    for around in surroundings() {
+        let mut headers = headers(&around, &[b"user"]);
+        let before = headers.clone();
+        stamp(&SessionAffinityLayer::new(), &mut headers, &key);
+        assert!(headers.iter().eq(before.iter()), "{headers:?}");
+    }
+}
+
 #[test]
 fn without_a_key_each_row_of_the_table_holds() {
     check(

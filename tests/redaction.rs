@@ -242,6 +242,11 @@ fn no_output_shows_a_piece_of_the_secret_or_of_the_raw_id() {
 }
 
 #[test]
+fn a_secret_says_what_it_is_and_nothing_more() {
+    assert_eq!(format!("{:?}", secret()), "AffinitySecret(..)");
+}
+
+#[test]
 fn the_search_finds_what_is_printed_in_plain() {
     let hidden = pieces(SECRET);
     let bytes = SECRET.as_bytes();

@@ -11,10 +11,12 @@ use http::{HeaderMap, HeaderValue, Method};
 use reqwest::{Client, Request, Url};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_session_affinity::{
     AffinityKey, FromHeaders, HostPattern, KeyExtractor, MergePolicy, SessionAffinityLayer, header,
 };
+use tower_test::mock;
 
 const KEY: AffinityKey = AffinityKey::from_static("ours");
 
@@ -210,6 +212,19 @@ async fn one_layer_serves_requests_of_both_kinds() {
         headers,
         stamped(&layer, request("https://api.example/")).await
     );
+}
+
+#[test]
+fn readiness_is_the_inner_service_s() {
+    let (mut service, mut handle) =
+        mock::spawn_layer::<Request, (), _>(SessionAffinityLayer::new());
+    handle.allow(0);
+    assert_pending!(service.poll_ready());
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    handle.send_error("overloaded");
+    let error = assert_ready_err!(service.poll_ready());
+    assert_eq!(error.to_string(), "overloaded");
 }
 
 #[tokio::test]

@@ -26,7 +26,9 @@ pub(crate) fn set(headers: &mut HeaderMap, name: &HeaderName, value: Option<Head
         headers.remove(name);
     }
     let Some(value) = value else { return false };
-    let is_set = headers.try_insert(name, value).is_ok();
+    // A map that cannot grow refuses once where many names collide, though it has room.
+    let is_set =
+        headers.try_insert(name, value.clone()).is_ok() || headers.try_insert(name, value).is_ok();
     if !is_set {
         headers.remove(name);
     }

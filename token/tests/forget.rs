@@ -1,8 +1,10 @@
 //! When a token is dead.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Request, Response, StatusCode};
 use support::{Gateway, TOKEN, answer, client, issue, send, sent, turn, values};
-use tower_affinity_token::{AffinityToken, AffinityTokenLayer};
+use tower_affinity_token::{AffinityToken, AffinityTokenLayer, MemoryStore, TokenStore};
 use tower_layer::Layer;
 use tower_service::Service;
 use tower_session_affinity::AffinityKey;
@@ -35,6 +37,16 @@ fn by_default_404_410_and_503_forget_the_token_and_no_other_status_does() {
             "{status}"
         );
     }
+}
+
+#[test]
+fn a_store_that_is_chosen_at_run_time_remembers_and_forgets() {
+    let store: Arc<dyn TokenStore + Send + Sync> = Arc::new(MemoryStore::new());
+    let client = client(&layer().store(store));
+    issue(&client, A, "chat-1", "t1");
+    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
+    send(&client, turn(A, "chat-1"), answer(410, None));
+    assert_eq!(sent(&client, A, "chat-1"), None);
 }
 
 #[test]

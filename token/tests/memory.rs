@@ -1,6 +1,6 @@
 //! The bounds of the memory, and what it holds.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Uri;
 use tower_affinity_token::{MemoryStore, Session, Token, TokenStore};
@@ -22,6 +22,22 @@ fn no_more_sessions_than_the_bound_are_remembered() {
         store.put(&session(number), token("t"));
     }
     assert_eq!(store.len(), 100);
+}
+
+#[test]
+fn a_memory_is_empty_until_a_session_is_remembered() {
+    let store = MemoryStore::new();
+    assert!(store.is_empty());
+    store.put(&session(0), token("t"));
+    assert!(!store.is_empty());
+}
+
+#[test]
+fn debug_shows_how_many_sessions_there_are_and_nothing_of_them() {
+    let store = MemoryStore::new();
+    store.put(&session(0), token("t"));
+    assert_eq!(store.len(), 1);
+    assert_eq!(format!("{store:?}"), "MemoryStore { sessions: 1, .. }");
 }
 
 #[test]
@@ -48,6 +64,27 @@ fn a_session_is_forgotten_when_it_was_idle_for_long() {
     std::thread::sleep(Duration::from_millis(40));
     assert_eq!(store.get(&session(0)), None);
     assert!(store.is_empty());
+}
+
+#[test]
+fn a_session_that_is_used_is_not_forgotten() {
+    const IDLE: Duration = Duration::from_millis(200);
+    let store = MemoryStore::bounded(10, IDLE);
+    let (mut put, mut used) = (Instant::now(), Instant::now());
+    store.put(&session(0), token("t"));
+    while put.elapsed() < 2 * IDLE {
+        std::thread::sleep(IDLE / 20);
+        let now = Instant::now();
+        let found = store.get(&session(0));
+        // A machine may sleep for longer than it is told to: then the session was idle, and begins anew.
+        if used.elapsed() < IDLE {
+            assert_eq!(found, Some(token("t")), "after {:?}", put.elapsed());
+        } else {
+            store.put(&session(0), token("t"));
+            put = now;
+        }
+        used = now;
+    }
 }
 
 #[test]

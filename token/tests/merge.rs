@@ -3,12 +3,15 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use refusing::refusing_map;
 use support::{TOKEN, answer, client, issue, send, sent, turn, values};
 use tower_affinity_token::AffinityTokenLayer;
 use tower_session_affinity::{
     AffinityKey, HostPattern, MergePolicy, NoAffinity, SessionAffinityLayer,
 };
 
+#[path = "../../tests/support/refusing.rs"]
+mod refusing;
 mod support;
 
 const A: &str = "https://a.example/chat";
@@ -157,6 +160,21 @@ fn a_full_map_holds_the_table_but_for_a_new_name() {
             expected,
             "{policy:?} {before:?}"
         );
+    }
+}
+
+/// Names collide in it, as an attacker's do, so that it refuses an insertion though it has room.
+#[test]
+fn the_table_holds_for_a_map_that_refuses_once() {
+    for (policy, before, expected) in [
+        (MergePolicy::Keep, &["own"][..], &["own"][..]),
+        (MergePolicy::Keep, &["", "own", "other"], &["own"]),
+        (MergePolicy::Replace, &["own", "other"], &["t1"]),
+        (MergePolicy::Replace, &[], &["t1"]),
+    ] {
+        let mut request = turn(A, "chat-1");
+        *request.headers_mut() = refusing_map(&TOKEN, before);
+        assert_eq!(leaving(policy, request), expected, "{policy:?} {before:?}");
     }
 }
 

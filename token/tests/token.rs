@@ -21,12 +21,21 @@ fn an_error_says_what_and_where_and_never_the_value() {
 }
 
 #[test]
+fn a_token_shows_its_bytes_as_they_came() {
+    for bytes in [&b"t1"[..], b" \xff, \t"] {
+        assert_eq!(Token::try_from(bytes).unwrap().as_bytes(), bytes);
+    }
+}
+
+#[test]
 fn a_session_without_a_scheme_or_a_port_is_named_by_its_host() {
     let key = AffinityKey::from_static("chat-7");
     for (uri, expected) in [
         ("a.example", Some("a.example chat-7")),
         ("A.example:443", Some("a.example:443 chat-7")),
         ("ftp://a.example/", Some("a.example chat-7")),
+        ("ws://a.example/", Some("a.example:80 chat-7")),
+        ("wss://a.example/", Some("a.example:443 chat-7")),
         ("http://[2001:DB8::7]/", Some("[2001:db8::7]:80 chat-7")),
         ("http://127.0.0.1:1/", Some("127.0.0.1:1 chat-7")),
         ("http://h:0/", Some("h:0 chat-7")),
@@ -37,6 +46,26 @@ fn a_session_without_a_scheme_or_a_port_is_named_by_its_host() {
         let session = Session::new(&uri.parse::<Uri>().unwrap(), &key);
         assert_eq!(session.as_ref().map(Session::as_str), expected, "{uri}");
     }
+}
+
+#[test]
+fn keys_that_differ_in_case_alone_are_two_sessions() {
+    let session = |key| {
+        Session::new(
+            &Uri::from_static("http://h/"),
+            &AffinityKey::from_static(key),
+        )
+    };
+    assert_ne!(session("chat-a"), session("chat-A"));
+}
+
+#[test]
+fn debug_shows_the_authority_of_a_session_and_neither_its_key_nor_a_token() {
+    let uri = Uri::from_static("https://user@a.example/chat");
+    let session = Session::new(&uri, &AffinityKey::from_static("chat-7")).unwrap();
+    assert_eq!(format!("{session:?}"), r#"Session("a.example:443", ..)"#);
+    let token = Token::try_from(&b"secret"[..]).unwrap();
+    assert_eq!(format!("{token:?}"), "Token(..)");
 }
 
 proptest! {
