@@ -170,11 +170,12 @@ pub(crate) fn set(
 fn set_in_crowd(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue) -> Outcome {
     // A full map refuses to replace, too, so the old value makes room.
     let cleared = clear(headers, name);
-    // One that is not full refuses once where many names collide, and then tells them apart.
-    let inserted = [(); 2]
+    // One that is not full refuses once where many names collide, and then tells them apart. The value is
+    // appended, since the one insertion in `set` is inlined for as long as there is no other.
+    let added = [(); 2]
         .iter()
-        .any(|()| headers.try_insert(name, value.clone()).is_ok());
-    match (inserted, cleared) {
+        .any(|()| headers.try_append(name, value.clone()).is_ok());
+    match (added, cleared) {
         (true, false) => Outcome::Stamped,
         (true, true) => Outcome::Replaced,
         (false, _) => Outcome::MapFull,
