@@ -132,6 +132,7 @@ impl Existing {
         let blank = values.iter().filter(|value| is_blank(value)).count();
         match values.iter().count() {
             count if count == blank => Self::Blank,
+            // What is alone need not be written again, which would change nothing.
             1 => Self::One,
             _ => Self::Several,
         }
