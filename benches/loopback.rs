@@ -157,7 +157,7 @@ fn report(contestants: &[Contestant]) {
     println!(
         "{ROUNDS} rounds of {REQUESTS_A_TURN} requests each; with / without: median (quartiles; 5 % to 95 %)\n"
     );
-    println!("| | requests a second | of the bare client, wall clock | core time |");
+    println!("| | requests a second | by wall clock | by the time that the thread had a core |");
     println!("|---|---|---|---|");
     let bare = &contestants[0].turns;
     for Contestant { name, turns, .. } in contestants {

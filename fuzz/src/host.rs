@@ -86,7 +86,9 @@ pub fn host_and_port(uri: &Uri) -> Option<(&str, Option<u16>)> {
         place.find(':').unwrap_or(place.len())
     };
     let (host, rest) = place.split_at(end);
-    let port = rest.strip_prefix(':').and_then(|port| port.parse().ok());
+    let port = rest
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok());
     Some((host, port))
 }
 
