@@ -21,7 +21,8 @@ fn a_bad_address_is_refused() {
             "ftp://api.example/v1",
             "error: --url must begin with http:// or https://",
         ),
-        ("http://", "error: --url is no address: empty string"),
+        // What follows is the word of the `http` crate, which differs between its versions.
+        ("http://", "error: --url is no address: "),
         ("http://:80/v1", "error: --url has no host"),
         (
             "https://api.example:99999/v1",
