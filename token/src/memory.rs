@@ -1,9 +1,9 @@
 //! A bounded memory in this process.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -26,7 +26,12 @@ use crate::{Session, Token, TokenStore};
 /// assert_eq!(store.len(), 0);
 /// ```
 #[derive(Clone)]
-pub struct MemoryStore(Cache<Session, Token>);
+pub struct MemoryStore {
+    tokens: Cache<Session, Token>,
+    /// Held while a token is changed, so that no change comes between a comparison and a removal.
+    // `Cache::entry` has locks of its own, which moka 0.12.16 leaks where two threads meet at one key.
+    change: Arc<Mutex<()>>,
+}
 
 impl MemoryStore {
     /// The sessions that are remembered by default.
@@ -53,14 +58,17 @@ impl MemoryStore {
             // The default policy turns newcomers away in favour of sessions that were busy once.
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self(cache)
+        Self {
+            tokens: cache,
+            change: Arc::default(),
+        }
     }
 
     /// Returns how many sessions are remembered, after the evictions that are due.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.run_pending_tasks();
-        self.0.entry_count().try_into().unwrap_or(usize::MAX)
+        self.tokens.run_pending_tasks();
+        self.tokens.entry_count().try_into().unwrap_or(usize::MAX)
     }
 
     /// Whether no session is remembered.
@@ -78,25 +86,23 @@ impl Default for MemoryStore {
 
 impl TokenStore for MemoryStore {
     fn get(&self, session: &Session) -> Option<Token> {
-        self.0.get(session)
+        self.tokens.get(session)
     }
 
     fn put(&self, session: &Session, token: Token) {
         // Many gateways repeat the token on every answer, and reading is cheaper than writing.
-        if self.0.get(session).as_ref() == Some(&token) {
+        if self.tokens.get(session).as_ref() == Some(&token) {
             return;
         }
-        // Not `insert`, which could come between another's comparison and removal.
-        let put = self.0.entry_by_ref(session);
-        put.and_compute_with(|_| Op::Put(token));
+        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tokens.insert(session.clone(), token);
     }
 
     fn forget(&self, session: &Session, token: &Token) {
-        let entry = self.0.entry_by_ref(session);
-        entry.and_compute_with(|current| match current {
-            Some(current) if current.value() == token => Op::Remove,
-            _ => Op::Nop,
-        });
+        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.tokens.get(session).as_ref() == Some(token) {
+            self.tokens.invalidate(session);
+        }
     }
 }
 
@@ -104,7 +110,7 @@ impl TokenStore for MemoryStore {
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore")
-            .field("sessions", &self.0.entry_count())
+            .field("sessions", &self.tokens.entry_count())
             .finish_non_exhaustive()
     }
 }

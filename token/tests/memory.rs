@@ -115,11 +115,11 @@ fn threads_that_put_and_forget_never_lose_a_token_that_was_not_named() {
     let store = MemoryStore::new();
     std::thread::scope(|scope| {
         let forgetter = scope.spawn(|| {
-            for _ in 0..20_000 {
+            for _ in 0..100_000 {
                 store.forget(&session(0), &token("old"));
             }
         });
-        for _ in 0..20_000 {
+        for _ in 0..100_000 {
             store.put(&session(0), token("old"));
             store.put(&session(0), token("new"));
             assert_eq!(store.get(&session(0)), Some(token("new")));
