@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 /// The port at which the published configurations have their first replica; the others follow.
 const PUBLISHED_REPLICAS: u16 = 19001;
+
+/// The signal for an illegal instruction; its number is the same on every Unix.
+const SIGILL: i32 = 4;
 
 /// What ties a program to the thread that starts it, and then becomes that program.
 const SETPRIV: &str = "setpriv";
@@ -40,7 +44,7 @@ pub struct Setup {
 impl Process {
     /// Starts a program whose output goes to a file in this folder.
     ///
-    /// From its return on, the program ends with the thread of this call.
+    /// From its return on, the program ends with the thread of this call, where there is util-linux.
     ///
     /// # Errors
     ///
@@ -48,24 +52,35 @@ impl Process {
     pub fn start(command: &Command, folder: &Path) -> io::Result<Self> {
         let log = folder.join("log");
         let output = File::create(&log)?;
-        let child = end_with_parent(command)
+        let setpriv = look_up(SETPRIV);
+        let child = end_with_parent(command, setpriv.as_deref())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()?;
-        await_program(&child)?;
-        Ok(Self { child, log })
+        let process = Self { child, log };
+        if let Some(setpriv) = setpriv {
+            await_program(&process.child, &setpriv)?;
+        }
+        Ok(process)
     }
 
     /// Returns an error with the last lines of its output once the program has ended.
     ///
     /// # Errors
     ///
-    /// If it has ended.
+    /// If it has ended; [`io::ErrorKind::Unsupported`] if by an instruction that the processor has not.
     pub fn check(&mut self) -> io::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => Err(io::Error::other(format!("{status}\n{}", self.last_lines()))),
+            Some(status) => {
+                let kind = match status.signal() {
+                    Some(SIGILL) => io::ErrorKind::Unsupported,
+                    _ => io::ErrorKind::Other,
+                };
+                let output = self.last_lines();
+                Err(io::Error::new(kind, format!("{status}\n{output}")))
+            }
         }
     }
 
@@ -189,8 +204,8 @@ fn installed() -> PathBuf {
 }
 
 /// Where there is util-linux, the kernel ends the program when the thread that started it is gone.
-fn end_with_parent(command: &Command) -> Command {
-    let Some(setpriv) = look_up(SETPRIV) else {
+fn end_with_parent(command: &Command, setpriv: Option<&Path>) -> Command {
+    let Some(setpriv) = setpriv else {
         return same(command, command.get_program(), &[]);
     };
     let program = command.get_program();
@@ -202,10 +217,7 @@ fn end_with_parent(command: &Command) -> Command {
 }
 
 /// Waits until [`SETPRIV`] has become the program: it does not notice a thread that ended before.
-fn await_program(child: &Child) -> io::Result<()> {
-    let Some(setpriv) = look_up(SETPRIV) else {
-        return Ok(());
-    };
+fn await_program(child: &Child, setpriv: &Path) -> io::Result<()> {
     let before = [std::env::current_exe()?, setpriv.canonicalize()?];
     let running = Path::new("/proc").join(child.id().to_string()).join("exe");
     // A program that has ended has no link.

@@ -17,7 +17,7 @@ fn is_inhabited(folder: &Path) -> bool {
         .any(|process| fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == folder))
 }
 
-fn wait_until(condition: impl Fn() -> bool) -> bool {
+fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));
@@ -64,4 +64,18 @@ fn a_process_that_nobody_drops_ends_with_the_thread_that_started_it() {
     });
     test.join().unwrap();
     assert!(wait_until(|| !is_inhabited(&path)));
+}
+
+#[test]
+fn a_program_that_the_processor_cannot_run_is_told_from_one_that_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    for (script, kind) in [
+        ("kill -ILL $$", io::ErrorKind::Unsupported),
+        ("exit 1", io::ErrorKind::Other),
+    ] {
+        let command = &mut Command::new("sh");
+        let mut process = Process::start(command.args(["-c", script]), folder.path()).unwrap();
+        assert!(wait_until(|| process.check().is_err()), "{script}");
+        assert_eq!(process.check().unwrap_err().kind(), kind, "{script}");
+    }
 }
