@@ -15,9 +15,7 @@ fuzz_target!(|case: (Settings, Input)| {
     let (settings, input) = case;
     let (layer, before) = (settings.layer(), input.request());
     let expected = judge(&settings, &input, &before);
-    let name = settings
-        .header_name
-        .map_or("x-session-affinity", |name| name.0);
+    let name = settings.name();
 
     let others = without(before.headers().clone(), name);
     let (outcome, stamped) = in_scope(&input, || stamp(&layer, &before));

@@ -13,7 +13,7 @@ use tower_session_affinity::{
 pub const SECRET: [u8; 32] = [7; 32];
 
 /// The names that requests and layers use; few, so that they often meet.
-pub const NAMES: [&str; 5] = [
+const NAMES: [&str; 5] = [
     "x-session-affinity",
     "x-session-id",
     "x-affinity",
@@ -70,7 +70,7 @@ thread_local! {
 /// All that a layer is told.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Settings {
-    /// An index into [`NAMES`]; `None` for the default.
+    /// `None` for the default.
     pub header_name: Option<Name>,
     pub replace: bool,
     pub only_hosts: Option<Vec<Pattern>>,
@@ -128,6 +128,12 @@ pub enum Derivation {
 pub struct Fill(pub usize);
 
 impl Settings {
+    /// Returns the name of the header.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.header_name.map_or("x-session-affinity", |name| name.0)
+    }
+
     /// Makes the layer through the public API.
     ///
     /// # Panics
@@ -172,7 +178,7 @@ impl Input {
             *headers = OTHERS.with(HeaderMap::clone);
         }
         for (name, value) in &self.headers {
-            append(headers, name.0, &value.0);
+            headers.append(HeaderName::from_static(name.0), value.0.clone());
         }
         for number in NEARLY_FULL.. {
             if headers.keys_len() >= self.fill.0 {
@@ -188,10 +194,6 @@ impl Input {
         }
         request
     }
-}
-
-fn append(headers: &mut HeaderMap, name: &'static str, value: &HeaderValue) {
-    headers.append(HeaderName::from_static(name), value.clone());
 }
 
 fn other_name(number: usize) -> HeaderName {

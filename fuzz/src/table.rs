@@ -63,9 +63,7 @@ fn merge(settings: &Settings, input: &Input, request: &Request<()>) -> Verdict {
         return Verdict::none(Outcome::Suppressed);
     }
     let headers = request.headers();
-    let name = settings
-        .header_name
-        .map_or("x-session-affinity", |name| name.0);
+    let name = settings.name();
     let present = values(headers, name);
     if !settings.replace
         && let Some(first) = present.iter().find(|value| !is_blank(value))

@@ -1,6 +1,6 @@
 //! A gateway before four replicas, and what is sent to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -139,8 +139,8 @@ impl Cluster {
     }
 
     /// Returns the requests that reached any replica since the last call, by their number of lines.
-    pub fn take_received(&self) -> std::collections::BTreeMap<usize, usize> {
-        let mut all = std::collections::BTreeMap::new();
+    pub fn take_received(&self) -> BTreeMap<usize, usize> {
+        let mut all = BTreeMap::new();
         for (lines, requests) in self.replicas.iter().flat_map(|one| one.received.take()) {
             *all.entry(lines).or_default() += requests;
         }

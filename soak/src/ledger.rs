@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::{HeaderMap, HeaderName};
 
 use crate::keys::AFFINITY;
+use crate::tally::TOLD;
 
 /// The number of a request, which its answer repeats.
 pub(crate) const ID: HeaderName = HeaderName::from_static("x-soak-id");
@@ -15,9 +16,6 @@ pub(crate) const EXPECTED: HeaderName = HeaderName::from_static("x-soak-expected
 
 /// Marks a request whose body must not arrive as a whole one.
 pub(crate) const BROKEN: HeaderName = HeaderName::from_static("x-soak-broken");
-
-/// As many are told of in words.
-const TOLD: usize = 10;
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {

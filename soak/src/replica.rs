@@ -91,7 +91,8 @@ pub(crate) async fn kill_at_times(
     mut rng: Rng,
     mut end: watch::Receiver<()>,
 ) -> io::Result<u64> {
-    for restarts in 0_u64.. {
+    let mut restarts = 0;
+    loop {
         let there = Duration::from_millis(rng.u64(1_000..3_000));
         // An error is an end, too.
         if timeout(there, end.changed()).await.is_ok() {
@@ -102,8 +103,8 @@ pub(crate) async fn kill_at_times(
         // Long enough for the gateway to notice, so that from its return on the replica must be reached.
         sleep(Duration::from_millis(rng.u64(500..1_500))).await;
         replicas[index].restart(rng.bool()).await?;
+        restarts += 1;
     }
-    Ok(0)
 }
 
 async fn bind(address: SocketAddr) -> TcpListener {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::exchange::Outcome;
 use crate::plan::{Kind, Plan, Protocol};
 
-/// As many faults are told of in words.
-const TOLD: usize = 10;
+/// As many faults of one sort are told of in words.
+pub(crate) const TOLD: usize = 10;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tally {

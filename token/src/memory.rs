@@ -52,14 +52,14 @@ impl MemoryStore {
     /// If `max_idle` is more than a thousand years.
     #[must_use]
     pub fn bounded(max_sessions: usize, max_idle: Duration) -> Self {
-        let cache = Cache::builder()
+        let tokens = Cache::builder()
             .max_capacity(max_sessions.try_into().unwrap_or(u64::MAX))
             .time_to_idle(max_idle)
             // The default policy turns newcomers away in favour of sessions that were busy once.
             .eviction_policy(EvictionPolicy::lru())
             .build();
         Self {
-            tokens: cache,
+            tokens,
             change: Arc::default(),
         }
     }
