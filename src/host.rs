@@ -165,21 +165,21 @@ fn is_listed_parsed(patterns: &[HostPattern], authority: &str, uri: &Uri) -> boo
     patterns.iter().any(|it| it.matches_host(host, uri))
 }
 
-/// Returns the first row whose pattern matches and that `accepts` takes, in the order of the rows; `None`
-/// if the URI has no authority.
+/// Returns the first row, in the order of the rows, whose pattern matches and that `accepts` takes.
 #[inline]
 pub(crate) fn first_match<'a, R>(
     rows: &'a [R],
     pattern_of: impl Fn(&R) -> &HostPattern,
     accepts: impl Fn(&R) -> bool,
     uri: &Uri,
-) -> Option<Option<&'a R>> {
+) -> Option<&'a R> {
     let authority = uri.authority()?.as_str();
     let spelled = |row: &R| pattern_of(row).is_spelled(authority, uri);
     let Some(at) = rows.iter().position(|row| spelled(row) && accepts(row)) else {
         let host = host_of(authority);
-        let mut rows = rows.iter();
-        return Some(rows.find(|row| pattern_of(row).matches_host(host, uri) && accepts(row)));
+        return rows
+            .iter()
+            .find(|row| pattern_of(row).matches_host(host, uri) && accepts(row));
     };
     // An earlier row may match in a different spelling. Not if it has one host and any port, though: the
     // authority is spelled as patterns are, so that without a port it would have been spelled as that one.
@@ -190,7 +190,7 @@ pub(crate) fn first_match<'a, R>(
         found.port.is_some() || !pattern.is_one_host()
     });
     let first = earlier.find(|row| pattern_of(row).matches_host(host, uri) && accepts(row));
-    Some(Some(first.unwrap_or(&rows[at])))
+    first.or(rows.get(at))
 }
 
 /// Returns what [`Uri::host`] does, without its general searches, which cost more than the comparison.

@@ -15,7 +15,9 @@ fuzz_target!(|input: &str| {
     let (Ok(read), Some(expected)) = (read, expected) else {
         return;
     };
-    let place = pattern.split_once("://").map_or(pattern, |(_, place)| place);
+    let place = pattern
+        .split_once("://")
+        .map_or(pattern, |(_, place)| place);
     let place = place.strip_prefix("*.").unwrap_or(place);
     let near = [
         format!("https://{place}/"),
