@@ -521,3 +521,94 @@ fn an_empty_list_allows_no_host() {
         expected
     );
 }
+
+#[test]
+fn an_empty_list_lets_no_request_without_an_authority_pass_either() {
+    let layer = SessionAffinityLayer::new().only_hosts([]);
+    for policy in [MergePolicy::Keep, MergePolicy::Replace] {
+        for uri in ["/v1/chat", "*"] {
+            assert_eq!(
+                outcome(&layer, uri, policy),
+                (Outcome::NoAuthority, 0),
+                "{uri}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_host_that_is_listed_with_two_ports_has_both() {
+    for host in ["gateway.internal", "*.internal", "[::1]"] {
+        for ports in [[8443, 9443], [9443, 8443]] {
+            let pattern = |port| HostPattern::try_from(format!("{host}:{port}")).unwrap();
+            let layer = SessionAffinityLayer::new().only_hosts(ports.map(pattern));
+            let host = host.replace('*', "gateway");
+            let at = |port: u16| {
+                let uri = format!("https://{host}:{port}/v1");
+                outcome(&layer, &uri, MergePolicy::Keep)
+            };
+            for port in ports {
+                assert_eq!(at(port), (Outcome::Kept, 1), "{host} {port}");
+            }
+            for port in [443, 8444, 94] {
+                assert_eq!(at(port), (Outcome::HostNotAllowed, 0), "{host} {port}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pattern_matches_wherever_it_is_in_a_list() {
+    // The same hosts in the spelling of the list, and in a different one.
+    let uris = [
+        "https://api.x.ai/",
+        "https://API.x.ai.:443/",
+        "https://eu.workers.ai/",
+        "https://[::1]:8443/",
+        "https://[0::1]:8443/",
+        "https://gateway.internal:8443/",
+        "https://u@gateway.internal:8443/",
+    ];
+    let mut patterns = [
+        "https://api.x.ai",
+        "*.workers.ai",
+        "[::1]:8443",
+        "gateway.internal:8443",
+    ]
+    .map(HostPattern::from_static);
+    for _ in 0..patterns.len() {
+        patterns.rotate_left(1);
+        let layer = SessionAffinityLayer::new().only_hosts(patterns.clone());
+        for uri in uris {
+            assert_eq!(
+                outcome(&layer, uri, MergePolicy::Keep),
+                (Outcome::Kept, 1),
+                "{uri}"
+            );
+        }
+        for uri in ["http://api.x.ai/", "https://[::1]/", "https://x.ai/"] {
+            let refused = (Outcome::HostNotAllowed, 0);
+            assert_eq!(outcome(&layer, uri, MergePolicy::Keep), refused, "{uri}");
+        }
+    }
+}
+
+#[test]
+fn a_second_list_replaces_the_first() {
+    let [fireworks, workers] = ["api.fireworks.ai", "*.workers.ai"].map(HostPattern::from_static);
+    let layer = SessionAffinityLayer::new().only_hosts([fireworks]);
+    let layer = layer.only_hosts([workers]);
+    for policy in [MergePolicy::Keep, MergePolicy::Replace] {
+        assert_eq!(
+            outcome(&layer, "https://api.fireworks.ai/", policy),
+            (Outcome::HostNotAllowed, 0)
+        );
+        assert_eq!(outcome(&layer, "https://eu.workers.ai/", policy).1, 1);
+    }
+    let none = (Outcome::HostNotAllowed, 0);
+    let emptied = layer.only_hosts([]);
+    assert_eq!(
+        outcome(&emptied, "https://eu.workers.ai/", MergePolicy::Keep),
+        none
+    );
+}
