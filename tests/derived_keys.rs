@@ -145,7 +145,9 @@ fn white_space_in_the_text_of_a_secret_does_not_count() {
     let expected = AffinitySecret::new(&bytes)
         .expect("64 bytes")
         .key_for([RAW]);
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = bytes
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let base64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4v\
                   MDEyMzQ1Njc4OTo7PD0+Pw==";
     let url_safe = base64.replace('+', "-").replace('/', "_");

@@ -196,9 +196,9 @@ fn every_combination_is_sent_as_the_oracle_says() {
                 threads.spawn(move || {
                     for settings in settings {
                         let layer = settings.layer();
-                        inputs
-                            .iter()
-                            .for_each(|input| check(settings, &layer, input));
+                        for input in inputs {
+                            check(settings, &layer, input);
+                        }
                     }
                 });
             }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use http::{Extensions, HeaderMap, Method, Uri};
 use tower_session_affinity::{
-    AffinityKey, HostPattern, MergePolicy, Outcome, SessionAffinityLayer,
+    AffinityKey, Destination, Destinations, HostPattern, MergePolicy, Outcome, SessionAffinityLayer,
 };
 
 fn matches(pattern: &str, uri: &str) -> bool {
@@ -611,4 +611,64 @@ fn a_second_list_replaces_the_first() {
         outcome(&emptied, "https://eu.workers.ai/", MergePolicy::Keep),
         none
     );
+}
+
+/// Patterns that meet at the same hosts, each with a path or without.
+const ROWS: [(&str, Option<&str>); 14] = [
+    ("h.example", None),
+    ("h.example", Some("/a")),
+    ("h.example:443", None),
+    ("h.example:8443", None),
+    ("h.example:8443", Some("/a")),
+    ("https://h.example", None),
+    ("http://h.example:443", None),
+    ("*.example", None),
+    ("*.example:8443", Some("/a")),
+    ("https://*.example", None),
+    ("*.h.example", None),
+    ("[::1]", None),
+    ("[::1]:8443", None),
+    ("other.example", None),
+];
+
+const PLACES: [&str; 18] = [
+    "https://h.example/a",
+    "https://h.example/b",
+    "http://h.example/a",
+    "http://h.example:443/a",
+    "https://h.example:443/b",
+    "https://h.example:8443/a",
+    "https://h.example:8443/b",
+    "https://H.example/a",
+    "https://h.example./b",
+    "https://h.example.:8443/a",
+    "https://u@h.example:8443/b",
+    "h.example:8443",
+    "https://a.h.example/a",
+    "https://*.example/b",
+    "https://[::1]:8443/a",
+    "https://[0::1]/b",
+    "https://example/a",
+    "/a",
+];
+
+#[test]
+fn of_a_table_the_first_row_that_matches_decides_in_every_spelling() {
+    let row = |index: usize, (host, path): (&str, Option<&str>)| {
+        let row = Destination::header(host, format!("x-{index}")).unwrap();
+        path.map_or(row.clone(), |path| row.path_suffixes([path]).unwrap())
+    };
+    let places = PLACES.map(|place| place.parse::<Uri>().unwrap());
+    for first in ROWS {
+        for second in ROWS {
+            for third in ROWS {
+                let rows = [row(0, first), row(1, second), row(2, third)];
+                let table = Destinations::new(rows.clone());
+                for uri in &places {
+                    let expected = rows.iter().find(|row| row.matches(uri));
+                    assert_eq!(table.find(uri), expected, "{rows:?} {uri}");
+                }
+            }
+        }
+    }
 }
