@@ -194,7 +194,7 @@ impl Settings {
     #[inline]
     fn policy(&self, target: Target<'_>) -> MergePolicy {
         match &self.special {
-            Some(special) if special.never_kept.contains(target.name()) => MergePolicy::Replace,
+            Some(special) if special.is_never_kept(target) => MergePolicy::Replace,
             _ => self.merge_policy,
         }
     }
@@ -233,6 +233,7 @@ impl Settings {
 
 impl Special {
     /// Aims at the header that the host reads, or returns why none may be sent there.
+    #[inline]
     fn aim<'a>(&'a self, target: &mut Target<'a>, uri: &Uri) -> Result<(), Outcome> {
         if let Some(hosts) = &self.only_hosts {
             match is_listed(hosts, uri) {
@@ -243,13 +244,20 @@ impl Special {
         }
         if let Some(destinations) = &self.destinations {
             let row = row(destinations, uri)?;
-            target.name = Some(row.header_name().ok_or(Outcome::HeaderNotRead)?);
+            let name = row.header_name().ok_or(Outcome::HeaderNotRead)?;
+            target.name = (!row.has_default_name()).then_some(name);
             target.max_len = row.max_key_len();
         }
         Ok(())
     }
 
+    #[inline]
+    fn is_never_kept(&self, target: Target<'_>) -> bool {
+        !self.never_kept.is_empty() && self.never_kept.get(target.name()).is_some()
+    }
+
     /// Goes on with the value that the table left, whichever that is.
+    #[inline]
     fn finish(
         &self,
         request: &mut impl Stampable,
