@@ -30,6 +30,8 @@ fn a_name_matches_itself_and_no_look_alike() {
             "https://api.fireworks.ai/inference/v1?x=evil.com",
             "http://api.fireworks.ai:8080/",
             "https://user:pw@api.fireworks.ai/",
+            "https://evil.com@x@api.fireworks.ai/",
+            "https://x@evil.com:80@api.fireworks.ai:443/",
             "api.fireworks.ai:443",
         ],
         &[
@@ -38,6 +40,8 @@ fn a_name_matches_itself_and_no_look_alike() {
             "https://api.fireworks.ai@evil.com/",
             "https://api.fireworks.ai:pw@evil.com/",
             "https://api.fireworks.ai:443@evil.com/",
+            "https://api.fireworks.ai@x@evil.com/",
+            "https://x@api.fireworks.ai@evil.com/",
             "https://evil.com/api.fireworks.ai",
             "https://evil.com/?api.fireworks.ai",
             "https://fireworks.ai/",
@@ -82,6 +86,21 @@ fn a_wildcard_matches_subdomains_at_any_depth_and_not_the_apex() {
             ],
         );
     }
+}
+
+#[test]
+fn a_bracket_inside_a_name_is_no_address() {
+    check(
+        "*.example",
+        &["http://a[b]c.example/", "http://a[b]c.example:80/"],
+        &[
+            "http://[::1]/",
+            "http://a.example[b]/",
+            // Outside an address, the first colon ends the host.
+            "http://a[::1]c.example:80/",
+        ],
+    );
+    check("[::1]", &[], &["http://a[::1]/", "http://a[::1].example/"]);
 }
 
 #[test]
@@ -436,6 +455,7 @@ fn the_error_of_a_scheme_that_patterns_do_not_have_says_that_it_is_one() {
         "grpc+tls://api.x.ai",
         "httpss://api.x.ai",
         "*://api.x.ai",
+        "://api.x.ai",
         "https:/api.x.ai",
         "unix:/run/llm.sock",
         "file:///etc/hosts",
