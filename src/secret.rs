@@ -214,14 +214,21 @@ impl AffinitySecret {
         invalid_at: impl FnOnce(usize) -> Reason,
     ) -> Result<Self, InvalidAffinitySecret> {
         let len = symbols.len();
-        let len = encoding
+        // A symbol that is wrong says more than an end that is, so it is looked for in what is whole.
+        let whole = encoding
             .decode_len(len)
-            .map_err(|_| InvalidAffinitySecret(Reason::CutOff { len }))?;
-        let mut secret = Zeroizing::new(vec![0; len]);
-        let len = encoding.decode_mut(symbols, &mut secret).map_err(
-            |DecodePartial { error, .. }| InvalidAffinitySecret(invalid_at(error.position)),
-        )?;
-        Self::new(&secret[..len])
+            .map_or_else(|error| error.position, |_| len);
+        let decoded = encoding.decode_len(whole);
+        let mut secret = Zeroizing::new(vec![0; decoded.expect("it is whole")]);
+        let decoded = encoding
+            .decode_mut(&symbols[..whole], &mut secret)
+            .map_err(|DecodePartial { error, .. }| {
+                InvalidAffinitySecret(invalid_at(error.position))
+            })?;
+        if whole < len {
+            return Err(InvalidAffinitySecret(Reason::CutOff { len }));
+        }
+        Self::new(&secret[..decoded])
     }
 
     /// Derives the key of any number of parts, each of any bytes.
