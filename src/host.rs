@@ -145,7 +145,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether it matches one host, in one spelling or another, on every port.
+    /// Whether it matches one host, whichever its spelling, on every port.
     fn is_one_host(&self) -> bool {
         self.port.is_none() && !matches!(self.host, Host::Subdomains(_))
     }

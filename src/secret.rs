@@ -65,7 +65,7 @@ pub use text::InvalidAffinitySecret;
 /// | [`derive_for`](crate::SessionAffinityLayer::derive_for) | `tsa-dst-v1` | the destination's label; the raw value |
 /// | [`derive_per_host`](crate::SessionAffinityLayer::derive_per_host) | `tsa-dst-v1` | the host; the raw value |
 ///
-/// - The raw value is the header value that would leave without derivation, less the spaces and tabs
+/// - The raw value is the header value that would be sent without derivation, less the spaces and tabs
 ///   at both ends, which are no part of a header's value.
 /// - The host is that of the URI, without user and port: a name or an IPv4 address as it is written,
 ///   ASCII letters in lower case, less one trailing dot; an IPv6 address in its longest form, eight
