@@ -88,6 +88,7 @@
 //! Affinity is a hint. It isolates no tenants from each other, it authenticates nobody, and a gateway
 //! may ignore it: measure that yours does not.
 
+mod cookie;
 #[cfg(feature = "hmac")]
 mod derivation;
 #[cfg(not(feature = "hmac"))]
@@ -112,7 +113,12 @@ mod scope;
 mod secret;
 mod service;
 mod stamp;
+#[cfg(feature = "uuid")]
+mod uuid;
 
+#[cfg(feature = "hmac")]
+pub use cookie::DerivedFromCookie;
+pub use cookie::{FromCookie, InvalidCookieName};
 pub use extract::{FromExtension, FromFn, FromHeaders, KeyExtractor, NoAffinity, Or, from_fn};
 pub use head::RequestHead;
 pub use host::{HostPattern, InvalidHostPattern};
