@@ -120,6 +120,12 @@ impl KeyExtractor for FromCookie {
     fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
         self.values(head).find_map(|value| value.try_into().ok())
     }
+
+    /// Where none of the values is a key, one that is not blank was meant to be.
+    fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
+        self.values(head)
+            .any(|value| AffinityKey::try_from(value).is_err())
+    }
 }
 
 #[cfg(feature = "hmac")]

@@ -88,12 +88,17 @@
 //! Affinity is a hint. It isolates no tenants from each other, it authenticates nobody, and a gateway
 //! may ignore it: measure that yours does not.
 
+#[cfg(feature = "hmac")]
+mod adopted;
 mod cookie;
 #[cfg(feature = "hmac")]
 mod derivation;
 #[cfg(not(feature = "hmac"))]
 #[path = "no_derivation.rs"]
 mod derivation;
+mod destination;
+#[cfg(feature = "tracing")]
+mod events;
 mod extract;
 mod head;
 pub mod header;
@@ -103,6 +108,8 @@ mod layer;
 mod merge;
 #[cfg(feature = "hmac")]
 mod message;
+mod names;
+mod outcome;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 #[cfg(feature = "reqwest-middleware")]
@@ -117,14 +124,18 @@ mod stamp;
 mod uuid;
 
 #[cfg(feature = "hmac")]
+pub use adopted::DerivedFromHeaders;
+#[cfg(feature = "hmac")]
 pub use cookie::DerivedFromCookie;
 pub use cookie::{FromCookie, InvalidCookieName};
+pub use destination::{Destination, Destinations, InvalidDestination};
 pub use extract::{FromExtension, FromFn, FromHeaders, KeyExtractor, NoAffinity, Or, from_fn};
 pub use head::RequestHead;
 pub use host::{HostPattern, InvalidHostPattern};
 pub use key::{AffinityKey, InvalidAffinityKey};
 pub use layer::SessionAffinityLayer;
 pub use merge::MergePolicy;
+pub use outcome::Outcome;
 #[cfg(feature = "scope")]
 pub use scope::{
     AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
@@ -132,7 +143,6 @@ pub use scope::{
 #[cfg(feature = "hmac")]
 pub use secret::{AffinitySecret, InvalidAffinitySecret};
 pub use service::SessionAffinity;
-pub use stamp::Outcome;
 
 /// The examples of the README, compiled and run; some are of these features.
 #[cfg(all(doctest, feature = "scope", feature = "hmac"))]

@@ -4,7 +4,7 @@ use cookie::Cookie;
 use http::{HeaderValue, Request};
 use proptest::prelude::*;
 use tower_session_affinity::{
-    AffinityKey, FromCookie, InvalidCookieName, KeyExtractor, SessionAffinityLayer,
+    AffinityKey, FromCookie, InvalidCookieName, KeyExtractor, Outcome, SessionAffinityLayer,
 };
 
 /// A request with these `Cookie` headers.
@@ -98,6 +98,21 @@ fn a_value_that_is_not_a_key_leaves_it_to_the_next_source() {
         let (mut head, ()) = request(&[cookie]).into_parts();
         layer.stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
         assert_eq!(head.headers["x-session-affinity"], "next");
+    }
+}
+
+#[test]
+fn a_value_that_is_not_a_key_is_told_from_a_cookie_that_is_not_there() {
+    let layer = SessionAffinityLayer::new().or(FromCookie::new("sid").unwrap());
+    for (cookie, outcome) in [
+        (&b"sid=a b"[..], Outcome::InvalidKey),
+        (b"sid=a,b; sid=caf\xc3\xa9", Outcome::InvalidKey),
+        (b"sid=; sid=\" \"", Outcome::NoKey),
+        (b"other=a b", Outcome::NoKey),
+    ] {
+        let (mut head, ()) = request(&[cookie]).into_parts();
+        let told = layer.stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
+        assert_eq!(told, outcome, "{cookie:?}");
     }
 }
 
