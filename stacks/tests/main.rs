@@ -11,6 +11,8 @@ mod async_openai;
 mod aws;
 mod axum;
 mod azure;
+mod destinations;
+mod gateway;
 mod genai;
 mod hyper_util;
 mod kube;
