@@ -114,7 +114,7 @@ async fn a_gateway_sends_the_callers_session_to_the_replica() {
     // Once, and not under the caller's name as well.
     assert_eq!(
         replica.lines_of(&header::X_SESSION_ID),
-        [Vec::<String>::new(); 3]
+        vec![Vec::<String>::new(); 3]
     );
     assert_eq!(replica.arrivals()[0].path, "/v1/chat");
 }

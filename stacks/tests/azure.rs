@@ -22,6 +22,10 @@ use crate::support::{Server, key};
 #[derive(Debug)]
 struct Affinity<K>(SessionAffinityLayer<K>);
 
+#[expect(
+    elided_lifetimes_in_paths,
+    reason = "as the trait has it: `Context<'_>` is a different lifetime to `async_trait`"
+)]
 #[async_trait]
 impl<K: KeyExtractor + Debug + Send + Sync> Policy for Affinity<K> {
     async fn send(
