@@ -74,8 +74,15 @@ fn to_uri(url: &Url) -> Uri {
 ///
 /// | message | reason | instead |
 /// |---|---|---|
-/// | ``no method named `post` found for struct `SessionAffinity<…>` `` | it sends requests and does not build them | `client.get_ref().post(…)…build()?`, then `client.oneshot(request)` |
-/// | ``the method `oneshot` exists …, but its trait bounds were not satisfied`` | the client is of reqwest 0.12, or the feature `reqwest` is off | reqwest 0.13, or for 0.12 the lines below |
+/// | ``no method named `post` found for struct `SessionAffinity<S, K>` `` | it sends requests and does not build them | `client.get_ref().post(…)…build()?`, then `client.oneshot(request)` |
+/// | ``the method `oneshot` exists for struct `SessionAffinity<Client>`, but its trait bounds were not satisfied`` | the client is of reqwest 0.12, or the feature `reqwest` is off | reqwest 0.13, or for 0.12 the lines below |
+///
+/// ```compile_fail,E0599
+/// # use tower_session_affinity::SessionAffinityLayer;
+/// # use tower::Layer;
+/// let client = SessionAffinityLayer::new().layer(reqwest::Client::new());
+/// let sent = client.post("https://api.example/v1/chat").send();
+/// ```
 ///
 /// reqwest 0.12 has a method and headers of the same `http` 1, so that its requests can be stamped in
 /// parts:
