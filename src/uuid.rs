@@ -23,6 +23,7 @@ impl From<Uuid> for AffinityKey {
     fn from(uuid: Uuid) -> Self {
         let mut text = Uuid::encode_buffer();
         let text: &str = uuid.hyphenated().encode_lower(&mut text);
-        text.try_into().expect("a UUID is 36 bytes of visible ASCII")
+        text.try_into()
+            .expect("a UUID is 36 bytes of visible ASCII")
     }
 }

@@ -1,5 +1,7 @@
 //! rmcp: the client of the Model Context Protocol over HTTP sends fixed headers, which are stamped.
 
+use std::sync::Arc;
+
 use axum::Router;
 use http::{Extensions, HeaderMap, Method, request::Parts};
 use rmcp::model::{
@@ -9,8 +11,8 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{RoleServer, ServerHandler, ServiceExt};
 use tower_session_affinity::{FromScope, HostPattern, KeyExtractor, SessionAffinityLayer, header};
 
@@ -53,8 +55,11 @@ impl ServerHandler for WhoAmI {
 }
 
 async fn start() -> Server {
-    let service: StreamableHttpService<_, LocalSessionManager> =
-        StreamableHttpService::new(|| Ok(WhoAmI), Default::default(), Default::default());
+    let service: StreamableHttpService<_, LocalSessionManager> = StreamableHttpService::new(
+        || Ok(WhoAmI),
+        Arc::default(),
+        StreamableHttpServerConfig::default(),
+    );
     Server::with(Router::new().nest_service("/mcp", service)).await
 }
 

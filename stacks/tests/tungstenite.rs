@@ -24,6 +24,10 @@ async fn connect<K: KeyExtractor>(
 }
 
 /// Accepts one WebSocket, and returns the handshake's headers and the first message.
+#[expect(
+    clippy::result_large_err,
+    reason = "tungstenite's callback has that type"
+)]
 async fn accept_one() -> (String, JoinHandle<(HeaderMap, Message)>) {
     use futures_util::StreamExt;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
