@@ -40,13 +40,13 @@ test("the AI binding sends it through a gateway", async () => {
   assert.deepEqual(JSON.parse(body).options.gateway, { id: "my-gateway" });
 });
 
-test("a gateway is told to send it to the provider", async () => {
+test("a gateway is told to send each provider the header that it reads", async () => {
   assert.equal((await ask("/gateway", "chat-6")).status, 200);
   const [{ path, body }] = upstream.seen;
   assert.equal(path, "/ai-gateway/universal/run/my-gateway");
   assert.deepEqual(
     JSON.parse(body).map((request) => request.headers),
-    [{ "x-session-affinity": "chat-6" }],
+    [{ "x-session-affinity": "chat-6" }, { "x-grok-conv-id": "chat-6" }],
   );
 });
 

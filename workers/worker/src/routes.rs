@@ -116,7 +116,7 @@ async fn run_model_through(State(App(env, _)): State<App>, prompt: String) -> An
 
 #[worker::send]
 async fn run_gateway(State(App(env, _)): State<App>, prompt: String) -> Answer {
-    Ok(gateway::run(&env, "my-gateway", json!({ "prompt": prompt })).await?)
+    Ok(gateway::run(&env, "my-gateway", &prompt).await?)
 }
 
 #[worker::send]
