@@ -28,13 +28,20 @@ export class Recorder {
     this.answer = ok;
   }
 
-  // Answers nobody before so many requests are here, so that none of them can have waited for another.
-  holdUntil(count) {
-    const full = this.arrivals(count);
+  // Answers nobody until the function that it returns is called.
+  hold() {
+    let release;
+    const released = new Promise((resolve) => (release = resolve));
     this.answer = async (request, response) => {
-      await full;
+      await released;
       ok(request, response);
     };
+    return release;
+  }
+
+  // Answers nobody before so many requests are here, so that none of them can have waited for another.
+  holdUntil(count) {
+    this.arrivals(count).then(this.hold());
   }
 
   // Waits until so many requests are here.

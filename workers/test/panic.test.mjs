@@ -30,13 +30,7 @@ test("a Durable Object that was there before a panic sends its id after it", asy
 
 test("a panic gives nobody who is being answered the session of another", async () => {
   const callers = Array.from({ length: 10 }, (_, i) => `caller-${i}`);
-  let release;
-  const released = new Promise((resolve) => (release = resolve));
-  const ok = upstream.answer;
-  upstream.answer = async (request, response) => {
-    await released;
-    ok(request, response);
-  };
+  const release = upstream.hold();
   const answers = Promise.allSettled(callers.map((session) => ask("/turns", session)));
   await upstream.arrivals(callers.length);
   await panic("chat-6");

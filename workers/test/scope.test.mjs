@@ -38,16 +38,10 @@ test("a spawned task carries the session if it takes it along", async () => {
 });
 
 test("so does a task that goes on after the response", async () => {
-  let respond;
-  const responded = new Promise((resolve) => (respond = resolve));
-  const ok = upstream.answer;
-  upstream.answer = async (request, response) => {
-    await responded;
-    ok(request, response);
-  };
+  const release = upstream.hold();
   assert.equal((await ask("/wait-until", "chat-3")).status, 200);
   // Only now is the first call of each answered, and the second made.
-  respond();
+  release();
   await upstream.arrivals(4);
   assert.deepEqual(sessionsOf("bare"), [[], []]);
   assert.deepEqual(sessionsOf("taken along"), [line("chat-3"), line("chat-3")]);
