@@ -90,6 +90,8 @@
 
 #[cfg(feature = "hmac")]
 mod adopted;
+#[cfg(feature = "body-field")]
+mod body;
 #[cfg(feature = "hmac")]
 mod derivation;
 #[cfg(not(feature = "hmac"))]
@@ -122,6 +124,8 @@ mod stamp;
 
 #[cfg(feature = "hmac")]
 pub use adopted::DerivedFromHeaders;
+#[cfg(feature = "body-field")]
+pub use body::{FieldBody, PromptCacheKey, PromptCacheKeyLayer};
 pub use destination::{Destination, Destinations, InvalidDestination};
 pub use extract::{FromExtension, FromFn, FromHeaders, KeyExtractor, NoAffinity, Or, from_fn};
 pub use head::RequestHead;

@@ -180,13 +180,19 @@ impl Observer {
 
     #[inline]
     pub(crate) fn tell(&self, outcome: Outcome, carrier: Carrier<'_>, head: RequestHead<'_>) {
-        #[cfg(feature = "tracing")]
-        self.warnings.report(outcome, carrier, self.expects_key);
-        #[cfg(not(feature = "tracing"))]
-        let _ = carrier;
+        self.report(outcome, carrier);
         if let Some(hook) = &self.hook {
             hook(outcome, head);
         }
+    }
+
+    /// Emits the event alone.
+    #[inline]
+    pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
+        #[cfg(feature = "tracing")]
+        self.warnings.report(outcome, carrier, self.expects_key);
+        #[cfg(not(feature = "tracing"))]
+        let _ = (outcome, carrier);
     }
 }
 

@@ -126,27 +126,22 @@ impl<K: KeyExtractor> Stamp<K> {
         outcome
     }
 
-    /// Returns the body field that the destination reads, and what to write into it.
+    /// Returns the key that goes into a body field, or why none does.
     #[cfg(feature = "body-field")]
-    pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, HeaderValue), Outcome> {
-        let settings = &self.settings;
-        let destinations = settings.destinations.as_ref();
-        let row = destinations
-            .ok_or(Outcome::FieldNotRead)
-            .and_then(|destinations| settings.row(destinations, head.uri()))?;
-        let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
-        if head.extensions().get::<NoAffinity>().is_some() {
-            return Err(Outcome::Suppressed);
-        }
+    pub(crate) fn key(
+        &self,
+        head: RequestHead<'_>,
+        max_len: Option<usize>,
+    ) -> Result<HeaderValue, Outcome> {
         let key = self.extractor.extract(head);
         let mut value = key.ok_or_else(|| self.why_no_key(head))?.into();
-        if let Some(derivation) = &settings.derivation {
+        if let Some(derivation) = &self.settings.derivation {
             let derived = derivation.derive(head.uri(), &value);
             value = derived.ok_or(Outcome::NoAuthority)?;
         }
-        match row.max_key_len() {
+        match max_len {
             Some(max_len) if value.len() > max_len => Err(Outcome::TooLong),
-            _ => Ok((name, value)),
+            _ => Ok(value),
         }
     }
 
@@ -204,6 +199,19 @@ impl Settings {
         match head.extensions().get::<NoAffinity>() {
             Some(_) => Err(Outcome::Suppressed),
             None => Ok(target),
+        }
+    }
+
+    /// Returns the body field that the destination reads and the most bytes that it takes, or why no key may
+    /// be sent.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, Option<usize>), Outcome> {
+        let destinations = self.destinations.as_ref().ok_or(Outcome::FieldNotRead)?;
+        let row = self.row(destinations, head.uri())?;
+        let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
+        match head.extensions().get::<NoAffinity>() {
+            Some(_) => Err(Outcome::Suppressed),
+            None => Ok((name, row.max_key_len())),
         }
     }
 
