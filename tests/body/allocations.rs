@@ -14,7 +14,7 @@ use crate::{KEY, chat, send};
 fn prompt() -> String {
     let message = r#"{"role":"user","content":"What does \"prefix\" mean?\n"},"#;
     let messages = message.repeat(64 * 1024 / message.len());
-    format!(r#"{{"model":"gpt-5","messages":[{}null]}}"#, messages)
+    format!(r#"{{"model":"gpt-5","messages":[{messages}null]}}"#)
 }
 
 fn drain(mut body: impl Body<Data = Bytes, Error: std::fmt::Debug> + Unpin) {

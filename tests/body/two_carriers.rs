@@ -5,104 +5,91 @@ use std::future::{Ready, ready};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, Request, Uri};
+use http::{Request, Uri};
 use http_body_util::Full;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_session_affinity::{
-    Destination, Destinations, FieldBody, FromHeaders, PromptCacheKeyLayer, SessionAffinityLayer,
-    header,
+    Destination, Destinations, FieldBody, FromHeaders, KeyExtractor, PromptCacheKeyLayer,
+    SessionAffinityLayer, header,
 };
 
 use crate::{KEY, chat, read};
 
-const TEXT: &str = r#"{"a":1}"#;
+type Prompt = Request<Full<Bytes>>;
 
-/// The affinity headers that arrive, and the field.
-type Arrived = (Vec<(String, String)>, Option<String>);
-
-fn through(
-    body: &PromptCacheKeyLayer<impl Key>,
-    header: &SessionAffinityLayer<impl Key>,
-    request: Request<Full<Bytes>>,
-) -> Arrived {
-    let inner = service_fn(
-        |request: Request<FieldBody<Full<Bytes>>>| -> Ready<Result<_, Infallible>> {
-            ready(Ok(request))
-        },
-    );
-    let stack = ServiceBuilder::new()
-        .layer(body.clone())
-        .layer(header.clone())
-        .service(inner);
-    let (parts, body) = stack
-        .oneshot(request)
-        .now_or_never()
-        .unwrap()
-        .unwrap()
-        .into_parts();
-    let text: serde_json::Value = serde_json::from_slice(&read(body)).unwrap();
-    let field = text["prompt_cache_key"].as_str().map(str::to_owned);
-    (affinity(&parts.headers), field)
-}
-
-trait Key: tower_session_affinity::KeyExtractor + Clone {}
-impl<K: tower_session_affinity::KeyExtractor + Clone> Key for K {}
-
-fn affinity(headers: &HeaderMap) -> Vec<(String, String)> {
-    let pairs = headers
-        .iter()
-        .filter(|(name, _)| name.as_str() != "content-type");
-    pairs
-        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-        .collect()
-}
-
-fn to(uri: &'static str) -> Request<Full<Bytes>> {
-    let mut request = chat(Full::from(TEXT));
+fn to(uri: &'static str) -> Prompt {
+    let mut request = chat(Full::from(r#"{"a":1}"#));
     *request.uri_mut() = Uri::from_static(uri);
     request
 }
 
-fn pair(name: &str, value: &str) -> Vec<(String, String)> {
-    vec![(name.to_owned(), value.to_owned())]
+fn to_mistral() -> Prompt {
+    to("https://api.mistral.ai/v1/chat/completions")
 }
 
-fn own(value: &str) -> Option<String> {
-    Some(value.to_owned())
+fn with_session(mut request: Prompt, id: &str) -> Prompt {
+    let headers = request.headers_mut();
+    headers.insert(header::X_SESSION_ID, id.parse().unwrap());
+    request
+}
+
+/// A header layer over the known destinations, which finds no key as it is.
+fn header_layer() -> SessionAffinityLayer {
+    SessionAffinityLayer::new().destinations(Destinations::known())
+}
+
+/// Returns the lines that name the session, wherever they are, after both layers.
+fn arriving(
+    body: PromptCacheKeyLayer<impl KeyExtractor + Clone>,
+    header: SessionAffinityLayer<impl KeyExtractor + Clone>,
+    request: Prompt,
+) -> Vec<String> {
+    let hand_back =
+        |request: Request<FieldBody<_>>| -> Ready<Result<_, Infallible>> { ready(Ok(request)) };
+    let stack = ServiceBuilder::new()
+        .layer(body)
+        .layer(header)
+        .service(service_fn(hand_back));
+    let sent = stack.oneshot(request).now_or_never().unwrap().unwrap();
+
+    let headers = sent.headers().iter();
+    let headers = headers.filter(|(name, _)| *name != "content-type");
+    let headers = headers.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+    let mut lines: Vec<_> = headers.collect();
+    let text: serde_json::Value = serde_json::from_slice(&read(sent.into_body())).unwrap();
+    if let Some(field) = text["prompt_cache_key"].as_str() {
+        lines.push(format!("field: {field}"));
+    }
+    lines
 }
 
 #[test]
 fn each_provider_gets_the_session_where_it_reads_it() {
-    let body = PromptCacheKeyLayer::new().or(KEY);
-    let header = SessionAffinityLayer::new()
-        .or(KEY)
-        .destinations(Destinations::known());
     for (uri, expected) in [
         (
             "https://api.openai.com/v1/responses",
-            (vec![], own("chat-7")),
+            &["field: chat-7"][..],
         ),
-        ("https://api.openai.com/v1/models", (vec![], None)),
-        ("https://api.x.ai/v1/responses", (vec![], own("chat-7"))),
+        ("https://api.openai.com/v1/models", &[]),
+        ("https://api.x.ai/v1/responses", &["field: chat-7"]),
         (
             "https://api.x.ai/v1/chat/completions",
-            (pair("x-grok-conv-id", "chat-7"), None),
+            &["x-grok-conv-id: chat-7"],
         ),
         (
             "https://api.mistral.ai/v1/chat/completions",
-            (pair("x-affinity", "chat-7"), own("chat-7")),
+            &["x-affinity: chat-7", "field: chat-7"],
         ),
         (
-            "https://api.fireworks.ai/inference/v1/chat/completions",
-            (pair("x-session-affinity", "chat-7"), None),
+            "https://api.fireworks.ai/inference/v1",
+            &["x-session-affinity: chat-7"],
         ),
-        (
-            "https://api.groq.com/openai/v1/chat/completions",
-            (vec![], None),
-        ),
-        ("https://evil.example/v1/chat/completions", (vec![], None)),
+        ("https://api.groq.com/openai/v1/chat/completions", &[]),
+        ("https://evil.example/v1/chat/completions", &[]),
     ] {
-        assert_eq!(through(&body, &header, to(uri)), expected, "{uri}");
+        let body = PromptCacheKeyLayer::new().or(KEY);
+        let arrived = arriving(body, header_layer().or(KEY), to(uri));
+        assert_eq!(arrived, expected, "{uri}");
     }
 }
 
@@ -114,21 +101,16 @@ fn one_row_can_name_both() {
         .or(KEY)
         .destinations(table.clone());
     let header = SessionAffinityLayer::new().or(KEY).destinations(table);
-    let arrived = through(&body, &header, to("https://a.example/"));
-    assert_eq!(arrived, (pair("x-session-id", "chat-7"), own("chat-7")));
+    let arrived = arriving(body, header, to("https://a.example/"));
+    assert_eq!(arrived, ["x-session-id: chat-7", "field: chat-7"]);
 }
 
 #[test]
 fn the_header_layer_adopts_what_this_one_reads() {
     let body = PromptCacheKeyLayer::new().or(FromHeaders::new(header::CALLER_SESSIONS));
-    let header = SessionAffinityLayer::new()
-        .destinations(Destinations::known())
-        .adopt(header::CALLER_SESSIONS);
-    let mut request = to("https://api.openai.com/v1/responses");
-    request
-        .headers_mut()
-        .insert("x-session-id", "theirs".parse().unwrap());
-    assert_eq!(through(&body, &header, request), (vec![], own("theirs")));
+    let header = header_layer().adopt(header::CALLER_SESSIONS);
+    let arrived = arriving(body, header, with_session(to_mistral(), "theirs"));
+    assert_eq!(arrived, ["x-affinity: theirs", "field: theirs"]);
 }
 
 #[cfg(feature = "hmac")]
@@ -137,63 +119,55 @@ mod derived {
 
     use super::*;
 
+    const NAMES: [http::HeaderName; 1] = [header::X_SESSION_ID];
+
     fn secret() -> AffinitySecret {
         AffinitySecret::new(&[7; 32]).unwrap()
     }
 
-    fn mistral() -> Request<Full<Bytes>> {
-        to("https://api.mistral.ai/v1/chat/completions")
-    }
-
     #[test]
     fn a_derived_key_is_the_same_in_both() {
-        let raw = || AffinityKey::from_static("alice@example.com");
-        let body = PromptCacheKeyLayer::new().or(raw());
-        let header = SessionAffinityLayer::new()
-            .or(raw())
-            .destinations(Destinations::known());
-        let per_host = (
+        let raw = AffinityKey::from_static("alice@example.com");
+        let body = PromptCacheKeyLayer::new().or(raw.clone());
+        let header = header_layer().or(raw);
+        let per_host = arriving(
             body.clone().derive_per_host(secret()),
             header.clone().derive_per_host(secret()),
+            to_mistral(),
         );
-        let labelled = (
-            body.derive_for(secret(), "a"),
-            header.derive_for(secret(), "a"),
+        let labelled = arriving(
+            body.derive_for(secret(), "api.mistral.ai"),
+            header.derive_for(secret(), "api.mistral.ai"),
+            to_mistral(),
         );
-        for (body, header) in [per_host, labelled] {
-            let (headers, field) = through(&body, &header, mistral());
-            let field = field.unwrap();
-            assert_eq!(headers, pair("x-affinity", &field));
-            assert_eq!(field.len(), 36);
-        }
+        let [in_header, in_field] = &per_host[..] else {
+            panic!("{per_host:?}")
+        };
+        let key = in_header.strip_prefix("x-affinity: ").unwrap();
+        assert_eq!(key.len(), 36);
+        assert_eq!(*in_field, format!("field: {key}"));
+        assert_eq!(labelled, per_host);
     }
 
     #[test]
     fn a_key_derived_from_any_header_is_the_same_in_both() {
-        let names = [header::X_SESSION_ID];
-        let body = PromptCacheKeyLayer::new().adopt_derived(names.clone(), secret());
-        let expected = secret().key_for(["alice, 7"]);
-        let mut request = mistral();
-        request
-            .headers_mut()
-            .insert("x-session-id", "alice, 7".parse().unwrap());
-        let none = SessionAffinityLayer::new().destinations(Destinations::known());
-        let arrived = through(&body, &none, request.clone());
-        assert_eq!(arrived, (vec![], own(expected.as_str())));
+        let key = secret().key_for(["alice, 7"]);
+        let expected = [
+            format!("x-affinity: {}", key.as_str()),
+            format!("field: {}", key.as_str()),
+        ];
+        let request = with_session(to_mistral(), "alice, 7");
 
-        let read = FromHeaders::new(names.clone()).derived(secret());
-        let body = PromptCacheKeyLayer::new().or(read);
-        let header = SessionAffinityLayer::new()
-            .destinations(Destinations::known())
-            .adopt_derived(names, secret());
-        let arrived = through(&body, &header, request);
+        let alone = PromptCacheKeyLayer::new().adopt_derived(NAMES, secret());
         assert_eq!(
-            arrived,
-            (
-                pair("x-affinity", expected.as_str()),
-                own(expected.as_str())
-            )
+            arriving(alone, header_layer(), request.clone()),
+            expected[1..]
         );
+
+        let read = FromHeaders::new(NAMES).derived(secret());
+        let body = PromptCacheKeyLayer::new().or(read);
+        let header = header_layer().adopt_derived(NAMES, secret());
+        assert_eq!(arriving(body, header, request), expected);
     }
 
     #[test]
@@ -202,8 +176,8 @@ mod derived {
         let body = PromptCacheKeyLayer::new()
             .or(long)
             .derive_per_host(secret());
-        let header = SessionAffinityLayer::new().destinations(Destinations::known());
-        let arrived = through(&body, &header, to("https://api.openai.com/v1/responses"));
-        assert_eq!(arrived.1.unwrap().len(), 36);
+        let request = to("https://api.openai.com/v1/responses");
+        let arrived = arriving(body, header_layer(), request);
+        assert_eq!(arrived[0].len(), "field: ".len() + 36);
     }
 }
