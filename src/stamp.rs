@@ -188,7 +188,7 @@ impl Settings {
                 max_len: None,
             },
             Some(destinations) => {
-                let row = self.row(destinations, head.uri())?;
+                let row = row(destinations, head.uri())?;
                 let name = row.header_name().ok_or(Outcome::HeaderNotRead)?;
                 Target {
                     name: Some(name),
@@ -207,25 +207,12 @@ impl Settings {
     #[cfg(feature = "body-field")]
     pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, Option<usize>), Outcome> {
         let destinations = self.destinations.as_ref().ok_or(Outcome::FieldNotRead)?;
-        let row = self.row(destinations, head.uri())?;
+        let row = row(destinations, head.uri())?;
         let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
         match head.extensions().get::<NoAffinity>() {
             Some(_) => Err(Outcome::Suppressed),
             None => Ok((name, row.max_key_len())),
         }
-    }
-
-    /// Returns the row that decides for this URI.
-    #[inline]
-    fn row<'a>(
-        &self,
-        destinations: &'a Destinations,
-        uri: &Uri,
-    ) -> Result<&'a Destination, Outcome> {
-        destinations.find(uri).ok_or_else(|| match uri.authority() {
-            Some(_) => Outcome::HostNotAllowed,
-            None => Outcome::NoAuthority,
-        })
     }
 
     #[inline]
@@ -248,16 +235,13 @@ impl Settings {
         let Some(raw) = head.headers().get(target.name()) else {
             return outcome;
         };
-        let derived = match &self.derivation {
-            None => None,
-            Some(derivation) => match derivation.derive(head.uri(), raw) {
-                Some(value) => Some(value),
-                None => {
-                    clear(request.headers_mut(), target.name());
-                    return Outcome::NoAuthority;
-                }
-            },
-        };
+        let derive = |derivation: &Derivation| derivation.derive(head.uri(), raw);
+        let derived = self.derivation.as_ref().map(derive);
+        if matches!(derived, Some(None)) {
+            clear(request.headers_mut(), target.name());
+            return Outcome::NoAuthority;
+        }
+        let derived = derived.flatten();
         let len = derived.as_ref().unwrap_or(raw).len();
         if target.max_len.is_some_and(|max_len| len > max_len) {
             clear(request.headers_mut(), target.name());
@@ -287,6 +271,15 @@ impl Settings {
         clear(headers, name);
         Carrier::Header(name)
     }
+}
+
+/// Returns the row that decides for this URI, or why there is none.
+#[inline]
+fn row<'a>(destinations: &'a Destinations, uri: &Uri) -> Result<&'a Destination, Outcome> {
+    destinations.find(uri).ok_or_else(|| match uri.authority() {
+        Some(_) => Outcome::HostNotAllowed,
+        None => Outcome::NoAuthority,
+    })
 }
 
 /// Whether the request asks a proxy for a tunnel. One that opens a WebSocket over HTTP/2 (RFC 8441) has a

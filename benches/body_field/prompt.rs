@@ -56,7 +56,8 @@ impl Shape {
         text.reserve_exact(1);
         let text = Bytes::from(text);
         let starts = (0..text.len()).step_by(self.piece.min(text.len()));
-        let piece = |start: usize| text.slice(start..text.len().min(start.saturating_add(self.piece)));
+        let piece =
+            |start: usize| text.slice(start..text.len().min(start.saturating_add(self.piece)));
         starts.map(piece).collect()
     }
 

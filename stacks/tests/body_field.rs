@@ -76,7 +76,11 @@ impl OpenAi {
     }
 
     fn bodies(&self) -> Vec<Bytes> {
-        self.seen.bodies.lock().expect("no test panics in there").clone()
+        self.seen
+            .bodies
+            .lock()
+            .expect("no test panics in there")
+            .clone()
     }
 }
 
@@ -85,13 +89,21 @@ async fn complete(State(seen): State<Seen>, headers: HeaderMap, body: Bytes) -> 
         assert_eq!(length, &body.len().to_string());
     }
     let prompt: Value = serde_json::from_slice(&body).expect("JSON");
-    seen.bodies.lock().expect("no test panics in here").push(body);
+    seen.bodies
+        .lock()
+        .expect("no test panics in here")
+        .push(body);
     let key = prompt["prompt_cache_key"].as_str();
     let refusals = &seen.refusals;
     if key.is_some_and(|key| key.chars().count() > 64) {
         let error = json!({ "error": { "code": "string_above_max_length" } });
         (StatusCode::BAD_REQUEST, Json(error)).into_response()
-    } else if refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+    } else if refusals
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            left.checked_sub(1)
+        })
+        .is_ok()
+    {
         (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "0")]).into_response()
     } else {
         Json(completion("answer 1")).into_response()
@@ -114,7 +126,10 @@ async fn a_hyper_client_sends_the_field_over_http1_and_over_http2() {
             .extension(key("chat-7"))
             .body(Full::<Bytes>::from(PROMPT));
         let response = client.oneshot(request.unwrap()).await.unwrap();
-        assert_eq!((response.status(), response.version()), (StatusCode::OK, version));
+        assert_eq!(
+            (response.status(), response.version()),
+            (StatusCode::OK, version)
+        );
     }
     assert_eq!(openai.bodies(), [WRITTEN, WRITTEN]);
 }
@@ -127,7 +142,11 @@ fn reqwest_client() -> impl tower::Service<
     Future: Send,
 > + Clone {
     ServiceBuilder::new()
-        .layer(PromptCacheKeyLayer::new().or(FromScope).destinations(local()))
+        .layer(
+            PromptCacheKeyLayer::new()
+                .or(FromScope)
+                .destinations(local()),
+        )
         .service(reqwest::Client::new())
 }
 
@@ -148,7 +167,10 @@ async fn reqwest_sends_the_field_of_a_body_in_memory_and_of_one_that_streams() {
         post(&openai, reqwest::Body::wrap_stream(chunks())).header(CONTENT_LENGTH, length),
     ] {
         let sent = reqwest_client().oneshot(request.build().unwrap());
-        assert_eq!(key("chat-7").scope(sent).await.unwrap().status(), StatusCode::OK);
+        assert_eq!(
+            key("chat-7").scope(sent).await.unwrap().status(),
+            StatusCode::OK
+        );
     }
     assert_eq!(openai.bodies(), [WRITTEN; 4]);
 }
@@ -158,15 +180,23 @@ async fn a_body_in_memory_stays_in_memory_and_is_untouched_where_nothing_is_writ
     let openai = OpenAi::start().await;
     let in_memory = service_fn(async |request: reqwest::Request| {
         let again = request.try_clone().expect("a body in memory");
-        let text = again.body().and_then(reqwest::Body::as_bytes).expect("the same");
+        let text = again
+            .body()
+            .and_then(reqwest::Body::as_bytes)
+            .expect("the same");
         Ok::<_, Infallible>(String::from_utf8(text.to_vec()).unwrap())
     });
-    let layer = PromptCacheKeyLayer::new().or(key("chat-7")).destinations(local());
+    let layer = PromptCacheKeyLayer::new()
+        .or(key("chat-7"))
+        .destinations(local());
     let client = ServiceBuilder::new().layer(layer).service(in_memory);
     for (text, expected) in [
         (PROMPT, WRITTEN),
         ("{}", r#"{ "prompt_cache_key":"chat-7"}"#),
-        (r#"{"prompt_cache_key":null}"#, r#"{"prompt_cache_key":null}"#),
+        (
+            r#"{"prompt_cache_key":null}"#,
+            r#"{"prompt_cache_key":null}"#,
+        ),
         ("[]", "[]"),
         (r#"{"a":"#, r#"{"a":"#),
         ("", ""),
@@ -182,8 +212,14 @@ async fn reqwest_middleware_sends_the_field_once_with_every_retry() {
     let retries = RetryTransientMiddleware::new_with_policy(at_once.build_with_max_retries(2));
     let layer = PromptCacheKeyLayer::new().destinations(local());
     for client in [
-        ClientBuilder::new(reqwest::Client::new()).with(retries).with(layer.clone()).build(),
-        ClientBuilder::new(reqwest::Client::new()).with(layer).with(retries).build(),
+        ClientBuilder::new(reqwest::Client::new())
+            .with(retries)
+            .with(layer.clone())
+            .build(),
+        ClientBuilder::new(reqwest::Client::new())
+            .with(layer)
+            .with(retries)
+            .build(),
     ] {
         let openai = OpenAi::after_refusals(2).await;
         let request = client.post(openai.url()).body(PROMPT);
@@ -202,7 +238,9 @@ async fn async_openai_sends_the_field_through_its_middleware_and_its_retries() {
         let http = http.clone();
         async move { Ok::<_, OpenAIError>(http.oneshot(factory.build().await?).await?) }
     });
-    let send = ServiceBuilder::new().layer(OpenAIRetryLayer::default()).service(send);
+    let send = ServiceBuilder::new()
+        .layer(OpenAIRetryLayer::default())
+        .service(send);
     let config = OpenAIConfig::new().with_api_base(openai.server.url("/v1"));
     let client = async_openai::Client::with_config(config.with_api_key("none"));
     let client = client.with_http_service(send);
@@ -212,10 +250,16 @@ async fn async_openai_sends_the_field_through_its_middleware_and_its_retries() {
         messages: vec![ChatCompletionRequestUserMessage::from("hello").into()],
         ..Default::default()
     };
-    key("chat-7").scope(client.chat().create(prompt.clone())).await.unwrap();
+    key("chat-7")
+        .scope(client.chat().create(prompt.clone()))
+        .await
+        .unwrap();
     // Where the client has the field typed, what is set there wins.
     prompt.prompt_cache_key = Some("typed".to_owned());
-    key("chat-7").scope(client.chat().create(prompt)).await.unwrap();
+    key("chat-7")
+        .scope(client.chat().create(prompt))
+        .await
+        .unwrap();
 
     let bodies = openai.bodies();
     let keys = bodies.iter().map(|body| {
@@ -276,7 +320,10 @@ async fn start_reader() -> (Server, mpsc::Receiver<()>) {
 #[tokio::test]
 async fn a_gateway_sends_the_first_byte_of_4_mib_before_the_last_one_is_there() {
     let line = r#"{"role":"user","content":"what \"else\" is there?\n"},"#;
-    let prompt = format!(r#"{{"messages":[{}null]}}"#, line.repeat((4 << 20) / line.len() + 1));
+    let prompt = format!(
+        r#"{{"messages":[{}null]}}"#,
+        line.repeat((4 << 20) / line.len() + 1)
+    );
     let prompt = Bytes::from(format!("{prompt}\n"));
     assert!(prompt.len() > 4 << 20);
     let written = r#","prompt_cache_key":"chat-7"}"#;
@@ -320,5 +367,8 @@ async fn a_gateway_sends_the_first_byte_of_4_mib_before_the_last_one_is_there() 
         let arrived = response.into_body().collect().await.unwrap().to_bytes();
         assert!(arrived == expected, "{version:?} {announced:?}");
     }
-    assert_eq!(upstream.lines_of(&header::X_SESSION_ID), vec![Vec::<String>::new(); 4]);
+    assert_eq!(
+        upstream.lines_of(&header::X_SESSION_ID),
+        vec![Vec::<String>::new(); 4]
+    );
 }

@@ -10,6 +10,7 @@ mod agent;
 mod async_openai;
 mod aws;
 mod axum;
+mod body_field;
 mod genai;
 mod hyper_util;
 mod kube;
