@@ -78,8 +78,8 @@ impl Edit {
     }
 }
 
-#[cfg(feature = "reqwest")]
 /// Returns a whole text with the member in it, or why it stays as it is.
+#[cfg(feature = "reqwest")]
 pub(super) fn insert(member: &Member, text: &[u8]) -> Result<Vec<u8>, Outcome> {
     let mut scanner = Scanner::new();
     let (before_end, end) = text.split_at(scanner.scan(member.field(), text));

@@ -34,10 +34,8 @@ enum State {
     Name(Option<usize>),
     /// In a number or a literal of the top level.
     Scalar,
-    /// In a string, perhaps behind a backslash.
-    String {
-        escaped: bool,
-    },
+    /// In a string of a value, perhaps behind a backslash.
+    String { escaped: bool },
     /// In an object or an array of the top level, outside of strings.
     Nested,
     /// Behind the closing brace.
@@ -122,11 +120,9 @@ impl Scanner {
                 State::Scalar if class(byte) == Class::Scalar => at + 1,
                 State::Present | State::NotAnObject => return chunk.len(),
                 state => {
+                    let was_closed = self.is_closed();
                     self.state = self.token(state, byte);
-                    if matches!(
-                        (state, self.state),
-                        (State::Before(_) | State::Scalar, State::Closed(_))
-                    ) {
+                    if !was_closed && self.is_closed() {
                         end = at;
                     }
                     at + 1

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_session_affinity::{
-    AffinityKey, Destination, Destinations, FromScope, PromptCacheKeyLayer, header,
+    AffinityKey, Destination, Destinations, FieldBody, FromScope, PromptCacheKeyLayer, header,
 };
 
 use crate::axum::point_at;
@@ -134,6 +134,22 @@ async fn a_hyper_client_sends_the_field_over_http1_and_over_http2() {
     assert_eq!(openai.bodies(), [WRITTEN, WRITTEN]);
 }
 
+#[tokio::test]
+async fn a_client_with_a_body_type_of_its_own_gets_it_back() {
+    let openai = OpenAi::start().await;
+    let layer = PromptCacheKeyLayer::new().destinations(local());
+    let client = ServiceBuilder::new()
+        .layer(layer)
+        .map_request(|request: http::Request<FieldBody<Body>>| request.map(Body::new))
+        .service(Client::builder(TokioExecutor::new()).build_http::<Body>());
+    let request = Request::post(openai.url())
+        .header(CONTENT_TYPE, "application/json")
+        .extension(key("chat-7"))
+        .body(Body::from(PROMPT));
+    client.oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(openai.bodies(), [WRITTEN]);
+}
+
 /// The wiring around reqwest.
 fn reqwest_client() -> impl tower::Service<
     reqwest::Request,
@@ -209,16 +225,17 @@ async fn a_body_in_memory_stays_in_memory_and_is_untouched_where_nothing_is_writ
 #[tokio::test]
 async fn reqwest_middleware_sends_the_field_once_with_every_retry() {
     let at_once = ExponentialBackoff::builder().retry_bounds(Duration::ZERO, Duration::ZERO);
-    let retries = RetryTransientMiddleware::new_with_policy(at_once.build_with_max_retries(2));
+    let at_once = at_once.build_with_max_retries(2);
+    let retries = || RetryTransientMiddleware::new_with_policy(at_once);
     let layer = PromptCacheKeyLayer::new().destinations(local());
     for client in [
         ClientBuilder::new(reqwest::Client::new())
-            .with(retries)
+            .with(retries())
             .with(layer.clone())
             .build(),
         ClientBuilder::new(reqwest::Client::new())
             .with(layer)
-            .with(retries)
+            .with(retries())
             .build(),
     ] {
         let openai = OpenAi::after_refusals(2).await;
