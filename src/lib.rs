@@ -90,6 +90,8 @@
 
 #[cfg(feature = "hmac")]
 mod adopted;
+#[cfg(feature = "body-field")]
+mod body;
 mod cookie;
 #[cfg(feature = "hmac")]
 mod derivation;
@@ -125,6 +127,8 @@ mod uuid;
 
 #[cfg(feature = "hmac")]
 pub use adopted::DerivedFromHeaders;
+#[cfg(feature = "body-field")]
+pub use body::{FieldBody, PromptCacheKey, PromptCacheKeyLayer};
 #[cfg(feature = "hmac")]
 pub use cookie::DerivedFromCookie;
 pub use cookie::{FromCookie, InvalidCookieName};

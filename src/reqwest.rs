@@ -11,7 +11,7 @@ use crate::{KeyExtractor, RequestHead, SessionAffinity};
 
 /// A request of reqwest, with the two things that it does not show.
 pub(crate) struct StampableRequest<'a> {
-    request: &'a mut Request,
+    pub(crate) request: &'a mut Request,
     uri: Uri,
     extensions: &'a Extensions,
 }

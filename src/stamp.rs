@@ -125,25 +125,23 @@ impl<K: KeyExtractor> Stamp<K> {
         }
     }
 
-    /// Returns the body field that the destination reads, and what to write into it.
+    /// Returns the key that goes into a body field, or why none does.
     #[cfg(feature = "body-field")]
-    pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, HeaderValue), Outcome> {
-        let special = self.settings.special.as_deref();
-        let destinations = special.and_then(|special| special.destinations.as_ref());
-        let row = row(destinations.ok_or(Outcome::FieldNotRead)?, head.uri())?;
-        let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
-        if head.extensions().get::<NoAffinity>().is_some() {
-            return Err(Outcome::Suppressed);
-        }
+    pub(crate) fn key(
+        &self,
+        head: RequestHead<'_>,
+        max_len: Option<usize>,
+    ) -> Result<HeaderValue, Outcome> {
         let key = self.extractor.extract(head);
         let mut value = key.ok_or_else(|| self.why_no_key(head))?.into();
+        let special = self.settings.special.as_ref();
         if let Some(derivation) = special.and_then(|special| special.derivation.as_ref()) {
             let derived = derivation.derive(head.uri(), &value);
             value = derived.ok_or(Outcome::NoAuthority)?;
         }
-        match row.max_key_len() {
+        match max_len {
             Some(max_len) if value.len() > max_len => Err(Outcome::TooLong),
-            _ => Ok((name, value)),
+            _ => Ok(value),
         }
     }
 
@@ -191,6 +189,28 @@ impl Settings {
         }
     }
 
+    /// Returns the body field that the destination reads and the most bytes that it takes, or why no key may
+    /// be sent.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, Option<usize>), Outcome> {
+        let special = self.special.as_ref();
+        let destinations = special.and_then(|special| special.destinations.as_ref());
+        let row = row(destinations.ok_or(Outcome::FieldNotRead)?, head.uri())?;
+        let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
+        match head.extensions().get::<NoAffinity>() {
+            Some(_) => Err(Outcome::Suppressed),
+            None => Ok((name, row.max_key_len())),
+        }
+    }
+
+    /// Takes out the headers that are not sent.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn strip(&self, request: &mut impl Stampable) {
+        if let Some(special) = &self.special {
+            strip(request.headers_mut(), &special.stripped, None);
+        }
+    }
+
     #[inline]
     fn policy(&self, target: Target<'_>) -> MergePolicy {
         match &self.special {
@@ -214,9 +234,23 @@ impl Settings {
         Carrier::Header(name)
     }
 
-    /// Tells whoever listens what happened.
+    /// Tells the event and the hook.
     #[inline]
     pub(crate) fn tell(&self, outcome: Outcome, carrier: Carrier<'_>, head: RequestHead<'_>) {
+        self.report(outcome, carrier);
+        if let Some(hook) = self.hook() {
+            hook.call(outcome, head);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn hook(&self) -> Option<&Hook> {
+        self.special.as_ref()?.hook.as_ref()
+    }
+
+    /// Emits the event alone.
+    #[inline]
+    pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
         #[cfg(feature = "tracing")]
         {
             let special = self.special.as_ref();
@@ -224,10 +258,7 @@ impl Settings {
             self.warnings.report(outcome, carrier, expects_key);
         }
         #[cfg(not(feature = "tracing"))]
-        let _ = carrier;
-        if let Some(special) = &self.special {
-            special.call_hook(outcome, head);
-        }
+        let _ = (outcome, carrier);
     }
 }
 
@@ -300,13 +331,6 @@ impl Special {
         match outcome {
             Outcome::Kept => Outcome::KeptDerived,
             outcome => outcome,
-        }
-    }
-
-    #[inline]
-    fn call_hook(&self, outcome: Outcome, head: RequestHead<'_>) {
-        if let Some(hook) = &self.hook {
-            hook.call(outcome, head);
         }
     }
 }

@@ -45,7 +45,7 @@ fn gateway(upstream: Authority) -> Router {
 }
 
 /// Points a request at another authority.
-fn point_at(upstream: &Authority, request: &mut Request) {
+pub(crate) fn point_at(upstream: &Authority, request: &mut Request) {
     let path = request
         .uri()
         .path_and_query()

@@ -11,6 +11,7 @@ mod async_openai;
 mod aws;
 mod axum;
 mod azure;
+mod body_field;
 mod cookie;
 mod destinations;
 mod gateway;
