@@ -103,6 +103,12 @@ impl AffinityKey {
         &self.0
     }
 
+    /// Copies the bytes.
+    #[must_use]
+    pub fn into_owned(self) -> Self {
+        (&self.0).try_into().expect("a key is valid")
+    }
+
     /// Takes over a checked value and makes its clones free of allocation.
     fn from_checked(value: HeaderValue) -> Self {
         // A value made from a fresh buffer gets its reference count, an allocation, at its first

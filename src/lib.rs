@@ -102,6 +102,7 @@ mod layer;
 mod merge;
 #[cfg(feature = "hmac")]
 mod message;
+mod parent;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 #[cfg(feature = "reqwest-middleware")]
@@ -119,9 +120,11 @@ pub use host::{HostPattern, InvalidHostPattern};
 pub use key::{AffinityKey, InvalidAffinityKey};
 pub use layer::SessionAffinityLayer;
 pub use merge::MergePolicy;
+pub use parent::{FromParent, ParentKey};
 #[cfg(feature = "scope")]
 pub use scope::{
-    AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
+    AffinityFutureExt, AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody,
+    ScopedResponseFuture, carry, carry_async,
 };
 #[cfg(feature = "hmac")]
 pub use secret::{AffinitySecret, InvalidAffinitySecret};
