@@ -39,13 +39,13 @@ fn print(counts: &Counts) -> bool {
     println!("| | bare | ours | task-local | ratio | bound |");
     println!("|---|---|---|---|---|---|");
     for (name, contestant, bound) in ROWS {
-        let [bare, ours, theirs] =
-            ["bare", "ours", "task_local"].map(|id| counts.of(contestant, id));
+        let [bare, ours, theirs] = ["bare", "ours", "task_local"]
+            .map(|side| counts.of(&format!("{contestant}_{side}"), "once"));
         let ratio = (ours - bare) / (theirs - bare);
         within &= ratio <= bound;
         println!("| {name} | {bare:.0} | {ours:.0} | {theirs:.0} | {ratio:.3} | {bound} |");
     }
-    let request = counts.of("request_answered", "ours") - counts.of("request_answered", "bare");
+    let request = counts.of("request_ours", "once") - counts.of("request_bare", "once");
     println!(
         "A request of 5 headers with `FromHeaders`, from its call to its body: {request:.0} more than bare."
     );
@@ -140,34 +140,6 @@ mod contestants {
         })
     }
 
-    #[library_benchmark]
-    #[bench::bare(waiting())]
-    #[bench::ours(Scoped::new(Some(key()), waiting()))]
-    #[bench::task_local(KEY.scope(Some(key()), waiting()))]
-    fn poll(future: impl Future<Output = ()>) {
-        counted_polls(pin!(future));
-    }
-
-    #[library_benchmark]
-    #[bench::bare(Frames)]
-    #[bench::ours(scoped_body())]
-    #[bench::task_local(TaskLocalFrames(Some(key()), Frames))]
-    fn frame(body: impl Body<Data = Bytes>) {
-        counted_frames(pin!(body));
-    }
-
-    #[library_benchmark]
-    #[bench::bare(|| None, |counted| counted())]
-    #[bench::ours(AffinityKey::current, |counted| key().sync_scope(counted))]
-    #[bench::task_local(
-        || KEY.try_with(Option::clone).ok().flatten(),
-        |counted| KEY.sync_scope(Some(key()), counted)
-    )]
-    fn current(read: fn() -> Option<AffinityKey>, within: fn(&dyn Fn())) {
-        let _ = key();
-        within(&|| counted_reads(read));
-    }
-
     fn request() -> Request<()> {
         let request = Request::post("https://api.example/v1/chat")
             .header("host", "value")
@@ -178,24 +150,66 @@ mod contestants {
         request.body(()).expect("a valid request")
     }
 
+    fn requests() -> Vec<Request<()>> {
+        (0..REPEATS).map(|_| request()).collect()
+    }
+
     fn answer(request: Request<()>) -> Ready<Result<Response<Frames>, Infallible>> {
         // What it costs to free a request is not counted.
         forget(request);
         ready(Ok(Response::new(Frames)))
     }
 
-    #[library_benchmark]
-    #[bench::bare(false)]
-    #[bench::ours(true)]
-    fn request_answered(scoped: bool) {
-        let _ = key();
-        let requests = (0..REPEATS).map(|_| request()).collect();
-        if scoped {
+    /// The benchmarks, each of one count.
+    macro_rules! contestants {
+        ($($contestant:ident $call:block)+) => {
+            $(
+                #[library_benchmark]
+                #[bench::once()]
+                fn $contestant() $call
+            )+
+
+            library_benchmark_group!(name = scopes, benchmarks = [$($contestant),+]);
+        };
+    }
+
+    contestants! {
+        poll_bare {
+            counted_polls(pin!(waiting()));
+        }
+        poll_ours {
+            counted_polls(pin!(Scoped::new(Some(key()), waiting())));
+        }
+        poll_task_local {
+            counted_polls(pin!(KEY.scope(Some(key()), waiting())));
+        }
+        frame_bare {
+            counted_frames(pin!(Frames));
+        }
+        frame_ours {
+            counted_frames(pin!(scoped_body()));
+        }
+        frame_task_local {
+            counted_frames(pin!(TaskLocalFrames(Some(key()), Frames)));
+        }
+        current_bare {
+            counted_reads(|| None);
+        }
+        current_ours {
+            key().sync_scope(|| counted_reads(AffinityKey::current));
+        }
+        current_task_local {
+            let read = || KEY.try_with(Option::clone).ok().flatten();
+            KEY.sync_scope(Some(key()), || counted_reads(read));
+        }
+        request_bare {
+            counted_requests(service_fn(answer), requests());
+        }
+        request_ours {
             let sessions = FromHeaders::new([header::X_SESSION_ID]);
             let layer = AffinityScopeLayer::new().or(sessions);
-            counted_requests(layer.layer(service_fn(answer)), requests);
-        } else {
-            counted_requests(service_fn(answer), requests);
+            let _ = key();
+            counted_requests(layer.layer(service_fn(answer)), requests());
         }
     }
 
