@@ -246,11 +246,6 @@ mod contestants {
         }
     }
 
-    library_benchmark_group!(
-        name = scopes,
-        benchmarks = [poll, frame, current, request_answered]
-    );
-
     gungraun::main!(
         config = LibraryBenchmarkConfig::default().tool(
             Callgrind::default().entry_point(EntryPoint::Custom("*::counted_*".to_owned()))

@@ -89,10 +89,15 @@
 //! may ignore it: measure that yours does not.
 
 #[cfg(feature = "hmac")]
+mod adopted;
+#[cfg(feature = "hmac")]
 mod derivation;
 #[cfg(not(feature = "hmac"))]
 #[path = "no_derivation.rs"]
 mod derivation;
+mod destination;
+#[cfg(feature = "tracing")]
+mod events;
 mod extract;
 mod head;
 pub mod header;
@@ -102,6 +107,8 @@ mod layer;
 mod merge;
 #[cfg(feature = "hmac")]
 mod message;
+mod names;
+mod outcome;
 mod parent;
 #[cfg(feature = "reqwest")]
 mod reqwest;
@@ -114,12 +121,16 @@ mod secret;
 mod service;
 mod stamp;
 
+#[cfg(feature = "hmac")]
+pub use adopted::DerivedFromHeaders;
+pub use destination::{Destination, Destinations, InvalidDestination};
 pub use extract::{FromExtension, FromFn, FromHeaders, KeyExtractor, NoAffinity, Or, from_fn};
 pub use head::RequestHead;
 pub use host::{HostPattern, InvalidHostPattern};
 pub use key::{AffinityKey, InvalidAffinityKey};
 pub use layer::SessionAffinityLayer;
 pub use merge::MergePolicy;
+pub use outcome::Outcome;
 pub use parent::{FromParent, ParentKey};
 #[cfg(feature = "scope")]
 pub use scope::{
@@ -129,7 +140,6 @@ pub use scope::{
 #[cfg(feature = "hmac")]
 pub use secret::{AffinitySecret, InvalidAffinitySecret};
 pub use service::SessionAffinity;
-pub use stamp::Outcome;
 
 /// The examples of the README, compiled and run; some are of these features.
 #[cfg(all(doctest, feature = "scope", feature = "hmac"))]

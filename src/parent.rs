@@ -11,12 +11,30 @@ use crate::{AffinityKey, KeyExtractor, RequestHead};
 /// # Examples
 ///
 /// ```
-/// use tower_session_affinity::{AffinityKey, FromParent, KeyExtractor, ParentKey};
+/// use http::Request;
+/// use tower::ServiceBuilder;
+/// use tower_session_affinity::{
+///     AffinityKey, FromParent, ParentKey, SessionAffinityLayer, header,
+/// };
 ///
-/// let parent = ParentKey("chat-7".parse()?);
-/// let request = http::Request::get("/").extension(parent).body(())?;
-/// assert_eq!(FromParent.extract((&request).into()), Some(AffinityKey::from_static("chat-7")));
-/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// let own = SessionAffinityLayer::new().header_name(header::X_DYNAMO_SESSION_ID);
+/// let parent = SessionAffinityLayer::from_source(FromParent)
+///     .header_name(header::X_DYNAMO_PARENT_SESSION_ID);
+/// # let client = tower::service_fn(async |request: Request<()>| Ok::<_, http::Error>(request));
+/// let client = ServiceBuilder::new().layer(own).layer(parent).service(client);
+///
+/// let request = Request::post("https://dynamo.internal/v1/chat/completions")
+///     .extension(AffinityKey::from_static("research-1"))
+///     .extension(ParentKey(AffinityKey::from_static("chat-7")))
+///     .body(())?;
+/// # tokio_test::block_on(async {
+/// # use tower::ServiceExt;
+/// let sent = client.oneshot(request).await?;
+/// assert_eq!(sent.headers()["x-dynamo-session-id"], "research-1");
+/// assert_eq!(sent.headers()["x-dynamo-parent-session-id"], "chat-7");
+/// # Ok::<_, http::Error>(())
+/// # })?;
+/// # Ok::<_, http::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ParentKey(pub AffinityKey);

@@ -1,5 +1,7 @@
 //! Which hosts a pattern matches, look-alikes above all.
 
+use std::collections::HashSet;
+
 use http::{Extensions, HeaderMap, Method, Uri};
 use tower_session_affinity::{
     AffinityKey, HostPattern, MergePolicy, Outcome, SessionAffinityLayer,
@@ -126,6 +128,102 @@ fn a_pattern_without_a_port_matches_every_port() {
 }
 
 #[test]
+fn a_scheme_matches_itself_and_no_other() {
+    check(
+        "https://api.x.ai",
+        &[
+            "https://api.x.ai/v1",
+            "HTTPS://API.X.AI./v1",
+            "https://api.x.ai:443/",
+            "https://api.x.ai:8443/",
+            "https://user:pw@api.x.ai/",
+        ],
+        &[
+            "http://api.x.ai/",
+            "http://api.x.ai:443/",
+            "wss://api.x.ai/",
+            "ws://api.x.ai:443/",
+            "ftp://api.x.ai/",
+            "httpss://api.x.ai/",
+            // Of an authority alone nobody knows whether it is sent in the clear.
+            "api.x.ai",
+            "api.x.ai:443",
+            "/v1",
+            "https://api.x.ai.evil.com/",
+            "https://https@evil.com/",
+        ],
+    );
+    check(
+        "http://api.x.ai",
+        &["http://api.x.ai/", "http://api.x.ai:443/"],
+        &[
+            "https://api.x.ai/",
+            "ws://api.x.ai/",
+            "https://api.x.ai:80/",
+        ],
+    );
+    check(
+        "WSS://api.x.ai",
+        &["wss://api.x.ai/v1/realtime", "WSS://api.x.ai/"],
+        &["https://api.x.ai/", "ws://api.x.ai/"],
+    );
+    check("ws://h", &["ws://h/"], &["wss://h/", "http://h/"]);
+}
+
+#[test]
+fn a_scheme_goes_with_ports_wildcards_and_addresses() {
+    check(
+        "https://gateway.internal:443",
+        &["https://gateway.internal/", "https://gateway.internal:443/"],
+        &[
+            "http://gateway.internal:443/",
+            "https://gateway.internal:8443/",
+            "wss://gateway.internal/",
+        ],
+    );
+    check(
+        "http://gateway.internal:443",
+        &["http://gateway.internal:443/"],
+        &["http://gateway.internal/", "https://gateway.internal/"],
+    );
+    check(
+        "https://*.workers.ai",
+        &[
+            "https://eu.api.workers.ai/",
+            "https://API.Workers.AI.:8443/",
+        ],
+        &["http://api.workers.ai/", "https://workers.ai/"],
+    );
+    check(
+        "wss://[::1]:443",
+        &["wss://[0:0::1]/"],
+        &["https://[::1]/", "wss://[::1]:80/"],
+    );
+}
+
+#[test]
+fn the_default_port_of_a_scheme_does_not_depend_on_its_case() {
+    let upper_case = Uri::builder()
+        .scheme("HTTPS")
+        .authority("api.x.ai")
+        .path_and_query("/");
+    let upper_case = upper_case.build().unwrap();
+    assert_eq!(upper_case.scheme_str(), Some("HTTPS"));
+    for pattern in ["api.x.ai:443", "https://api.x.ai", "https://api.x.ai:443"] {
+        assert!(
+            HostPattern::from_static(pattern).matches(&upper_case),
+            "{pattern}"
+        );
+    }
+    for pattern in ["api.x.ai:80", "http://api.x.ai"] {
+        assert!(
+            !HostPattern::from_static(pattern).matches(&upper_case),
+            "{pattern}"
+        );
+    }
+}
+
+#[test]
 fn an_ipv6_address_matches_however_it_is_spelled() {
     check(
         "[2001:db8::7]",
@@ -147,6 +245,34 @@ fn an_ipv6_address_matches_however_it_is_spelled() {
 }
 
 #[test]
+fn an_ipv6_address_is_not_one_that_only_resembles_it() {
+    for (pattern, resembling) in [
+        ("[::127.0.0.1]", "[::ffff:127.0.0.1]"),
+        ("[::127.0.0.1]", "127.0.0.1"),
+        ("[::ffff:127.0.0.1]", "127.0.0.1"),
+        ("[::1]", "[::ffff:0.0.0.1]"),
+        ("[::1]", "127.0.0.1"),
+        ("[::1]", "localhost"),
+        ("[64:ff9b::192.0.2.1]", "[::192.0.2.1]"),
+        ("[fe80::1]", "[fe80::1%25eth0]"),
+        ("[2001:db8::7]", "[v7.2001:db8::7]"),
+    ] {
+        for (one, other) in [(pattern, resembling), (resembling, pattern)] {
+            let Ok(pattern) = one.parse::<HostPattern>() else {
+                continue;
+            };
+            let uri = format!("http://{other}/").parse().unwrap();
+            assert!(!pattern.matches(&uri), "{one} should not match {other}");
+        }
+    }
+    let spellings = ["[::127.0.0.1]", "[::7f00:1]", "[0:0:0:0:0:0:7F00:0001]"];
+    for one in spellings {
+        let uris = spellings.map(|other| format!("http://{other}/"));
+        check(one, &uris.each_ref().map(String::as_str), &[]);
+    }
+}
+
+#[test]
 fn a_name_of_service_discovery_may_have_an_underscore() {
     check(
         "_http._tcp.llm_gateway",
@@ -161,12 +287,34 @@ fn two_spellings_of_one_pattern_are_equal() {
         ("API.Fireworks.AI.", "api.fireworks.ai"),
         ("*.Workers.AI.:8443", "*.workers.ai:8443"),
         ("[2001:DB8:0::7]", "[2001:db8::7]"),
+        ("HTTPS://API.x.ai.", "https://api.x.ai"),
+        ("wss://[0::1]:0443", "wss://[::1]:443"),
     ] {
-        assert_eq!(
+        let (one, pattern) = (
             HostPattern::from_static(one),
-            HostPattern::from_static(other)
+            HostPattern::from_static(other),
         );
+        assert_eq!(one, pattern);
+        assert_eq!(one.to_string(), other);
+        assert_eq!(format!("{one:?}"), format!("HostPattern({other:?})"));
     }
+}
+
+#[test]
+fn patterns_that_match_different_requests_are_not_equal() {
+    let patterns = [
+        "h",
+        "h:443",
+        "https://h",
+        "https://h:443",
+        "http://h",
+        "wss://h",
+        "*.h",
+        "[::1]",
+        "https://[::1]",
+    ];
+    let different: HashSet<_> = patterns.map(HostPattern::from_static).into();
+    assert_eq!(different.len(), patterns.len());
 }
 
 #[test]
@@ -222,6 +370,11 @@ fn a_bad_pattern_is_an_error_that_says_why() {
             "has an invalid IPv6 address in its brackets",
         ),
         ("[127.0.0.1]", "has an invalid IPv6 address in its brackets"),
+        ("https://", "has no host"),
+        ("https://:443", "has no host"),
+        ("https://*", "has a `*` that is not a leading `*.`"),
+        ("http://h:65536", "has an invalid port, expected 1 to 65535"),
+        ("wss://[::g]", "has an invalid IPv6 address in its brackets"),
     ] {
         let error = pattern.parse::<HostPattern>().unwrap_err();
         assert_eq!(
@@ -230,22 +383,66 @@ fn a_bad_pattern_is_an_error_that_says_why() {
             "{pattern}"
         );
         assert_eq!(HostPattern::try_from(pattern).unwrap_err(), error);
+        let owned = pattern.to_owned();
+        assert_eq!(HostPattern::try_from(&owned).unwrap_err(), error);
+        assert_eq!(HostPattern::try_from(owned).unwrap_err(), error);
     }
-    for (pattern, byte, index) in [
-        ("https://api.fireworks.ai", "0x3a", 5),
-        ("api.fireworks.ai/v1", "0x2f", 16),
-        ("user@api.fireworks.ai", "0x40", 4),
-        ("2001:db8::7", "0x3a", 4),
-        ("*.bücher.example", "0xc3", 3),
-        (" h", "0x20", 0),
+}
+
+#[test]
+fn the_error_of_a_stray_character_shows_it_and_says_what_is_expected() {
+    let port = "a host with an optional port";
+    let brackets = "a host with an optional port, and brackets around an IPv6 address";
+    let punycode = "the name's Punycode form (`xn--…`)";
+    let (no_path, no_user) = ("no path behind the host", "no user before the host");
+    for (pattern, character, index, expected) in [
+        ("api.fireworks.ai/v1", "0x2f ('/')", 16, no_path),
+        ("https://api.x.ai/", "0x2f ('/')", 16, no_path),
+        ("https://api.x.ai:443/v1", "0x2f ('/')", 20, no_path),
+        ("https://[::1]/v1", "0x2f ('/')", 13, no_path),
+        ("api.x.ai?key", "0x3f ('?')", 8, no_path),
+        ("ws://api.x.ai#top", "0x23 ('#')", 13, no_path),
+        ("https://https://api.x.ai", "0x2f ('/')", 14, no_path),
+        ("user@api.fireworks.ai", "0x40 ('@')", 4, no_user),
+        ("user:pw@api.x.ai", "0x40 ('@')", 7, no_user),
+        ("https://user:pw@api.x.ai:443", "0x40 ('@')", 15, no_user),
+        ("2001:db8::7", "0x3a (':')", 4, brackets),
+        ("https://2001:db8::7", "0x3a (':')", 12, brackets),
+        ("api.x.ai:https", "0x3a (':')", 8, brackets),
+        ("*.bücher.example", "0xc3 ('ü')", 3, punycode),
+        ("https://*.bücher.example", "0xc3 ('ü')", 11, punycode),
+        ("\u{202e}h", "0xe2 ('\\u{202e}')", 0, punycode),
+        (" h", "0x20 (' ')", 0, port),
+        ("h\n", "0x0a ('\\n')", 1, port),
+        ("https://h\t", "0x09 ('\\t')", 9, port),
+        ("h%41", "0x25 ('%')", 1, port),
+        ("h]", "0x5d (']')", 1, port),
     ] {
-        let expected = format!(
-            "host pattern has invalid byte {byte} at index {index}, \
-             expected a host with an optional port"
-        );
         assert_eq!(
             pattern.parse::<HostPattern>().unwrap_err().to_string(),
-            expected,
+            format!(
+                "host pattern has invalid byte {character} at index {index}, expected {expected}"
+            ),
+            "{pattern}"
+        );
+    }
+}
+
+#[test]
+fn the_error_of_a_scheme_that_patterns_do_not_have_says_that_it_is_one() {
+    for pattern in [
+        "ftp://api.x.ai",
+        "HTTP2://api.x.ai:443",
+        "grpc+tls://api.x.ai",
+        "httpss://api.x.ai",
+        "*://api.x.ai",
+        "https:/api.x.ai",
+        "unix:/run/llm.sock",
+        "file:///etc/hosts",
+    ] {
+        assert_eq!(
+            pattern.parse::<HostPattern>().unwrap_err().to_string(),
+            "host pattern begins with a scheme other than `http://`, `https://`, `ws://` and `wss://`",
             "{pattern}"
         );
     }

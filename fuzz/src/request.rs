@@ -232,6 +232,16 @@ impl KeyExtractor for Source {
             Self::Scope => FromScope.extract(head),
         }
     }
+
+    fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
+        match self {
+            Self::Headers(names) => {
+                let names = names.iter().map(|name| HeaderName::from_static(name.0));
+                FromHeaders::new(names).has_invalid_key(head)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl<'a> Arbitrary<'a> for Name {
