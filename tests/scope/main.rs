@@ -8,6 +8,7 @@ mod isolation;
 mod layer;
 mod other_tasks;
 mod parent;
+mod reach;
 mod task;
 
 use std::convert::Infallible;

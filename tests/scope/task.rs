@@ -1,14 +1,12 @@
 //! Futures, closures and tasks.
 
-use std::future::{Future, pending, ready};
+use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use http::Request;
 use tokio::task::yield_now;
-use tower::{ServiceBuilder, ServiceExt, service_fn};
-use tower_session_affinity::{AffinityKey, FromScope, Scoped, SessionAffinityLayer};
+use tower_session_affinity::{AffinityKey, Scoped};
 
 use crate::{DropLog, INNER, OUTER, call_out, now};
 
@@ -80,28 +78,4 @@ fn a_panic_in_a_scope_leaves_no_key_behind() {
     let future = catch_unwind(AssertUnwindSafe(|| now(future)));
     assert!(future.is_err());
     assert_eq!(AffinityKey::current(), None);
-}
-
-#[tokio::test]
-async fn a_spawned_task_does_not_inherit_the_scope() {
-    let spawn = async { tokio::spawn(call_out()).await.unwrap() };
-    assert_eq!(OUTER.scope(spawn).await, None);
-}
-
-#[tokio::test]
-async fn the_worker_of_a_buffer_is_outside_the_scope_so_the_layer_goes_above_it() {
-    let layer = SessionAffinityLayer::new().or(FromScope);
-    let is_stamped = service_fn(|request: Request<()>| {
-        let stamped = request.headers().contains_key("x-session-affinity");
-        ready(Ok::<_, std::convert::Infallible>(stamped))
-    });
-    let above = ServiceBuilder::new().layer(layer.clone()).buffer(1);
-    let below = ServiceBuilder::new().buffer(1).layer(layer);
-    let (above, below) = (above.service(is_stamped), below.service(is_stamped));
-
-    let calls = async {
-        assert!(above.oneshot(Request::new(())).await.unwrap());
-        assert!(!below.oneshot(Request::new(())).await.unwrap());
-    };
-    OUTER.scope(calls).await;
 }
