@@ -157,12 +157,13 @@ async fn a_parent_is_not_inherited_from_a_different_task() {
 #[tokio::test]
 async fn a_scope_moves_with_its_future_to_a_different_task() {
     let mut moving = Box::pin(INNER.scope(call_out_twice()));
-    assert!(
-        poll_fn(|cx| Poll::Ready(moving.poll_unpin(cx)))
-            .await
-            .is_pending()
-    );
-    assert_eq!(tokio::spawn(moving).await.unwrap(), sent("inner"));
+    let begun = tokio::spawn(async move {
+        let poll = poll_fn(|cx| Poll::Ready(moving.poll_unpin(cx)));
+        assert!(poll.await.is_pending());
+        moving
+    });
+    let moved = tokio::spawn(begun.await.unwrap());
+    assert_eq!(moved.await.unwrap(), sent("inner"));
 }
 
 #[tokio::test]

@@ -1,14 +1,14 @@
 //! Futures, closures and tasks.
 
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use tokio::task::yield_now;
 use tower_session_affinity::{AffinityKey, Scoped};
 
-use crate::{DropLog, INNER, OUTER, call_out, now};
+use crate::{DropLog, INNER, OUTER, call_out, now, poll_once};
 
 #[test]
 fn outside_every_scope_there_is_no_key() {
@@ -65,6 +65,18 @@ fn a_future_that_is_cancelled_is_dropped_in_its_scope() {
         drop(held);
     });
     OUTER.sync_scope(|| drop(cancelled));
+    assert_eq!(log.entries(), [Some(INNER)]);
+}
+
+#[test]
+fn a_future_that_is_done_is_dropped_at_once_and_in_its_scope() {
+    let log = DropLog::default();
+    let held = log.clone();
+    let mut done = pin!(INNER.scope(poll_fn(move |_| {
+        let _held = &held;
+        Poll::Ready(())
+    })));
+    assert!(poll_once(done.as_mut()).is_ready());
     assert_eq!(log.entries(), [Some(INNER)]);
 }
 
