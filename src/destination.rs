@@ -155,11 +155,12 @@ impl Destination {
         mut self,
         suffixes: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, InvalidDestination> {
-        self.path_suffixes = suffixes.into_iter().map(Into::into).collect();
-        let is_suffix = |suffix: &Box<str>| suffix.starts_with('/') && suffix.len() > 1;
-        if self.path_suffixes.is_empty() || !self.path_suffixes.iter().all(is_suffix) {
+        let suffixes: Vec<_> = suffixes.into_iter().collect();
+        let is_suffix = |suffix: &&str| suffix.starts_with('/') && suffix.len() > 1;
+        if suffixes.is_empty() || !suffixes.iter().all(is_suffix) {
             return Err(InvalidDestination::path_suffix());
         }
+        self.path_suffixes = suffixes.into_iter().map(Into::into).collect();
         Ok(self)
     }
 
@@ -299,6 +300,7 @@ impl IntoIterator for Destinations {
     type IntoIter = std::vec::IntoIter<Destination>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.to_vec().into_iter()
+        let rows: Vec<_> = self.iter().cloned().collect();
+        rows.into_iter()
     }
 }

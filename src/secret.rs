@@ -160,21 +160,23 @@ impl AffinitySecret {
 
     /// Takes a secret in hexadecimal, in either case, as `openssl rand -hex 32` makes it.
     ///
-    /// White space at both ends does not count.
+    /// ASCII white space does not count, be it at the ends or between digits.
     ///
     /// # Errors
     ///
     /// If the text is no hexadecimal, or that of fewer than [`MIN_LEN`](Self::MIN_LEN) bytes.
     pub fn from_hex(text: &str) -> Result<Self, InvalidAffinitySecret> {
-        Self::decode(&HEXLOWER_PERMISSIVE, text, |index| Reason::Hexadecimal {
-            index,
+        Self::decode(&HEXLOWER_PERMISSIVE, &symbols(text), |nth| {
+            Reason::Hexadecimal {
+                index: index_of(text, nth),
+            }
         })
     }
 
     /// Takes a secret in base64, as `openssl rand -base64 32` makes it.
     ///
-    /// The alphabet is the standard one or the URL-safe one, with padding or without. White space at
-    /// both ends does not count.
+    /// The alphabet is the standard one or the URL-safe one, with padding or without. ASCII white space
+    /// does not count, since `openssl` breaks what it writes into lines of 64 characters.
     ///
     /// # Errors
     ///
@@ -182,36 +184,43 @@ impl AffinitySecret {
     /// hexadecimal digits alone: base64 of random bytes does not look like that, and a secret that one
     /// process reads as hexadecimal and another as base64 would give two keys to each session.
     pub fn from_base64(text: &str) -> Result<Self, InvalidAffinitySecret> {
-        let symbols = text.trim_ascii();
-        if !symbols.is_empty() && symbols.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let symbols = symbols(text);
+        if !symbols.is_empty() && symbols.iter().all(u8::is_ascii_hexdigit) {
             return Err(InvalidAffinitySecret(Reason::NotBase64));
         }
-        let encoding = match (symbols.contains(['-', '_']), symbols.ends_with('=')) {
+        let invalid_at = |nth| Reason::Base64 {
+            index: index_of(text, nth),
+        };
+        // Of what comes behind a padding, some languages make more bytes and others none.
+        if let Some(nth) = symbols
+            .windows(2)
+            .position(|two| two[0] == b'=' && two[1] != b'=')
+        {
+            return Err(InvalidAffinitySecret(invalid_at(nth)));
+        }
+        let is_url_safe = symbols.iter().any(|symbol| b"-_".contains(symbol));
+        let encoding = match (is_url_safe, symbols.ends_with(b"=")) {
             (false, true) => &BASE64,
             (false, false) => &BASE64_NOPAD,
             (true, true) => &BASE64URL,
             (true, false) => &BASE64URL_NOPAD,
         };
-        Self::decode(encoding, text, |index| Reason::Base64 { index })
+        Self::decode(encoding, &symbols, invalid_at)
     }
 
     fn decode(
         encoding: &Encoding,
-        text: &str,
-        invalid_at: fn(usize) -> Reason,
+        symbols: &[u8],
+        invalid_at: impl FnOnce(usize) -> Reason,
     ) -> Result<Self, InvalidAffinitySecret> {
-        let symbols = text.trim_ascii();
-        let skipped = text.len() - text.trim_ascii_start().len();
         let len = symbols.len();
         let len = encoding
             .decode_len(len)
             .map_err(|_| InvalidAffinitySecret(Reason::CutOff { len }))?;
         let mut secret = Zeroizing::new(vec![0; len]);
-        let len = encoding
-            .decode_mut(symbols.as_bytes(), &mut secret)
-            .map_err(|DecodePartial { error, .. }| {
-                InvalidAffinitySecret(invalid_at(skipped + error.position))
-            })?;
+        let len = encoding.decode_mut(symbols, &mut secret).map_err(
+            |DecodePartial { error, .. }| InvalidAffinitySecret(invalid_at(error.position)),
+        )?;
         Self::new(&secret[..len])
     }
 
@@ -248,6 +257,21 @@ impl AffinitySecret {
     pub(crate) fn message(&self, label: Label) -> Message {
         Message::begin(&self.0, label)
     }
+}
+
+/// Returns what is not white space, in a buffer that is wiped as the secret itself.
+fn symbols(text: &str) -> Zeroizing<Vec<u8>> {
+    // With room for all, since a buffer that grows leaves a copy behind.
+    let mut symbols = Zeroizing::new(Vec::with_capacity(text.len()));
+    symbols.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+    symbols
+}
+
+/// Returns where the text has the symbol of this number.
+fn index_of(text: &str, nth: usize) -> usize {
+    let bytes = text.bytes().enumerate();
+    let mut symbols = bytes.filter(|(_, byte)| !byte.is_ascii_whitespace());
+    symbols.nth(nth).map_or(text.len(), |(index, _)| index)
 }
 
 impl fmt::Debug for AffinitySecret {

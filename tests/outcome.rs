@@ -11,10 +11,10 @@ use tower_session_affinity::{
 
 const OURS: AffinityKey = AffinityKey::from_static("ours");
 
-fn stamp<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, method: Method, uri: &str) -> Outcome {
+fn stamp<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, method: &Method, uri: &str) -> Outcome {
     let mut headers = HeaderMap::new();
     let uri: Uri = uri.parse().unwrap();
-    let outcome = layer.stamp(&method, &uri, &mut headers, &Extensions::new());
+    let outcome = layer.stamp(method, &uri, &mut headers, &Extensions::new());
     assert_eq!(headers.len(), usize::from(outcome.is_sent()));
     outcome
 }
@@ -84,12 +84,12 @@ fn a_tunnel_is_never_given_the_header() {
         .only_hosts([HostPattern::from_static("a.example")]);
     for layer in [&layer, &listed] {
         assert_eq!(
-            stamp(layer, Method::CONNECT, "a.example:443"),
+            stamp(layer, &Method::CONNECT, "a.example:443"),
             Outcome::Tunnel
         );
         // A WebSocket over HTTP/2 goes to the host itself.
         assert_eq!(
-            stamp(layer, Method::CONNECT, "https://a.example/ws"),
+            stamp(layer, &Method::CONNECT, "https://a.example/ws"),
             Outcome::Stamped
         );
     }

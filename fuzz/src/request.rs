@@ -21,8 +21,11 @@ const NAMES: [&str; 5] = [
     "a",
 ];
 
-const PATTERNS: [&str; 10] = [
+const PATTERNS: [&str; 13] = [
     "a.example",
+    "https://a.example",
+    "HTTP://A.example:8443",
+    "wss://*.example",
     "A.Example.:80",
     "*.a.example",
     "*.example:443",

@@ -14,6 +14,10 @@ use tokio::runtime::Builder;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_session_affinity::{AffinityKey, Destinations, FromScope, Outcome, SessionAffinityLayer};
 
+#[expect(
+    dead_code,
+    reason = "its `main` installs a recorder for the whole process"
+)]
 #[path = "../examples/metrics/main.rs"]
 mod example;
 
@@ -22,7 +26,10 @@ use example::{
     provider, record, tokens_of_headers, tokens_of_usage,
 };
 
+/// A provider that says in headers how much was cached, and one that says it in the body.
 const FIREWORKS: &str = "https://api.fireworks.ai/inference/v1/chat/completions";
+
+const OPENROUTER: &str = "https://openrouter.ai/api/v1/chat/completions";
 
 /// The outcomes of a conversation, and how often each comes.
 const EXPECTED: [(&str, &str, u64); 3] = [
@@ -31,12 +38,12 @@ const EXPECTED: [(&str, &str, u64); 3] = [
     ("no_key", "false", 1),
 ];
 
-fn run_conversation(layer: Layer) {
+fn run_conversation(layer: Layer, url: &'static str) {
     let client = ServiceBuilder::new()
         .layer(layer)
         .service(service_fn(provider));
     let runtime = Builder::new_current_thread().build().unwrap();
-    runtime.block_on(converse(client, FIREWORKS)).unwrap();
+    runtime.block_on(converse(client, url)).unwrap();
 }
 
 /// Returns the page of metrics after a closure has counted.
@@ -46,8 +53,15 @@ fn page_of(counting: impl FnOnce()) -> String {
     recorder.handle().render()
 }
 
+fn page_of_a_conversation_at(url: &'static str) -> String {
+    page_of(|| {
+        let layer = counted_by_prometheus("/chat", Destinations::known());
+        run_conversation(layer, url);
+    })
+}
+
 fn page_of_a_conversation() -> String {
-    page_of(|| run_conversation(counted_by_prometheus("/chat", Destinations::known())))
+    page_of_a_conversation_at(FIREWORKS)
 }
 
 #[test]
@@ -73,11 +87,8 @@ fn opentelemetry_counts_each_outcome_by_route_host_and_header() {
         .with_periodic_exporter(exporter.clone())
         .build();
     let meter = meters.meter("test");
-    run_conversation(counted_by_opentelemetry(
-        "/chat",
-        Destinations::known(),
-        &meter,
-    ));
+    let layer = counted_by_opentelemetry("/chat", Destinations::known(), &meter);
+    run_conversation(layer, FIREWORKS);
     meters.force_flush().unwrap();
 
     let exported = exporter.get_finished_metrics().unwrap();
@@ -154,16 +165,17 @@ fn the_panel_of_the_dashboard_asks_for_what_is_counted() {
 }
 
 #[test]
-fn the_cached_share_is_recorded_by_turn() {
-    let page = page_of_a_conversation();
-    for turn in 1..=3 {
-        let labels = format!("route=\"/chat\",turn=\"{turn}\",with_key=\"true\"");
-        for line in [
-            format!("prompt_cached_ratio_bucket{{{labels},le=\"0.75\"}} 0"),
-            format!("prompt_cached_ratio_bucket{{{labels},le=\"0.9\"}} 1"),
-            format!("prompt_cached_ratio_sum{{{labels}}} 0.8"),
-        ] {
-            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+fn the_cached_share_is_recorded_by_turn_from_headers_or_from_the_body() {
+    for page in [FIREWORKS, OPENROUTER].map(page_of_a_conversation_at) {
+        for turn in 1..=3 {
+            let labels = format!("route=\"/chat\",turn=\"{turn}\",with_key=\"true\"");
+            for line in [
+                format!("prompt_cached_ratio_bucket{{{labels},le=\"0.75\"}} 0"),
+                format!("prompt_cached_ratio_bucket{{{labels},le=\"0.9\"}} 1"),
+                format!("prompt_cached_ratio_sum{{{labels}}} 0.8"),
+            ] {
+                assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+            }
         }
     }
 }

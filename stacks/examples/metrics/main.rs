@@ -7,8 +7,8 @@ mod labels;
 
 use std::error::Error;
 
-use http::Request;
-use http::response::Response;
+use async_openai::types::chat::{CompletionUsage, PromptTokensDetails};
+use http::{Request, Response};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider};
@@ -71,13 +71,14 @@ pub(crate) fn prometheus() -> Result<PrometheusBuilder, BuildError> {
 /// Makes three turns of a conversation, its title without a key, and a call without a session.
 pub(crate) async fn converse<S>(client: S, url: &'static str) -> Result<(), Box<dyn Error>>
 where
-    S: Service<Request<()>, Response = Response<()>, Error = http::Error> + Clone,
+    S: Service<Request<()>, Response = Response<CompletionUsage>, Error = http::Error> + Clone,
 {
     let request = || Request::post(url).body(());
     let conversation = async {
         for turn in 1..=3 {
             let response = client.clone().oneshot(request()?).await?;
-            if let Some(tokens) = tokens_of_headers(response.headers()) {
+            let tokens = tokens_of_headers(response.headers());
+            if let Some(tokens) = tokens.or_else(|| tokens_of_usage(response.body())) {
                 record(tokens, "/chat", turn);
             }
         }
@@ -93,15 +94,27 @@ where
 }
 
 /// Stands in for a provider with replicas: what is sent with a key finds its prompt cached.
-pub(crate) async fn provider(request: Request<()>) -> Result<Response<()>, http::Error> {
-    let is_cached = request.headers().contains_key("x-session-affinity");
-    Response::builder()
-        .header("fireworks-prompt-tokens", 1000)
-        .header(
-            "fireworks-cached-prompt-tokens",
-            if is_cached { 800 } else { 0 },
-        )
-        .body(())
+///
+/// At Fireworks the headers say so, elsewhere the body, whose `usage` stands for the whole here.
+pub(crate) async fn provider(
+    request: Request<()>,
+) -> Result<Response<CompletionUsage>, http::Error> {
+    let cached = if request.headers().is_empty() { 0 } else { 800 };
+    if request.uri().host() == Some("api.fireworks.ai") {
+        return Response::builder()
+            .header("fireworks-prompt-tokens", 1000)
+            .header("fireworks-cached-prompt-tokens", cached)
+            .body(CompletionUsage::default());
+    }
+    let details = PromptTokensDetails {
+        cached_tokens: Some(cached),
+        ..Default::default()
+    };
+    Ok(Response::new(CompletionUsage {
+        prompt_tokens: 1000,
+        prompt_tokens_details: Some(details),
+        ..Default::default()
+    }))
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -110,6 +123,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let known = Destinations::known();
 
     let page = prometheus()?.install_recorder()?;
+    begin_at_zero("/chat", "api.fireworks.ai", "x-session-affinity");
     let layer = counted_by_prometheus("/chat", known.clone());
     let client = ServiceBuilder::new()
         .layer(layer)
