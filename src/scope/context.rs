@@ -67,7 +67,7 @@ impl Context {
 
 impl Scope {
     /// Sets the key; with none, the scope has no parent either.
-    pub(super) const fn with_key(key: Option<AffinityKey>) -> Self {
+    pub(super) fn with_key(key: Option<AffinityKey>) -> Self {
         let sets = if key.is_some() { Sets::Key } else { Sets::Both };
         Self {
             context: Context {

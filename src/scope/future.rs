@@ -45,7 +45,7 @@ pin_project! {
     #[derive(Debug)]
     pub(super) struct InScope<T> {
         scope: Scope,
-        // `None` once it is dropped.
+        // `None` once it is dropped, and of a body that is empty from the start.
         #[pin]
         inner: Option<T>,
     }

@@ -7,10 +7,8 @@ use tower_session_affinity::AffinityKey;
 /// The tokens of a prompt that came from the cache, and all of them, in Fireworks' headers.
 pub(crate) fn tokens_of_headers(headers: &HeaderMap) -> Option<(u32, u32)> {
     let tokens = |name| headers.get(name)?.to_str().ok()?.parse().ok();
-    Some((
-        tokens("fireworks-cached-prompt-tokens")?,
-        tokens("fireworks-prompt-tokens")?,
-    ))
+    let cached = tokens("fireworks-cached-prompt-tokens")?;
+    Some((cached, tokens("fireworks-prompt-tokens")?))
 }
 
 /// The same in the `usage` of a body that the application reads anyway.
@@ -23,8 +21,8 @@ pub(crate) fn tokens_of_usage(usage: &CompletionUsage) -> Option<(u32, u32)> {
 pub(crate) fn record((cached, prompt): (u32, u32), route: &'static str, turn: usize) {
     const TURNS: [&str; 6] = ["0", "1", "2", "3", "4", "5+"];
     let turn = TURNS[turn.min(TURNS.len() - 1)];
-    let with_key = AffinityKey::current().is_some().to_string();
+    let with_key = AffinityKey::current().map_or("false", |_| "true");
     let share = f64::from(cached) / f64::from(prompt.max(1));
-    metrics::histogram!("prompt_cached_ratio", "route" => route, "turn" => turn, "with_key" => with_key)
-        .record(share);
+    let labels = [("route", route), ("turn", turn), ("with_key", with_key)];
+    metrics::histogram!("prompt_cached_ratio", &labels).record(share);
 }

@@ -15,14 +15,12 @@ pub(crate) fn labels(
 ) -> [(&'static str, String); 5] {
     let row = destinations.find(head.uri());
     let header = row.and_then(Destination::header_name);
+    let header = header.map_or("none", HeaderName::as_str);
     let host = row.map_or_else(|| "other".to_owned(), |row| row.host().to_string());
     [
         ("route", route.to_owned()),
         ("host", host),
-        (
-            "header",
-            header.map_or("none", HeaderName::as_str).to_owned(),
-        ),
+        ("header", header.to_owned()),
         ("outcome", outcome.as_str().to_owned()),
         ("sent", outcome.is_sent().to_string()),
     ]
