@@ -136,7 +136,9 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let answers = try_join_all(visits).await?;
     for ((session, question), answers) in visitors.into_iter().zip(answers) {
         let received = stand_in.received(question);
-        println!("{session:?} was answered {answers:?}, and the model received {received:?}");
+        let visitor = session.unwrap_or("no session");
+        println!("{visitor}: was answered {answers:?}");
+        println!("{visitor}: the model received {received:?}");
         let expected = (1..=6).map(|call| format!("{question} Answer {call}."));
         assert!(answers.into_iter().eq(expected));
         assert_eq!(received, vec![Vec::from_iter(session); 6]);
