@@ -112,6 +112,7 @@ mod merge;
 mod message;
 mod names;
 mod outcome;
+mod parent;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 #[cfg(feature = "reqwest-middleware")]
@@ -140,9 +141,11 @@ pub use key::{AffinityKey, InvalidAffinityKey};
 pub use layer::SessionAffinityLayer;
 pub use merge::MergePolicy;
 pub use outcome::Outcome;
+pub use parent::{FromParent, ParentKey};
 #[cfg(feature = "scope")]
 pub use scope::{
-    AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
+    AffinityFutureExt, AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody,
+    ScopedResponseFuture, carry, carry_async,
 };
 #[cfg(feature = "hmac")]
 pub use secret::{AffinitySecret, InvalidAffinitySecret};
