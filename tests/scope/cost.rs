@@ -124,7 +124,7 @@ where
         };
         tokio::join!(calls, async { connection.await.unwrap() });
     };
-    let (_, served) = tokio::join!(client, server);
+    let ((), served) = tokio::join!(client, server);
     served.unwrap();
 }
 
