@@ -90,6 +90,9 @@
 
 #[cfg(feature = "hmac")]
 mod adopted;
+#[cfg(feature = "body-field")]
+mod body;
+mod cookie;
 #[cfg(feature = "hmac")]
 mod derivation;
 #[cfg(not(feature = "hmac"))]
@@ -120,9 +123,16 @@ mod scope;
 mod secret;
 mod service;
 mod stamp;
+#[cfg(feature = "uuid")]
+mod uuid;
 
 #[cfg(feature = "hmac")]
 pub use adopted::DerivedFromHeaders;
+#[cfg(feature = "body-field")]
+pub use body::{FieldBody, PromptCacheKey, PromptCacheKeyLayer};
+#[cfg(feature = "hmac")]
+pub use cookie::DerivedFromCookie;
+pub use cookie::{FromCookie, InvalidCookieName};
 pub use destination::{Destination, Destinations, InvalidDestination};
 pub use extract::{FromExtension, FromFn, FromHeaders, KeyExtractor, NoAffinity, Or, from_fn};
 pub use head::RequestHead;

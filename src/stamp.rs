@@ -125,25 +125,23 @@ impl<K: KeyExtractor> Stamp<K> {
         }
     }
 
-    /// Returns the body field that the destination reads, and what to write into it.
+    /// Returns the key that goes into a body field, or why none does.
     #[cfg(feature = "body-field")]
-    pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, HeaderValue), Outcome> {
-        let special = self.settings.special.as_deref();
-        let destinations = special.and_then(|special| special.destinations.as_ref());
-        let row = row(destinations.ok_or(Outcome::FieldNotRead)?, head.uri())?;
-        let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
-        if head.extensions().get::<NoAffinity>().is_some() {
-            return Err(Outcome::Suppressed);
-        }
+    pub(crate) fn key(
+        &self,
+        head: RequestHead<'_>,
+        max_len: Option<usize>,
+    ) -> Result<HeaderValue, Outcome> {
         let key = self.extractor.extract(head);
         let mut value = key.ok_or_else(|| self.why_no_key(head))?.into();
+        let special = self.settings.special.as_ref();
         if let Some(derivation) = special.and_then(|special| special.derivation.as_ref()) {
             let derived = derivation.derive(head.uri(), &value);
             value = derived.ok_or(Outcome::NoAuthority)?;
         }
-        match row.max_key_len() {
+        match max_len {
             Some(max_len) if value.len() > max_len => Err(Outcome::TooLong),
-            _ => Ok((name, value)),
+            _ => Ok(value),
         }
     }
 
@@ -191,10 +189,32 @@ impl Settings {
         }
     }
 
+    /// Returns the body field that the destination reads and the most bytes that it takes, or why no key may
+    /// be sent.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, Option<usize>), Outcome> {
+        let special = self.special.as_ref();
+        let destinations = special.and_then(|special| special.destinations.as_ref());
+        let row = row(destinations.ok_or(Outcome::FieldNotRead)?, head.uri())?;
+        let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
+        match head.extensions().get::<NoAffinity>() {
+            Some(_) => Err(Outcome::Suppressed),
+            None => Ok((name, row.max_key_len())),
+        }
+    }
+
+    /// Takes out the headers that are not sent.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn strip(&self, request: &mut impl Stampable) {
+        if let Some(special) = &self.special {
+            strip(request.headers_mut(), &special.stripped, None);
+        }
+    }
+
     #[inline]
     fn policy(&self, target: Target<'_>) -> MergePolicy {
         match &self.special {
-            Some(special) if special.never_kept.contains(target.name()) => MergePolicy::Replace,
+            Some(special) if special.is_never_kept(target) => MergePolicy::Replace,
             _ => self.merge_policy,
         }
     }
@@ -214,9 +234,23 @@ impl Settings {
         Carrier::Header(name)
     }
 
-    /// Tells whoever listens what happened.
+    /// Tells the event and the hook.
     #[inline]
     pub(crate) fn tell(&self, outcome: Outcome, carrier: Carrier<'_>, head: RequestHead<'_>) {
+        self.report(outcome, carrier);
+        if let Some(hook) = self.hook() {
+            hook.call(outcome, head);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn hook(&self) -> Option<&Hook> {
+        self.special.as_ref()?.hook.as_ref()
+    }
+
+    /// Emits the event alone.
+    #[inline]
+    pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
         #[cfg(feature = "tracing")]
         {
             let special = self.special.as_ref();
@@ -224,15 +258,13 @@ impl Settings {
             self.warnings.report(outcome, carrier, expects_key);
         }
         #[cfg(not(feature = "tracing"))]
-        let _ = carrier;
-        if let Some(special) = &self.special {
-            special.call_hook(outcome, head);
-        }
+        let _ = (outcome, carrier);
     }
 }
 
 impl Special {
     /// Aims at the header that the host reads, or returns why none may be sent there.
+    #[inline]
     fn aim<'a>(&'a self, target: &mut Target<'a>, uri: &Uri) -> Result<(), Outcome> {
         if let Some(hosts) = &self.only_hosts {
             match is_listed(hosts, uri) {
@@ -243,13 +275,20 @@ impl Special {
         }
         if let Some(destinations) = &self.destinations {
             let row = row(destinations, uri)?;
-            target.name = Some(row.header_name().ok_or(Outcome::HeaderNotRead)?);
+            let name = row.header_name().ok_or(Outcome::HeaderNotRead)?;
+            target.name = (!row.has_default_name()).then_some(name);
             target.max_len = row.max_key_len();
         }
         Ok(())
     }
 
+    #[inline]
+    fn is_never_kept(&self, target: Target<'_>) -> bool {
+        !self.never_kept.is_empty() && self.never_kept.get(target.name()).is_some()
+    }
+
     /// Goes on with the value that the table left, whichever that is.
+    #[inline]
     fn finish(
         &self,
         request: &mut impl Stampable,
@@ -292,13 +331,6 @@ impl Special {
         match outcome {
             Outcome::Kept => Outcome::KeptDerived,
             outcome => outcome,
-        }
-    }
-
-    #[inline]
-    fn call_hook(&self, outcome: Outcome, head: RequestHead<'_>) {
-        if let Some(hook) = &self.hook {
-            hook.call(outcome, head);
         }
     }
 }
