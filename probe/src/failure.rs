@@ -133,9 +133,9 @@ impl fmt::Display for Failure {
             } => {
                 write!(
                     f,
-                    "the endpoint answered {}{}{detail}",
+                    "the endpoint answered {}{}",
                     named(*status),
-                    colon(detail)
+                    behind_colon(detail)
                 )?;
                 match hint {
                     Some(hint) => write!(f, "\n{hint}"),
@@ -148,16 +148,15 @@ impl fmt::Display for Failure {
                 tries,
                 detail,
             } => {
-                write!(f, "the endpoint answered {} ", named(*status))?;
-                match retry_after {
-                    Some(wait) => write!(f, "and asks to wait {}", seconds(*wait))?,
-                    None => f.write_str("and does not say how long to wait")?,
-                }
+                let asks = retry_after.map_or_else(
+                    || "does not say how long to wait".to_owned(),
+                    |wait| format!("asks to wait {}", seconds(wait)),
+                );
+                let (status, tries) = (named(*status), count(*tries, "try", "tries"));
+                let detail = behind_colon(detail);
                 write!(
                     f,
-                    "; given up after {}{}{detail}",
-                    count(*tries, "try", "tries"),
-                    colon(detail)
+                    "the endpoint answered {status} and {asks}; given up after {tries}{detail}"
                 )
             }
             Self::NoStream {
@@ -165,8 +164,8 @@ impl fmt::Display for Failure {
                 detail,
             } => write!(
                 f,
-                "the endpoint answered with {content_type} instead of an event stream{}{detail}",
-                colon(detail)
+                "the endpoint answered with {content_type} instead of an event stream{}",
+                behind_colon(detail)
             ),
             Self::ErrorEvent { detail } => {
                 write!(
@@ -238,8 +237,12 @@ pub(crate) fn seconds(time: Duration) -> String {
     }
 }
 
-const fn colon(detail: &str) -> &'static str {
-    if detail.is_empty() { "" } else { ": " }
+fn behind_colon(detail: &str) -> String {
+    if detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {detail}")
+    }
 }
 
 fn usual_hint(status: StatusCode) -> &'static str {

@@ -61,6 +61,10 @@ impl Body {
 
     /// Waits for the next bytes; none are the end.
     pub(super) async fn next(&mut self, deadline: Instant) -> Result<&[u8], Stopped> {
+        // What is always ready would never be late.
+        if Instant::now() >= deadline {
+            return Err(Stopped::Late);
+        }
         let next = async {
             self.decode().await?;
             self.reader

@@ -83,6 +83,10 @@ impl Framing {
                 is_called_stream,
             } => {
                 head.extend_from_slice(chunk);
+                // Empty lines tell nothing, however many these are.
+                if head.trim_ascii().is_empty() {
+                    head.clear();
+                }
                 let Some(mut framing) = decide(head, *is_called_stream, false) else {
                     return Ok(Vec::new());
                 };

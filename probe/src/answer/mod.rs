@@ -101,6 +101,7 @@ impl Answer {
         let mut body = Body::new(&head.headers, body);
         let mut framing = Framing::new(Some(&content_type));
         while let Some(data) = self.next(client, &mut body, start).await? {
+            self.bytes = self.bytes.saturating_add(data.len());
             let events = framing.push(&data);
             self.take_all(client, events, start)?;
             if framing.is_neither() {
@@ -179,16 +180,14 @@ impl Answer {
         for event in events.map_err(|_| Failure::TooMuch {
             what: "an event of over a megabyte",
         })? {
-            self.bytes = self.bytes.saturating_add(event.data.len());
             self.take(client, &event, start)?;
         }
-        if self.whole_at.is_none() && self.bytes > LONGEST_ANSWER || self.text.len() > LONGEST_TEXT
-        {
-            return Err(Failure::TooMuch {
-                what: "an answer that does not end at --max-tokens",
-            });
-        }
-        Ok(())
+        let what = match () {
+            () if self.text.len() > LONGEST_TEXT => "an answer that does not end at --max-tokens",
+            () if self.bytes > LONGEST_ANSWER => "over 16 MiB for an answer",
+            () => return Ok(()),
+        };
+        Err(Failure::TooMuch { what })
     }
 
     fn take(&mut self, client: &Client, event: &Event, start: Instant) -> Result<(), Failure> {

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use crate::dialect::End;
 
-    fn delta(delta: Value) -> Piece {
+    fn delta(delta: &Value) -> Piece {
         Chat.read(&json!({"choices": [{"index": 0, "delta": delta, "finish_reason": ""}]}))
     }
 
@@ -77,7 +77,7 @@ mod tests {
             json!({"content": []}),
             json!({"tool_calls": [{"index": 0, "id": "1", "type": "function", "function": {"name": "f", "arguments": ""}}]}),
         ] {
-            assert!(!delta(empty.clone()).is_token, "{empty}");
+            assert!(!delta(&empty).is_token, "{empty}");
         }
         for thought in [
             json!({"reasoning_content": "Hm"}),
@@ -88,7 +88,7 @@ mod tests {
             json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}]}),
             json!({"tool_calls": [{"function": {"arguments": "{"}}]}),
         ] {
-            let piece = delta(thought.clone());
+            let piece = delta(&thought);
             assert!(piece.is_token && piece.text.is_empty(), "{thought}");
         }
     }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn an_empty_reason_is_not_the_end() {
-        assert_eq!(delta(json!({"content": "Yes"})).end, None);
+        assert_eq!(delta(&json!({"content": "Yes"})).end, None);
         let last = json!({"choices": [{"delta": {}, "finish_reason": "length"}]});
         assert_eq!(Chat.read(&last).end, Some(End::Whole));
     }

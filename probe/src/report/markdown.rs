@@ -5,31 +5,29 @@ use crate::run::Ended;
 
 /// Writes the report as Markdown.
 pub(crate) fn document(report: &Report<'_>) -> String {
-    let mut text = format!(
-        "## affinity-probe\n\n**{}**\n",
-        escaped(&report.verdict.sentence)
-    );
-    if let Ended::Failed(failure) = report.ended {
-        text += &format!("\nThe run failed:\n\n{}\n", quoted(&failure.to_string()));
-    } else if *report.ended == Ended::Interrupted {
-        text += "\nThe run was interrupted.\n";
+    let mut paragraphs = vec![
+        "## affinity-probe".to_owned(),
+        format!("**{}**", escaped(&report.verdict.sentence)),
+    ];
+    match report.ended {
+        Ended::Complete => {}
+        Ended::Interrupted => paragraphs.push("The run was interrupted.".to_owned()),
+        Ended::Failed(failure) => {
+            paragraphs.push("The run failed:".to_owned());
+            paragraphs.push(quoted(&failure.to_string()));
+        }
     }
-    text += &format!("\n{}\n", escaped(report.subject).replace('\n', "  \n"));
-    text += &format!("\n{}", report.table().markdown());
-    for note in report.notes() {
-        text += &format!("\n{}\n", escaped(&note));
-    }
+    paragraphs.push(escaped(report.subject).replace('\n', "  \n"));
+    paragraphs.push(report.table().markdown());
+    paragraphs.extend(report.notes().iter().map(|note| escaped(note)));
     if let Some(sweep) = report.sweep {
-        text += &format!(
-            "\n{}\n{}\n",
-            sweep.table().markdown(),
-            escaped(&sweep.sentence)
-        );
+        paragraphs.push(sweep.table().markdown());
+        paragraphs.push(escaped(&sweep.sentence));
     }
     if !report.verdict.test.is_empty() {
-        text += &format!("\n<sub>{}</sub>\n", escaped(&report.verdict.test));
+        paragraphs.push(format!("<sub>{}</sub>", escaped(&report.verdict.test)));
     }
-    text
+    paragraphs.join("\n\n") + "\n"
 }
 
 /// Takes the meaning from what Markdown would read as its own.

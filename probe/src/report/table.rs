@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use super::markdown::escaped;
+
 /// The width of the first column, and of each other one.
 const FIRST: usize = 27;
 const OTHERS: usize = 13;
@@ -60,19 +62,23 @@ impl Table {
     /// Writes the table as Markdown.
     pub(super) fn markdown(&self) -> String {
         let row = |name: &str, cells: &[String]| {
-            let cells: Vec<_> = [name.trim_start().to_owned()]
-                .iter()
+            let cells = cells.iter().map(|cell| escaped(cell));
+            let cells: Vec<_> = std::iter::once(escaped(name.trim_start()))
                 .chain(cells)
-                .map(|cell| super::markdown::escaped(cell))
                 .collect();
-            format!("| {} |\n", cells.join(" | "))
+            format!("| {} |", cells.join(" | "))
         };
-        let mut text = row("", &self.headings);
-        text += &format!("|---|{}\n", "--:|".repeat(self.headings.len()));
+        let mut lines = vec![
+            row("", &self.headings),
+            format!("|---|{}", "--:|".repeat(self.headings.len())),
+        ];
         for (name, cells) in &self.rows {
-            text += &row(name, cells);
+            // A row that is a heading is as wide as the others.
+            let mut cells = cells.clone();
+            cells.resize(self.headings.len(), String::new());
+            lines.push(row(name, &cells));
         }
-        text
+        lines.join("\n")
     }
 }
 

@@ -71,12 +71,14 @@ impl Secrets {
         }
     }
 
-    /// Adds the value of a header. Of `Bearer …` and the like, the credential alone is one, too.
+    /// Adds the value of a header, or what is behind its scheme, such as `Bearer`.
     pub(crate) fn add_header(&mut self, value: &str) {
-        let parts = value
-            .split_ascii_whitespace()
-            .filter(|part| part.len() >= SHORTEST);
-        let parts = parts.filter(|part| !part.eq_ignore_ascii_case("bearer"));
+        let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let behind = value.split_once(' ').filter(|(scheme, _)| is_word(scheme));
+        let parts = behind
+            .map_or(value, |(_, credential)| credential)
+            .split_ascii_whitespace();
+        let parts = parts.filter(|part| part.len() >= SHORTEST);
         self.0
             .extend(parts.map(|part| (part.to_owned(), "[header]")));
     }

@@ -10,14 +10,14 @@ const RUNS: u64 = 500;
 /// The most of them that may be called a difference: 2 %.
 const MOST: usize = 10;
 
+/// Makes the turns of a conversation, one after the other.
+type Turns = Box<dyn FnMut(&mut fastrand::Rng, u32) -> Record>;
+
 const NAMES: [&str; 4] = ["x-a", "x-b", "x-c", "x-d"];
 
 /// Runs eight conversations of six turns in variants that are all alike, and counts the runs that are
 /// called a gain or a harm.
-fn false_findings(
-    names: usize,
-    one: impl Fn(&mut fastrand::Rng) -> Box<dyn FnMut(&mut fastrand::Rng, u32) -> Record>,
-) -> usize {
+fn false_findings(names: usize, one: impl Fn(&mut fastrand::Rng) -> Turns) -> usize {
     let run = |seed| {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut records = Vec::new();
@@ -51,9 +51,7 @@ fn held(names: usize, what: &str, found: usize) {
 }
 
 /// A conversation whose turns reach any of so many replicas.
-fn anywhere(
-    replicas: usize,
-) -> impl Fn(&mut fastrand::Rng) -> Box<dyn FnMut(&mut fastrand::Rng, u32) -> Record> {
+fn anywhere(replicas: usize) -> impl Fn(&mut fastrand::Rng) -> Turns {
     move |_| {
         let mut warm = vec![0; replicas];
         Box::new(move |rng, turn| {
@@ -77,7 +75,7 @@ fn log_normal(
     median: f64,
     spread: f64,
     of_conversation: f64,
-) -> impl Fn(&mut fastrand::Rng) -> Box<dyn FnMut(&mut fastrand::Rng, u32) -> Record> {
+) -> impl Fn(&mut fastrand::Rng) -> Turns {
     move |rng| {
         let own = of_conversation * normal(rng);
         Box::new(move |rng, turn| Record {
