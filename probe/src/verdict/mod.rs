@@ -201,7 +201,8 @@ impl Evidence<'_> {
                     } else {
                         Finding::Ignored
                     };
-                    (variant, finding, difference, share(variant))
+                    // No share differs by more than all of it.
+            (variant, finding, difference.map(|share| share.clamp(-1.0, 1.0)), share(variant))
                 });
         Ok(self.compared(rows.len(), share(WITHOUT_KEY), findings))
     }
