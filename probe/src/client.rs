@@ -89,7 +89,13 @@ impl Client {
             .oneshot(self.request(conversation));
         let limit = self.timeout.min(self.request_timeout);
         let answered = timeout_at(Instant::now() + limit, sent).await;
-        let answered = answered.map_err(|_| Failure::Silent { limit })?;
+        let answered = answered.map_err(|_| {
+            if limit < self.timeout {
+                Failure::TookTooLong { pieces: 0, limit }
+            } else {
+                Failure::Silent { limit }
+            }
+        })?;
         answered.map_err(|error| {
             let reason = self.secrets.clean(causes(&error).as_bytes(), SHOWN);
             if let Some(expected) = not_spoken(&error) {

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
-use super::{Ask, Dialect, End, Piece, end, has_text, plain_messages, text};
+use super::{Ask, Dialect, End, Piece, end, has_text, kind, plain_messages, text};
 use crate::secret::ApiKey;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -55,31 +55,24 @@ impl Dialect for Messages {
     }
 
     fn read(&self, event: &Value) -> Piece {
-        let kind = event
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let known = Piece {
-            is_known: true,
-            ..Piece::default()
-        };
+        let kind = kind(event);
         match kind {
             "content_block_start" => said(event.get("content_block"), "text"),
             "content_block_delta" => said(event.get("delta"), "text"),
             "message_delta" => Piece {
                 end: end(event.pointer("/delta/stop_reason")),
-                ..known
+                ..Piece::known()
             },
             "message_stop" => Piece {
                 end: Some(End::Done),
-                ..known
+                ..Piece::known()
             },
             // An answer that was not streamed.
             "message" => Piece {
                 end: end(event.get("stop_reason")),
                 ..said(Some(event), "content")
             },
-            "message_start" | "content_block_stop" | "ping" => known,
+            "message_start" | "content_block_stop" | "ping" => Piece::known(),
             _ => Piece::default(),
         }
     }
@@ -95,8 +88,7 @@ fn said(part: Option<&Value>, name: &str) -> Piece {
         } else {
             part.is_some_and(has_text)
         },
-        is_known: true,
-        ..Piece::default()
+        ..Piece::known()
     }
 }
 

@@ -81,6 +81,16 @@ pub(crate) enum End {
     GaveUp(String),
 }
 
+impl Piece {
+    /// Returns what an event says that the interface knows and that holds nothing.
+    fn known() -> Self {
+        Self {
+            is_known: true,
+            ..Self::default()
+        }
+    }
+}
+
 impl Api {
     /// Chooses by the end of the path; most interfaces are the first.
     pub(crate) fn of(endpoint: &Uri) -> Self {
@@ -170,6 +180,14 @@ fn has_text(value: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// Returns the type that an event names.
+fn kind(event: &Value) -> &str {
+    event
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// Takes an object out of `json!`.

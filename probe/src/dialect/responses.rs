@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Ask, Dialect, End, Piece, has_text, plain_messages, text};
+use super::{Ask, Dialect, End, Piece, has_text, kind, plain_messages, text};
 
 /// The least that `OpenAI` takes for the length of an answer.
 const LEAST_TOKENS: u32 = 16;
@@ -34,36 +34,29 @@ impl Dialect for Responses {
     }
 
     fn read(&self, event: &Value) -> Piece {
-        let kind = event
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let known = Piece {
-            is_known: true,
-            ..Piece::default()
-        };
+        let kind = kind(event);
         match kind {
             "response.output_text.delta" => {
                 let said = event.get("delta").map(text).unwrap_or_default();
                 Piece {
                     is_token: !said.is_empty(),
                     text: said,
-                    ..known
+                    ..Piece::known()
                 }
             }
             // Thoughts, refusals, arguments of tools.
             _ if kind.rsplit('.').next() == Some("delta") => Piece {
                 is_token: event.get("delta").is_some_and(has_text),
-                ..known
+                ..Piece::known()
             },
             "response.completed" | "response.incomplete" | "response.done" => {
                 let end = event.get("response").and_then(ended).unwrap_or(End::Done);
                 Piece {
                     end: Some(end),
-                    ..known
+                    ..Piece::known()
                 }
             }
-            _ if kind.starts_with("response.") => known,
+            _ if kind.starts_with("response.") => Piece::known(),
             // An answer that was not streamed.
             _ if event.get("output").is_some() => whole(event),
             _ => Piece::default(),

@@ -8,8 +8,8 @@ use crate::summary::Summary;
 use crate::verdict::{Finding, Judged};
 
 /// How much longer the slowest tenth has to wait before that is worth a word.
-const LONGER: f64 = 1.1;
-const LONGER_MS: f64 = 10.0;
+const LONGER: f64 = 1.5;
+const LONGER_MS: f64 = 20.0;
 
 /// One number of requests at once.
 #[derive(Clone, Debug, Serialize)]

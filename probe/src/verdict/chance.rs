@@ -1,8 +1,7 @@
 //! How often chance alone is taken for a difference, counted over simulated runs.
 
-use super::tests::judge;
+use super::tests::{judge, usage};
 use super::*;
-use crate::usage::Usage;
 
 /// Simulated runs of each kind.
 const RUNS: u64 = 500;
@@ -57,11 +56,7 @@ fn anywhere(replicas: usize) -> impl Fn(&mut fastrand::Rng) -> Turns {
         Box::new(move |rng, turn| {
             let prompt = 1200 + 58 * u64::from(turn);
             let cached = std::mem::replace(&mut warm[rng.usize(..replicas)], prompt);
-            let usage = Usage {
-                prompt_tokens: Some(prompt),
-                cached_tokens: Some(cached),
-                ..Usage::default()
-            };
+            let usage = usage(prompt, cached);
             Record {
                 usage,
                 ..Record::new(0, 1, turn)

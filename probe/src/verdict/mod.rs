@@ -202,7 +202,12 @@ impl Evidence<'_> {
                         Finding::Ignored
                     };
                     // No share differs by more than all of it.
-            (variant, finding, difference.map(|share| share.clamp(-1.0, 1.0)), share(variant))
+                    (
+                        variant,
+                        finding,
+                        difference.map(|share| share.clamp(-1.0, 1.0)),
+                        share(variant),
+                    )
                 });
         Ok(self.compared(rows.len(), share(WITHOUT_KEY), findings))
     }

@@ -16,15 +16,19 @@ fn record(variant: Variant, conversation: u32, turn: u32) -> Record {
     }
 }
 
+pub(super) fn usage(prompt: u64, cached: u64) -> Usage {
+    Usage {
+        prompt_tokens: Some(prompt),
+        cached_tokens: Some(cached),
+        ..Usage::default()
+    }
+}
+
 /// Prompts of 1,000 tokens and 100 more each turn, with this share of them cached.
 fn cached(variant: Variant, conversation: u32, turn: u32, percent: u64) -> Record {
     let prompt = 900 + 100 * u64::from(turn);
     let cached = if turn == 1 { 0 } else { prompt * percent / 100 };
-    let usage = Usage {
-        prompt_tokens: Some(prompt),
-        cached_tokens: Some(cached),
-        ..Usage::default()
-    };
+    let usage = usage(prompt, cached);
     Record {
         usage,
         ..record(variant, conversation, turn)
@@ -285,11 +289,7 @@ fn an_endpoint_that_shows_neither_cached_tokens_nor_a_token_leaves_nothing_to_ju
 #[test]
 fn numbers_that_do_not_fit_together_are_told() {
     fn impossible(record: Record) -> Record {
-        let usage = Usage {
-            prompt_tokens: Some(u64::MAX),
-            cached_tokens: Some(u64::MAX),
-            ..Usage::default()
-        };
+        let usage = usage(u64::MAX, u64::MAX);
         Record { usage, ..record }
     }
     let verdict = verdict(
