@@ -121,7 +121,7 @@ fn subject(args: &Args, plan: &Plan, endpoint: &Uri) -> String {
         "recorded conversations"
     };
     let size = format!(
-        "{} {what} of {}{} turns in each variant, {} requests at once, key in {}",
+        "{} {what} of {}{} turns in each variant, {} requests at once,\nkey in {}",
         plan.conversations,
         if plan.recorded.is_empty() {
             ""
@@ -136,9 +136,9 @@ fn subject(args: &Args, plan: &Plan, endpoint: &Uri) -> String {
         return format!("{}\n{size}", shown(endpoint));
     }
     format!(
-        "Simulated on this machine: {} replica{} behind a gateway that hashes x-session-affinity.\n\
-         There is no model: a word is a token, a replica takes {} µs to read one that is not in\n\
-         its cache, and keeps {} tokens there.\n{size}",
+        "Simulated on this machine: {} replica{} behind a gateway that hashes\n\
+         x-session-affinity. There is no model: a word is a token, a replica takes\n\
+         {} µs to read one that is not in its cache, and keeps {} tokens there.\n{size}",
         args.replicas,
         plural(args.replicas),
         simulation::PREFILL.as_micros(),

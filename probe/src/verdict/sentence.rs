@@ -65,6 +65,9 @@ fn one_by_tokens(evidence: &Evidence<'_>, judged: &Judged, without: &str) -> Str
                 "with the key only {with} of the prompt came from cache, without it {without}: {name} does harm here"
             )
         }
+        (Finding::Unknown, _) => format!(
+            "no difference beyond chance ({shares}), and too large a one to say that there is none: cannot tell; more conversations or turns can"
+        ),
         (Finding::Unneeded, _) => format!(
             "no difference beyond chance, both high ({shares}): one replica, or a router that looks at the prompt itself"
         ),
@@ -176,7 +179,7 @@ fn several(
             Finding::Fruitless,
             "honoured, and that keeps nothing in a cache until the next turn",
         ),
-        (Finding::Unknown, "ignored or not needed"),
+        (Finding::Unknown, "not to be told from chance"),
     ] {
         let names = names(finding);
         if !names.is_empty() {

@@ -175,6 +175,19 @@ fn one_lucky_conversation_of_eight_is_chance() {
 }
 
 #[test]
+fn a_difference_that_may_be_chance_is_not_called_ignored() {
+    // Two of eight conversations came back to their replica by chance.
+    let verdict = verdict(
+        8,
+        |c, t| cached(0, c, t, if c <= 2 { 90 } else { 20 }),
+        |c, t| cached(1, c, t, 90),
+    );
+    assert_eq!(verdict.finding, Finding::Unknown);
+    let expected = "no difference beyond chance (90 % with the key, 38 % without), and too large a one to say that there is none: cannot tell; more conversations or turns can";
+    assert_eq!(verdict.sentence, expected);
+}
+
+#[test]
 fn five_conversations_are_too_few_and_six_are_enough() {
     let without: Says = |c, t| cached(0, c, t, 40);
     let with: Says = |c, t| cached(1, c, t, 90);
