@@ -7,10 +7,12 @@ use http::HeaderValue;
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
 use crate::derivation::Derivation;
+#[cfg(feature = "tracing")]
+use crate::events::Warnings;
 use crate::host::is_listed;
 use crate::merge::{DEFAULT_NAME, Existing, clear, exchange, keep_first, set, strip};
 use crate::names::Names;
-use crate::outcome::{Carrier, Observer};
+use crate::outcome::{Carrier, Hook};
 use crate::{Destination, Destinations, HostPattern, KeyExtractor, MergePolicy, NoAffinity};
 use crate::{Outcome, RequestHead};
 
@@ -26,14 +28,24 @@ pub(crate) struct Settings {
     /// `None` for the default: it is cheaper to clone and to write.
     pub(crate) header_name: Option<HeaderName>,
     pub(crate) merge_policy: MergePolicy,
-    pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
+    /// Behind one pointer, so that a layer without them pays for one comparison.
+    special: Option<Arc<Special>>,
+    #[cfg(feature = "tracing")]
+    warnings: Warnings,
+}
+
+/// The settings that most layers do not have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Special {
+    pub(crate) only_hosts: Option<Box<[HostPattern]>>,
     pub(crate) destinations: Option<Destinations>,
     pub(crate) derivation: Option<Derivation>,
     /// Headers that are not sent, unless one of them is the one that carries the key.
-    pub(crate) stripped: Option<Names>,
+    pub(crate) stripped: Names,
     /// Those of them whose values are not sent as they are either.
-    pub(crate) never_kept: Option<Names>,
-    pub(crate) observer: Observer,
+    pub(crate) never_kept: Names,
+    pub(crate) hook: Option<Hook>,
+    pub(crate) expects_key: bool,
 }
 
 /// A request, whole or in parts: read first, then written.
@@ -72,25 +84,15 @@ impl<K: KeyExtractor> Stamp<K> {
         let settings = &self.settings;
         let (outcome, carrier) = match settings.target(request.head()) {
             Ok(target) => {
-                let outcome = self.send(request, target);
+                let mut outcome = self.merge(request, target);
+                if let Some(special) = &settings.special {
+                    outcome = special.finish(request, target, outcome);
+                }
                 (outcome, Carrier::Header(target.name()))
             }
             Err(outcome) => (outcome, settings.withhold(request)),
         };
-        settings.observer.tell(outcome, carrier, request.head());
-        outcome
-    }
-
-    #[inline]
-    fn send(&self, request: &mut impl Stampable, target: Target<'_>) -> Outcome {
-        let settings = &self.settings;
-        let mut outcome = self.merge(request, target);
-        if settings.derivation.is_some() || target.max_len.is_some() {
-            outcome = settings.finish(request, target, outcome);
-        }
-        if let Some(names) = &settings.stripped {
-            strip(request.headers_mut(), names, Some(target.name()));
-        }
+        settings.tell(outcome, carrier, request.head());
         outcome
     }
 
@@ -112,42 +114,34 @@ impl<K: KeyExtractor> Stamp<K> {
         };
         match self.extractor.extract(request.head()) {
             Some(key) => set(request.headers_mut(), target.name, key.into()),
-            None => self.miss(request, target, absent),
+            None => {
+                let outcome = self.why_no_key(request.head());
+                // To clear what is not there changes nothing, and costs a hash.
+                if !absent {
+                    clear(request.headers_mut(), target.name());
+                }
+                outcome
+            }
         }
     }
 
-    #[inline]
-    fn miss(&self, request: &mut impl Stampable, target: Target<'_>, absent: bool) -> Outcome {
-        let outcome = self.why_no_key(request.head());
-        // To clear what is not there changes nothing, and costs a hash.
-        if !absent {
-            clear(request.headers_mut(), target.name());
-        }
-        outcome
-    }
-
-    /// Returns the body field that the destination reads, and what to write into it.
+    /// Returns the key that goes into a body field, or why none does.
     #[cfg(feature = "body-field")]
-    pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, HeaderValue), Outcome> {
-        let settings = &self.settings;
-        let destinations = settings
-            .destinations
-            .as_ref()
-            .ok_or(Outcome::FieldNotRead)?;
-        let row = row(destinations, head.uri())?;
-        let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
-        if head.extensions().get::<NoAffinity>().is_some() {
-            return Err(Outcome::Suppressed);
-        }
+    pub(crate) fn key(
+        &self,
+        head: RequestHead<'_>,
+        max_len: Option<usize>,
+    ) -> Result<HeaderValue, Outcome> {
         let key = self.extractor.extract(head);
         let mut value = key.ok_or_else(|| self.why_no_key(head))?.into();
-        if let Some(derivation) = &settings.derivation {
+        let special = self.settings.special.as_ref();
+        if let Some(derivation) = special.and_then(|special| special.derivation.as_ref()) {
             let derived = derivation.derive(head.uri(), &value);
             value = derived.ok_or(Outcome::NoAuthority)?;
         }
-        match row.max_key_len() {
+        match max_len {
             Some(max_len) if value.len() > max_len => Err(Outcome::TooLong),
-            _ => Ok((name, value)),
+            _ => Ok(value),
         }
     }
 
@@ -166,13 +160,14 @@ impl Settings {
         Self {
             header_name: None,
             merge_policy: MergePolicy::Keep,
-            only_hosts: None,
-            destinations: None,
-            derivation: None,
-            stripped: None,
-            never_kept: None,
-            observer: Observer::new(),
+            special: None,
+            #[cfg(feature = "tracing")]
+            warnings: Warnings::new(),
         }
+    }
+
+    pub(crate) fn special_mut(&mut self) -> &mut Special {
+        Arc::make_mut(self.special.get_or_insert_default())
     }
 
     /// Returns where the key goes, or why none may be sent.
@@ -181,44 +176,133 @@ impl Settings {
         if is_tunnel(head) {
             return Err(Outcome::Tunnel);
         }
-        if let Some(hosts) = &self.only_hosts {
-            match is_listed(hosts, head.uri()) {
-                Some(true) => {}
-                Some(false) => return Err(Outcome::HostNotAllowed),
-                None => return Err(Outcome::NoAuthority),
-            }
-        }
-        let target = match &self.destinations {
-            None => Target {
-                name: self.header_name.as_ref(),
-                max_len: None,
-            },
-            Some(destinations) => {
-                let row = row(destinations, head.uri())?;
-                let name = row.header_name().ok_or(Outcome::HeaderNotRead)?;
-                Target {
-                    name: Some(name),
-                    max_len: row.max_key_len(),
-                }
-            }
+        let mut target = Target {
+            name: self.header_name.as_ref(),
+            max_len: None,
         };
+        if let Some(special) = &self.special {
+            special.aim(&mut target, head.uri())?;
+        }
         match head.extensions().get::<NoAffinity>() {
             Some(_) => Err(Outcome::Suppressed),
             None => Ok(target),
         }
     }
 
+    /// Returns the body field that the destination reads and the most bytes that it takes, or why no key may
+    /// be sent.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, Option<usize>), Outcome> {
+        let special = self.special.as_ref();
+        let destinations = special.and_then(|special| special.destinations.as_ref());
+        let row = row(destinations.ok_or(Outcome::FieldNotRead)?, head.uri())?;
+        let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
+        match head.extensions().get::<NoAffinity>() {
+            Some(_) => Err(Outcome::Suppressed),
+            None => Ok((name, row.max_key_len())),
+        }
+    }
+
+    /// Takes out the headers that are not sent.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn strip(&self, request: &mut impl Stampable) {
+        if let Some(special) = &self.special {
+            strip(request.headers_mut(), &special.stripped, None);
+        }
+    }
+
     #[inline]
     fn policy(&self, target: Target<'_>) -> MergePolicy {
-        match &self.never_kept {
-            Some(names) if names.contains(target.name()) => MergePolicy::Replace,
+        match &self.special {
+            Some(special) if special.is_never_kept(target) => MergePolicy::Replace,
             _ => self.merge_policy,
         }
     }
 
-    /// Derives the value that the table left, whichever that is, and holds what is sent to the limit.
-    #[inline(never)]
+    /// Takes out every header that could carry a key; returns the one that would have.
+    #[cold]
+    fn withhold(&self, request: &mut impl Stampable) -> Carrier<'_> {
+        let headers = request.headers_mut();
+        if let Some(special) = &self.special {
+            strip(headers, &special.stripped, None);
+            if special.destinations.is_some() {
+                return Carrier::Nothing;
+            }
+        }
+        let name = self.header_name.as_ref().unwrap_or(&DEFAULT_NAME);
+        clear(headers, name);
+        Carrier::Header(name)
+    }
+
+    /// Tells the event and the hook.
+    #[inline]
+    pub(crate) fn tell(&self, outcome: Outcome, carrier: Carrier<'_>, head: RequestHead<'_>) {
+        self.report(outcome, carrier);
+        if let Some(hook) = self.hook() {
+            hook.call(outcome, head);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn hook(&self) -> Option<&Hook> {
+        self.special.as_ref()?.hook.as_ref()
+    }
+
+    /// Emits the event alone.
+    #[inline]
+    pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
+        #[cfg(feature = "tracing")]
+        {
+            let special = self.special.as_ref();
+            let expects_key = special.is_some_and(|special| special.expects_key);
+            self.warnings.report(outcome, carrier, expects_key);
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = (outcome, carrier);
+    }
+}
+
+impl Special {
+    /// Aims at the header that the host reads, or returns why none may be sent there.
+    #[inline]
+    fn aim<'a>(&'a self, target: &mut Target<'a>, uri: &Uri) -> Result<(), Outcome> {
+        if let Some(hosts) = &self.only_hosts {
+            match is_listed(hosts, uri) {
+                Some(true) => {}
+                Some(false) => return Err(Outcome::HostNotAllowed),
+                None => return Err(Outcome::NoAuthority),
+            }
+        }
+        if let Some(destinations) = &self.destinations {
+            let row = row(destinations, uri)?;
+            let name = row.header_name().ok_or(Outcome::HeaderNotRead)?;
+            target.name = (!row.has_default_name()).then_some(name);
+            target.max_len = row.max_key_len();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn is_never_kept(&self, target: Target<'_>) -> bool {
+        !self.never_kept.is_empty() && self.never_kept.get(target.name()).is_some()
+    }
+
+    /// Goes on with the value that the table left, whichever that is.
+    #[inline]
     fn finish(
+        &self,
+        request: &mut impl Stampable,
+        target: Target<'_>,
+        mut outcome: Outcome,
+    ) -> Outcome {
+        if self.derivation.is_some() || target.max_len.is_some() {
+            outcome = self.derive_and_limit(request, target, outcome);
+        }
+        strip(request.headers_mut(), &self.stripped, Some(target.name()));
+        outcome
+    }
+
+    fn derive_and_limit(
         &self,
         request: &mut impl Stampable,
         target: Target<'_>,
@@ -249,21 +333,6 @@ impl Settings {
             outcome => outcome,
         }
     }
-
-    /// Takes out every header that could carry a key; returns the one that would have.
-    #[cold]
-    fn withhold(&self, request: &mut impl Stampable) -> Carrier<'_> {
-        let headers = request.headers_mut();
-        if let Some(names) = &self.stripped {
-            strip(headers, names, None);
-        }
-        if self.destinations.is_some() {
-            return Carrier::Nothing;
-        }
-        let name = self.header_name.as_ref().unwrap_or(&DEFAULT_NAME);
-        clear(headers, name);
-        Carrier::Header(name)
-    }
 }
 
 /// Returns the row that decides for this URI, or why there is none.
@@ -279,7 +348,7 @@ fn row<'a>(destinations: &'a Destinations, uri: &Uri) -> Result<&'a Destination,
 /// scheme, and goes to the host itself.
 #[inline]
 fn is_tunnel(head: RequestHead<'_>) -> bool {
-    *head.method() == Method::CONNECT && head.uri().scheme().is_none()
+    head.uri().scheme().is_none() && *head.method() == Method::CONNECT
 }
 
 impl<B> Stampable for Request<B> {
