@@ -8,6 +8,9 @@ use http::{HeaderName, Uri, header};
 
 use crate::dialect::Api;
 
+/// The seconds that a request may take, where nothing else is said.
+const LONGEST_REQUEST: u64 = 180;
+
 /// Tells whether an endpoint honours a session-affinity key, under which name, and what it gains.
 ///
 /// Every conversation is run once without a key and once with a key under each name. The variants are
@@ -71,9 +74,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Endpoint")]
     pub(crate) timeout: u64,
 
-    /// Seconds that a request may take in all
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = "Endpoint")]
-    pub(crate) request_timeout: u64,
+    /// Seconds that a request may take in all [default: 180, or --timeout if that is longer]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = "Endpoint")]
+    pub(crate) request_timeout: Option<u64>,
 
     /// The headers that carry the key, a variant each [default: x-session-affinity]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = header_name, help_heading = "Key")]
@@ -183,8 +186,9 @@ impl Args {
         Duration::from_secs(self.timeout)
     }
 
-    pub(crate) const fn request_timeout(&self) -> Duration {
-        Duration::from_secs(self.request_timeout)
+    pub(crate) fn request_timeout(&self) -> Duration {
+        let by_default = self.timeout.max(LONGEST_REQUEST);
+        Duration::from_secs(self.request_timeout.unwrap_or(by_default))
     }
 }
 
