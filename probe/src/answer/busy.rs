@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header};
 
-/// `OpenAI`'s and Azure's headers with milliseconds.
+/// OpenAI's and Azure's headers with milliseconds.
 const MILLISECONDS: [&str; 3] = ["retry-after-ms", "x-ms-retry-after-ms", "x-retry-after-ms"];
 
 /// What Anthropic answers while it is overloaded.

@@ -1,4 +1,4 @@
-//! The Chat Completions interface of `OpenAI`, as many others speak it.
+//! The Chat Completions interface of OpenAI, as many others speak it.
 
 use serde_json::{Map, Value, json};
 

@@ -18,11 +18,11 @@ pub(crate) use error::message;
 /// The interface of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Api {
-    /// `OpenAI` Chat Completions
+    /// OpenAI Chat Completions
     Chat,
     /// Anthropic Messages
     Messages,
-    /// `OpenAI` Responses
+    /// OpenAI Responses
     Responses,
     /// Ollama's own chat
     Ollama,

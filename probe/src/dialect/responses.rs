@@ -1,10 +1,10 @@
-//! The Responses interface of `OpenAI`.
+//! The Responses interface of OpenAI.
 
 use serde_json::{Map, Value, json};
 
 use super::{Ask, Dialect, End, Piece, has_text, kind, plain_messages, text};
 
-/// The least that `OpenAI` takes for the length of an answer.
+/// The least that OpenAI takes for the length of an answer.
 const LEAST_TOKENS: u32 = 16;
 
 pub(super) struct Responses;
