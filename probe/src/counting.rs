@@ -168,6 +168,17 @@ mod tests {
     }
 
     #[test]
+    fn the_names_tell_where_the_numbers_do_not() {
+        let mut records = records(&[(1200, Some(0)), (1250, Some(600))]);
+        for record in &mut records {
+            record.usage.is_apart = true;
+            record.usage.written_tokens = Some(50);
+        }
+        assert!(count(&mut records).is_apart);
+        assert_eq!(tokens(&records), [Some((1250, 0)), Some((1900, 600))]);
+    }
+
+    #[test]
     fn more_cached_tokens_than_prompt_tokens_were_counted_apart() {
         let mut records = records(&[(1200, Some(0)), (100, Some(1100))]);
         assert!(count(&mut records).is_apart);

@@ -98,10 +98,11 @@ impl Events {
 mod tests {
     use super::*;
 
-    const STREAM: &str = "\u{feff}: a comment\n\ndata: {\"a\":\"grün\"}\n\nevent: x\r\ndata:no space\r\n\r\n\
+    const STREAM: &str = "\u{feff}data: first\n\n: a comment\n\ndata: {\"a\":\"grün\"}\n\nevent: x\r\ndata:no space\r\n\r\n\
         data: two\rdata: lines\r\rdata\n\nid: 7\n\ndatum: no\n\ndata:\n\ndata: [DONE] \n\n\
         {\"error\":1}\nerror: bad\n\ndata: no blank line";
-    const EVENTS: [(&str, &str); 9] = [
+    const EVENTS: [(&str, &str); 10] = [
+        ("", "first"),
         ("", "{\"a\":\"grün\"}"),
         ("x", "no space"),
         ("", "two\nlines"),
