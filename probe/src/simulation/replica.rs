@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::cache::PrefixCache;
+use super::cache::PrefixCache;
 use crate::conversation::{Message, word};
 
 /// What the cache of a replica holds: 32,768 tokens, enough for both arms of the default run.
@@ -30,6 +30,8 @@ const DECODE: Duration = Duration::from_millis(4);
 pub(crate) struct Replica {
     name: Arc<str>,
     cache: Arc<Mutex<PrefixCache>>,
+    /// It reads one prompt at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The part of a chat completions request that the simulation reads.
@@ -46,6 +48,7 @@ impl Replica {
         Self {
             name: name.into(),
             cache: Arc::new(Mutex::new(PrefixCache::new(CACHE_BLOCKS))),
+            turn: Arc::default(),
         }
     }
 
@@ -70,9 +73,13 @@ impl Replica {
     async fn stream(self, chat: ChatRequest, mut sender: Sender<Bytes>) {
         let mut tokens = tokenize(&chat.messages);
         let prompt = tokens.len();
-        let cached = self.cache(|cache| cache.cached_tokens(&tokens));
-        let computed = u32::try_from(prompt - cached).unwrap_or(u32::MAX);
-        sleep(PREFILL * computed).await;
+        let cached = {
+            let _turn = self.turn.lock().await;
+            let cached = self.cache(|cache| cache.cached_tokens(&tokens));
+            let computed = u32::try_from(prompt - cached).unwrap_or(u32::MAX);
+            sleep(PREFILL * computed).await;
+            cached
+        };
 
         for index in 0..chat.max_tokens {
             let token = word(prompt + index);
@@ -111,7 +118,13 @@ fn tokenize(messages: &[Message]) -> Vec<&str> {
     let mut tokens = Vec::new();
     for message in messages {
         tokens.push(message.role.as_str());
-        tokens.extend(message.content.split_whitespace());
+        tokens.extend(
+            message
+                .content
+                .as_str()
+                .unwrap_or_default()
+                .split_whitespace(),
+        );
     }
     tokens.push("assistant");
     tokens

@@ -1,12 +1,22 @@
 //! The embedded default: simulated replicas behind a simulated gateway, on loopback.
 
+mod cache;
+mod gateway;
+mod replica;
+mod server;
+
 use std::io;
 
 use http::Uri;
 
-use crate::gateway::Gateway;
-use crate::replica::Replica;
-use crate::server::serve;
+use gateway::Gateway;
+use replica::Replica;
+use server::serve;
+
+pub(crate) use replica::PREFILL;
+
+/// What the cache of a replica holds, in tokens.
+pub(crate) const CACHE_TOKENS: usize = replica::CACHE_BLOCKS.get() * cache::BLOCK_TOKENS;
 
 /// Starts everything and returns the endpoint of the gateway.
 pub(crate) async fn start(replicas: u32) -> io::Result<Uri> {
