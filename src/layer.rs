@@ -3,12 +3,10 @@
 #[cfg(feature = "hmac")]
 mod derive;
 
-use std::sync::Arc;
-
 use http::{Extensions, HeaderMap, HeaderName, Method, Uri};
 use tower_layer::Layer;
 
-use crate::names::Names;
+use crate::outcome::Hook;
 use crate::stamp::{Settings, Stamp, StampableParts};
 use crate::{
     AffinityKey, Destinations, FromExtension, FromFn, FromHeaders, HostPattern, KeyExtractor,
@@ -147,7 +145,8 @@ impl<K> SessionAffinityLayer<K> {
         names: impl IntoIterator<Item = HeaderName>,
     ) -> SessionAffinityLayer<Or<K, FromHeaders>> {
         let names: Vec<_> = names.into_iter().collect();
-        Names::extend(&mut self.stamp.settings.stripped, names.iter().cloned());
+        let special = self.stamp.settings.special_mut();
+        special.stripped.extend(names.iter().cloned());
         self.or(FromHeaders::new(names))
     }
 
@@ -195,7 +194,7 @@ impl<K> SessionAffinityLayer<K> {
     /// ]);
     /// ```
     pub fn only_hosts(mut self, hosts: impl IntoIterator<Item = HostPattern>) -> Self {
-        self.stamp.settings.only_hosts = Some(hosts.into_iter().collect());
+        self.stamp.settings.special_mut().only_hosts = Some(hosts.into_iter().collect());
         self
     }
 
@@ -226,10 +225,10 @@ impl<K> SessionAffinityLayer<K> {
     /// # Ok::<_, http::uri::InvalidUri>(())
     /// ```
     pub fn destinations(mut self, destinations: Destinations) -> Self {
-        let settings = &mut self.stamp.settings;
+        let special = self.stamp.settings.special_mut();
         let names = destinations.iter().filter_map(|row| row.header_name());
-        Names::extend(&mut settings.stripped, names.cloned());
-        settings.destinations = Some(destinations);
+        special.stripped.extend(names.cloned());
+        special.destinations = Some(destinations);
         self
     }
 
@@ -260,13 +259,13 @@ impl<K> SessionAffinityLayer<K> {
     where
         F: Fn(Outcome, RequestHead<'_>) + Send + Sync + 'static,
     {
-        self.stamp.settings.observer.hook = Some(Arc::new(hook));
+        self.stamp.settings.special_mut().hook = Some(Hook::new(hook));
         self
     }
 
     /// Says that every request should have a key: [`Outcome::NoKey`] becomes a warning (feature `tracing`).
-    pub const fn expect_key(mut self) -> Self {
-        self.stamp.settings.observer.expects_key = true;
+    pub fn expect_key(mut self) -> Self {
+        self.stamp.settings.special_mut().expects_key = true;
         self
     }
 }

@@ -1,39 +1,37 @@
 //! A small set of header names that a request is searched for.
 
-use std::sync::Arc;
-
 use http::HeaderName;
 
 /// Header names, behind the lengths that they have.
 ///
 /// Few names of a request have one of these lengths, so that most are passed over unread.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
-    names: Arc<[HeaderName]>,
+    names: Box<[HeaderName]>,
     /// Bit `n` is set where a name has `n` bytes, bit 63 for all that have more.
     lengths: u64,
 }
 
 impl Names {
-    /// Adds names to a set, which may not be there yet.
-    pub(crate) fn extend(set: &mut Option<Self>, names: impl IntoIterator<Item = HeaderName>) {
-        let mut all: Vec<_> = set.iter().flat_map(Self::iter).cloned().collect();
+    pub(crate) fn extend(&mut self, names: impl IntoIterator<Item = HeaderName>) {
+        let mut all = self.names.to_vec();
         for name in names {
             if !all.contains(&name) {
                 all.push(name);
             }
         }
-        let lengths = all
+        self.lengths = all
             .iter()
             .fold(0, |lengths, name| lengths | length_bit(name));
-        *set = Some(Self {
-            names: all.into(),
-            lengths,
-        });
+        self.names = all.into();
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, HeaderName> {
         self.names.iter()
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.lengths == 0
     }
 
     #[inline]

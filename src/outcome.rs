@@ -6,8 +6,6 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::RequestHead;
-#[cfg(feature = "tracing")]
-use crate::events::Warnings;
 
 /// What a layer did to a request.
 ///
@@ -90,16 +88,11 @@ pub(crate) enum Carrier<'a> {
     Nothing,
 }
 
-type Hook = dyn Fn(Outcome, RequestHead<'_>) + Send + Sync;
+/// What a layer's user wants to be told by.
+#[derive(Clone)]
+pub(crate) struct Hook(Arc<Called>);
 
-/// Tells a layer's user what happened.
-#[derive(Clone, Default)]
-pub(crate) struct Observer {
-    pub(crate) hook: Option<Arc<Hook>>,
-    pub(crate) expects_key: bool,
-    #[cfg(feature = "tracing")]
-    pub(crate) warnings: Warnings,
-}
+type Called = dyn Fn(Outcome, RequestHead<'_>) + Send + Sync;
 
 impl Outcome {
     /// Every outcome, for a counter that begins at zero.
@@ -168,39 +161,21 @@ impl Outcome {
     }
 }
 
-impl Observer {
-    pub(crate) const fn new() -> Self {
-        Self {
-            hook: None,
-            expects_key: false,
-            #[cfg(feature = "tracing")]
-            warnings: Warnings::new(),
-        }
+impl Hook {
+    pub(crate) fn new<F>(called: F) -> Self
+    where
+        F: Fn(Outcome, RequestHead<'_>) + Send + Sync + 'static,
+    {
+        Self(Arc::new(called))
     }
 
-    #[inline]
-    pub(crate) fn tell(&self, outcome: Outcome, carrier: Carrier<'_>, head: RequestHead<'_>) {
-        self.report(outcome, carrier);
-        if let Some(hook) = &self.hook {
-            hook(outcome, head);
-        }
-    }
-
-    /// Emits the event alone.
-    #[inline]
-    pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
-        #[cfg(feature = "tracing")]
-        self.warnings.report(outcome, carrier, self.expects_key);
-        #[cfg(not(feature = "tracing"))]
-        let _ = (outcome, carrier);
+    pub(crate) fn call(&self, outcome: Outcome, head: RequestHead<'_>) {
+        (self.0)(outcome, head);
     }
 }
 
-impl fmt::Debug for Observer {
+impl fmt::Debug for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observer")
-            .field("has_hook", &self.hook.is_some())
-            .field("expects_key", &self.expects_key)
-            .finish_non_exhaustive()
+        f.debug_tuple("Hook").finish_non_exhaustive()
     }
 }

@@ -7,10 +7,12 @@ use http::HeaderValue;
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
 use crate::derivation::Derivation;
+#[cfg(feature = "tracing")]
+use crate::events::Warnings;
 use crate::host::is_listed;
 use crate::merge::{DEFAULT_NAME, Existing, clear, exchange, keep_first, set, strip};
 use crate::names::Names;
-use crate::outcome::{Carrier, Observer};
+use crate::outcome::{Carrier, Hook};
 use crate::{Destination, Destinations, HostPattern, KeyExtractor, MergePolicy, NoAffinity};
 use crate::{Outcome, RequestHead};
 
@@ -26,14 +28,24 @@ pub(crate) struct Settings {
     /// `None` for the default: it is cheaper to clone and to write.
     pub(crate) header_name: Option<HeaderName>,
     pub(crate) merge_policy: MergePolicy,
-    pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
+    /// Behind one pointer, so that a layer without them pays for one comparison.
+    special: Option<Arc<Special>>,
+    #[cfg(feature = "tracing")]
+    warnings: Warnings,
+}
+
+/// The settings that most layers do not have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Special {
+    pub(crate) only_hosts: Option<Box<[HostPattern]>>,
     pub(crate) destinations: Option<Destinations>,
     pub(crate) derivation: Option<Derivation>,
     /// Headers that are not sent, unless one of them is the one that carries the key.
-    pub(crate) stripped: Option<Names>,
+    pub(crate) stripped: Names,
     /// Those of them whose values are not sent as they are either.
-    pub(crate) never_kept: Option<Names>,
-    pub(crate) observer: Observer,
+    pub(crate) never_kept: Names,
+    pub(crate) hook: Option<Hook>,
+    pub(crate) expects_key: bool,
 }
 
 /// A request, whole or in parts: read first, then written.
@@ -72,25 +84,15 @@ impl<K: KeyExtractor> Stamp<K> {
         let settings = &self.settings;
         let (outcome, carrier) = match settings.target(request.head()) {
             Ok(target) => {
-                let outcome = self.send(request, target);
+                let mut outcome = self.merge(request, target);
+                if let Some(special) = &settings.special {
+                    outcome = special.finish(request, target, outcome);
+                }
                 (outcome, Carrier::Header(target.name()))
             }
             Err(outcome) => (outcome, settings.withhold(request)),
         };
-        settings.observer.tell(outcome, carrier, request.head());
-        outcome
-    }
-
-    #[inline]
-    fn send(&self, request: &mut impl Stampable, target: Target<'_>) -> Outcome {
-        let settings = &self.settings;
-        let mut outcome = self.merge(request, target);
-        if settings.derivation.is_some() || target.max_len.is_some() {
-            outcome = settings.finish(request, target, outcome);
-        }
-        if let Some(names) = &settings.stripped {
-            strip(request.headers_mut(), names, Some(target.name()));
-        }
+        settings.tell(outcome, carrier, request.head());
         outcome
     }
 
@@ -112,21 +114,18 @@ impl<K: KeyExtractor> Stamp<K> {
         };
         match self.extractor.extract(request.head()) {
             Some(key) => set(request.headers_mut(), target.name, key.into()),
-            None => self.miss(request, target, absent),
+            None => {
+                let outcome = self.why_no_key(request.head());
+                // To clear what is not there changes nothing, and costs a hash.
+                if !absent {
+                    clear(request.headers_mut(), target.name());
+                }
+                outcome
+            }
         }
     }
 
-    #[inline]
-    fn miss(&self, request: &mut impl Stampable, target: Target<'_>, absent: bool) -> Outcome {
-        let outcome = self.why_no_key(request.head());
-        // To clear what is not there changes nothing, and costs a hash.
-        if !absent {
-            clear(request.headers_mut(), target.name());
-        }
-        outcome
-    }
-
-    /// Returns the key that goes into a body field, or why none does.
+    /// Returns the key that goes into a body field of this many bytes at most, or why none does.
     #[cfg(feature = "body-field")]
     pub(crate) fn key(
         &self,
@@ -135,7 +134,8 @@ impl<K: KeyExtractor> Stamp<K> {
     ) -> Result<HeaderValue, Outcome> {
         let key = self.extractor.extract(head);
         let mut value = key.ok_or_else(|| self.why_no_key(head))?.into();
-        if let Some(derivation) = &self.settings.derivation {
+        let special = self.settings.special.as_deref();
+        if let Some(derivation) = special.and_then(|special| special.derivation.as_ref()) {
             let derived = derivation.derive(head.uri(), &value);
             value = derived.ok_or(Outcome::NoAuthority)?;
         }
@@ -160,13 +160,14 @@ impl Settings {
         Self {
             header_name: None,
             merge_policy: MergePolicy::Keep,
-            only_hosts: None,
-            destinations: None,
-            derivation: None,
-            stripped: None,
-            never_kept: None,
-            observer: Observer::new(),
+            special: None,
+            #[cfg(feature = "tracing")]
+            warnings: Warnings::new(),
         }
+    }
+
+    pub(crate) fn special_mut(&mut self) -> &mut Special {
+        Arc::make_mut(self.special.get_or_insert_default())
     }
 
     /// Returns where the key goes, or why none may be sent.
@@ -175,27 +176,13 @@ impl Settings {
         if is_tunnel(head) {
             return Err(Outcome::Tunnel);
         }
-        if let Some(hosts) = &self.only_hosts {
-            match is_listed(hosts, head.uri()) {
-                Some(true) => {}
-                Some(false) => return Err(Outcome::HostNotAllowed),
-                None => return Err(Outcome::NoAuthority),
-            }
-        }
-        let target = match &self.destinations {
-            None => Target {
-                name: self.header_name.as_ref(),
-                max_len: None,
-            },
-            Some(destinations) => {
-                let row = row(destinations, head.uri())?;
-                let name = row.header_name().ok_or(Outcome::HeaderNotRead)?;
-                Target {
-                    name: Some(name),
-                    max_len: row.max_key_len(),
-                }
-            }
+        let mut target = Target {
+            name: self.header_name.as_ref(),
+            max_len: None,
         };
+        if let Some(special) = &self.special {
+            special.aim(&mut target, head.uri())?;
+        }
         match head.extensions().get::<NoAffinity>() {
             Some(_) => Err(Outcome::Suppressed),
             None => Ok(target),
@@ -206,8 +193,9 @@ impl Settings {
     /// be sent.
     #[cfg(feature = "body-field")]
     pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, Option<usize>), Outcome> {
-        let destinations = self.destinations.as_ref().ok_or(Outcome::FieldNotRead)?;
-        let row = row(destinations, head.uri())?;
+        let special = self.special.as_deref();
+        let destinations = special.and_then(|special| special.destinations.as_ref());
+        let row = row(destinations.ok_or(Outcome::FieldNotRead)?, head.uri())?;
         let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
         match head.extensions().get::<NoAffinity>() {
             Some(_) => Err(Outcome::Suppressed),
@@ -215,17 +203,93 @@ impl Settings {
         }
     }
 
+    /// Takes out the headers that are not sent with a body field either.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
+        if let Some(special) = &self.special {
+            strip(headers, &special.stripped, None);
+        }
+    }
+
+    /// Returns the hook, for an outcome that is not known yet.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn hook(&self) -> Option<&Hook> {
+        self.special.as_ref()?.hook.as_ref()
+    }
+
     #[inline]
     fn policy(&self, target: Target<'_>) -> MergePolicy {
-        match &self.never_kept {
-            Some(names) if names.contains(target.name()) => MergePolicy::Replace,
+        match &self.special {
+            Some(special) if special.never_kept.contains(target.name()) => MergePolicy::Replace,
             _ => self.merge_policy,
         }
     }
 
-    /// Derives the value that the table left, whichever that is, and holds what is sent to the limit.
-    #[inline(never)]
+    /// Takes out every header that could carry a key; returns the one that would have.
+    #[cold]
+    fn withhold(&self, request: &mut impl Stampable) -> Carrier<'_> {
+        let headers = request.headers_mut();
+        if let Some(special) = &self.special {
+            strip(headers, &special.stripped, None);
+            if special.destinations.is_some() {
+                return Carrier::Nothing;
+            }
+        }
+        let name = self.header_name.as_ref().unwrap_or(&DEFAULT_NAME);
+        clear(headers, name);
+        Carrier::Header(name)
+    }
+
+    /// Tells whoever listens what happened.
+    #[inline]
+    pub(crate) fn tell(&self, outcome: Outcome, carrier: Carrier<'_>, head: RequestHead<'_>) {
+        #[cfg(feature = "tracing")]
+        {
+            let special = self.special.as_ref();
+            let expects_key = special.is_some_and(|special| special.expects_key);
+            self.warnings.report(outcome, carrier, expects_key);
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = carrier;
+        if let Some(special) = &self.special {
+            special.call_hook(outcome, head);
+        }
+    }
+}
+
+impl Special {
+    /// Aims at the header that the host reads, or returns why none may be sent there.
+    fn aim<'a>(&'a self, target: &mut Target<'a>, uri: &Uri) -> Result<(), Outcome> {
+        if let Some(hosts) = &self.only_hosts {
+            match is_listed(hosts, uri) {
+                Some(true) => {}
+                Some(false) => return Err(Outcome::HostNotAllowed),
+                None => return Err(Outcome::NoAuthority),
+            }
+        }
+        if let Some(destinations) = &self.destinations {
+            let row = row(destinations, uri)?;
+            target.name = Some(row.header_name().ok_or(Outcome::HeaderNotRead)?);
+            target.max_len = row.max_key_len();
+        }
+        Ok(())
+    }
+
+    /// Goes on with the value that the table left, whichever that is.
     fn finish(
+        &self,
+        request: &mut impl Stampable,
+        target: Target<'_>,
+        mut outcome: Outcome,
+    ) -> Outcome {
+        if self.derivation.is_some() || target.max_len.is_some() {
+            outcome = self.derive_and_limit(request, target, outcome);
+        }
+        strip(request.headers_mut(), &self.stripped, Some(target.name()));
+        outcome
+    }
+
+    fn derive_and_limit(
         &self,
         request: &mut impl Stampable,
         target: Target<'_>,
@@ -257,19 +321,11 @@ impl Settings {
         }
     }
 
-    /// Takes out every header that could carry a key; returns the one that would have.
-    #[cold]
-    fn withhold(&self, request: &mut impl Stampable) -> Carrier<'_> {
-        let headers = request.headers_mut();
-        if let Some(names) = &self.stripped {
-            strip(headers, names, None);
+    #[inline]
+    fn call_hook(&self, outcome: Outcome, head: RequestHead<'_>) {
+        if let Some(hook) = &self.hook {
+            hook.call(outcome, head);
         }
-        if self.destinations.is_some() {
-            return Carrier::Nothing;
-        }
-        let name = self.header_name.as_ref().unwrap_or(&DEFAULT_NAME);
-        clear(headers, name);
-        Carrier::Header(name)
     }
 }
 
@@ -286,7 +342,7 @@ fn row<'a>(destinations: &'a Destinations, uri: &Uri) -> Result<&'a Destination,
 /// scheme, and goes to the host itself.
 #[inline]
 fn is_tunnel(head: RequestHead<'_>) -> bool {
-    *head.method() == Method::CONNECT && head.uri().scheme().is_none()
+    head.uri().scheme().is_none() && *head.method() == Method::CONNECT
 }
 
 impl<B> Stampable for Request<B> {

@@ -9,7 +9,6 @@ use super::admission::{content_length, refuse};
 use super::edit::Edit;
 use super::member::Member;
 use super::report::Report;
-use crate::merge::strip;
 use crate::outcome::Carrier;
 use crate::stamp::{Stamp, Stampable};
 use crate::{KeyExtractor, Outcome, RequestHead};
@@ -22,7 +21,7 @@ impl<K: KeyExtractor> Stamp<K> {
             return request.map(FieldBody::from);
         };
         lengthen(request.headers_mut(), &member);
-        let report = Report::new(&self.settings.observer, (&request).into());
+        let report = Report::new(&self.settings, (&request).into());
         request.map(|body| FieldBody::new(body, Edit::new(member, report)))
     }
 
@@ -30,13 +29,11 @@ impl<K: KeyExtractor> Stamp<K> {
     pub(super) fn admit(&self, request: &mut impl Stampable, is_empty: bool) -> Option<Member> {
         let settings = &self.settings;
         let decided = self.decide(request.head(), is_empty);
-        if let Some(names) = &settings.stripped {
-            strip(request.headers_mut(), names, None);
-        }
+        settings.strip(request.headers_mut());
         match decided {
             Ok(member) => Some(member),
             Err((outcome, carrier)) => {
-                settings.observer.tell(outcome, carrier, request.head());
+                settings.tell(outcome, carrier, request.head());
                 None
             }
         }

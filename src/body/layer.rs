@@ -153,7 +153,8 @@ impl<K> PromptCacheKeyLayer<K> {
     /// ```
     pub fn destinations(mut self, destinations: Destinations) -> Self {
         // Not by the setting of its own, which also takes out the headers of the table.
-        self.settings.stamp.settings.destinations = Some(destinations);
+        let special = self.settings.stamp.settings.special_mut();
+        special.destinations = Some(destinations);
         self
     }
 

@@ -94,15 +94,13 @@ impl<K: KeyExtractor> Stamp<K> {
             Err(outcome) => outcome,
         };
         let carrier = Carrier::Field(member.field());
-        self.settings
-            .observer
-            .tell(outcome, carrier, request.head());
+        self.settings.tell(outcome, carrier, request.head());
     }
 
     #[cfg(not(target_arch = "wasm32"))]
     fn stream(&self, request: &mut StampableRequest<'_>, member: Member) {
         lengthen(request.headers_mut(), &member);
-        let report = Report::new(&self.settings.observer, request.head());
+        let report = Report::new(&self.settings, request.head());
         let body = request.request.body_mut();
         let wrap = |body| Body::wrap(FieldBody::new(body, Edit::new(member, report)));
         *body = body.take().map(wrap);

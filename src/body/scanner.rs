@@ -35,7 +35,9 @@ enum State {
     /// In a number or a literal of the top level.
     Scalar,
     /// In a string of a value, perhaps behind a backslash.
-    String { escaped: bool },
+    String {
+        escaped: bool,
+    },
     /// In an object or an array of the top level, outside of strings.
     Nested,
     /// Behind the closing brace.

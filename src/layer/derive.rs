@@ -3,7 +3,6 @@
 use http::HeaderName;
 
 use crate::derivation::Derivation;
-use crate::names::Names;
 use crate::{AffinitySecret, DerivedFromHeaders, FromHeaders, Or, SessionAffinityLayer};
 
 impl<K> SessionAffinityLayer<K> {
@@ -50,7 +49,7 @@ impl<K> SessionAffinityLayer<K> {
     /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
     /// ```
     pub fn derive_per_host(mut self, secret: AffinitySecret) -> Self {
-        self.stamp.settings.derivation = Some(Derivation::per_host(secret));
+        self.stamp.settings.special_mut().derivation = Some(Derivation::per_host(secret));
         self
     }
 
@@ -79,7 +78,7 @@ impl<K> SessionAffinityLayer<K> {
     /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
     /// ```
     pub fn derive_for(mut self, secret: AffinitySecret, label: &str) -> Self {
-        self.stamp.settings.derivation = Some(Derivation::for_label(secret, label));
+        self.stamp.settings.special_mut().derivation = Some(Derivation::for_label(secret, label));
         self
     }
 
@@ -115,9 +114,9 @@ impl<K> SessionAffinityLayer<K> {
         secret: AffinitySecret,
     ) -> SessionAffinityLayer<Or<K, DerivedFromHeaders>> {
         let names: Vec<_> = names.into_iter().collect();
-        let settings = &mut self.stamp.settings;
-        Names::extend(&mut settings.stripped, names.iter().cloned());
-        Names::extend(&mut settings.never_kept, names.iter().cloned());
+        let special = self.stamp.settings.special_mut();
+        special.stripped.extend(names.iter().cloned());
+        special.never_kept.extend(names.iter().cloned());
         self.or(FromHeaders::new(names).derived(secret))
     }
 }
