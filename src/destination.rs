@@ -8,7 +8,8 @@ use std::sync::Arc;
 use http::{HeaderName, Uri};
 
 use crate::HostPattern;
-use crate::host::first_match;
+use crate::host::Table;
+use crate::merge::DEFAULT_NAME;
 
 pub use invalid::InvalidDestination;
 
@@ -38,6 +39,8 @@ pub struct Destination {
     /// None for any path.
     path_suffixes: Box<[Box<str>]>,
     header_name: Option<HeaderName>,
+    /// Whether it is the name that is compared and written as a constant.
+    has_default_name: bool,
     body_field: Option<Box<str>>,
     max_len: Option<usize>,
 }
@@ -60,7 +63,7 @@ pub struct Destination {
 /// # Ok::<_, http::uri::InvalidUri>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Destinations(Arc<[Destination]>);
+pub struct Destinations(Arc<Table<Destination>>);
 
 /// The longest name of a body field, in bytes.
 const MAX_FIELD_LEN: usize = 64;
@@ -77,7 +80,9 @@ impl Destination {
         N: TryInto<HeaderName, Error: Into<InvalidDestination>>,
     {
         let mut row = Self::none(host)?;
-        row.header_name = Some(name.try_into().map_err(Into::into)?);
+        let name = name.try_into().map_err(Into::into)?;
+        row.has_default_name = name == DEFAULT_NAME;
+        row.header_name = Some(name);
         Ok(row)
     }
 
@@ -111,6 +116,7 @@ impl Destination {
             host: host.try_into().map_err(Into::into)?,
             path_suffixes: Box::default(),
             header_name: None,
+            has_default_name: false,
             body_field: None,
             max_len: None,
         })
@@ -190,6 +196,10 @@ impl Destination {
         self.header_name.as_ref()
     }
 
+    pub(crate) const fn has_default_name(&self) -> bool {
+        self.has_default_name
+    }
+
     /// Returns the body field that the host reads.
     #[must_use]
     pub fn body_field_name(&self) -> Option<&str> {
@@ -239,7 +249,7 @@ impl Destinations {
     /// ```
     #[must_use]
     pub fn with_all(self, rows: impl IntoIterator<Item = Destination>) -> Self {
-        rows.into_iter().chain(self.0.iter().cloned()).collect()
+        rows.into_iter().chain(self.iter().cloned()).collect()
     }
 
     /// Takes out all rows of these hosts; the pattern is compared, not what it matches.
@@ -265,18 +275,18 @@ impl Destinations {
     #[inline]
     pub fn find(&self, uri: &Uri) -> Option<&Destination> {
         let accepts_path = |row: &Destination| row.matches_path(uri.path());
-        first_match(&self.0, Destination::host, accepts_path, uri)
+        self.0.find(uri, Destination::host, accepts_path)
     }
 
     /// Returns the rows in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Destination> {
-        self.0.iter()
+        self.0.rows().iter()
     }
 }
 
 impl FromIterator<Destination> for Destinations {
     fn from_iter<I: IntoIterator<Item = Destination>>(rows: I) -> Self {
-        Self(rows.into_iter().collect())
+        Self(Arc::new(Table::new(rows, Destination::host)))
     }
 }
 

@@ -246,7 +246,11 @@ impl KeyExtractor for FromHeaders {
 }
 
 impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a chain of sources is one function only if each is inlined"
+    )]
+    #[inline(always)]
     fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
         self.first
             .extract(head)

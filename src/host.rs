@@ -145,9 +145,9 @@ impl HostPattern {
         }
     }
 
-    /// Whether it matches one host, in one spelling or another, on every port.
-    fn is_one_host(&self) -> bool {
-        self.port.is_none() && !matches!(self.host, Host::Subdomains(_))
+    /// Whether a URI that is spelled as the other pattern may match this one, spelled differently.
+    fn shadows(&self, other: &Self) -> bool {
+        self.authority != other.authority && self.host.matches(other.host_text())
     }
 }
 
@@ -165,32 +165,60 @@ fn is_listed_parsed(patterns: &[HostPattern], authority: &str, uri: &Uri) -> boo
     patterns.iter().any(|it| it.matches_host(host, uri))
 }
 
-/// Returns the first row, in the order of the rows, whose pattern matches and that `accepts` takes.
-#[inline]
-pub(crate) fn first_match<'a, R>(
-    rows: &'a [R],
-    pattern_of: impl Fn(&R) -> &HostPattern,
-    accepts: impl Fn(&R) -> bool,
-    uri: &Uri,
-) -> Option<&'a R> {
-    let authority = uri.authority()?.as_str();
-    let spelled = |row: &R| pattern_of(row).is_spelled(authority, uri);
-    let Some(at) = rows.iter().position(|row| spelled(row) && accepts(row)) else {
-        let host = host_of(authority);
-        return rows
-            .iter()
-            .find(|row| pattern_of(row).matches_host(host, uri) && accepts(row));
-    };
-    // An earlier row may match in a different spelling. Not if it has one host and any port, though: the
-    // authority is spelled as patterns are, so that without a port it would have been spelled as that one.
-    let found = pattern_of(&rows[at]);
-    let host = found.host_text();
-    let mut earlier = rows[..at].iter().filter(|row| {
-        let pattern = pattern_of(row);
-        found.port.is_some() || !pattern.is_one_host()
-    });
-    let first = earlier.find(|row| pattern_of(row).matches_host(host, uri) && accepts(row));
-    first.or(rows.get(at))
+/// Rows of which the first whose pattern matches decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table<R> {
+    rows: Box<[R]>,
+    /// Of each row, whether an earlier one may match the same host in a different spelling.
+    shadowed: Box<[bool]>,
+}
+
+impl<R> Table<R> {
+    pub(crate) fn new(
+        rows: impl IntoIterator<Item = R>,
+        pattern_of: impl Fn(&R) -> &HostPattern,
+    ) -> Self {
+        let rows: Box<[R]> = rows.into_iter().collect();
+        let is_shadowed = |(at, row): (usize, &R)| {
+            let mut earlier = rows[..at].iter().map(&pattern_of);
+            earlier.any(|it| it.shadows(pattern_of(row)))
+        };
+        let shadowed = rows.iter().enumerate().map(is_shadowed).collect();
+        Self { rows, shadowed }
+    }
+
+    pub(crate) const fn rows(&self) -> &[R] {
+        &self.rows
+    }
+
+    /// Returns the first row whose pattern matches and that `accepts` takes.
+    #[inline]
+    pub(crate) fn find(
+        &self,
+        uri: &Uri,
+        pattern_of: impl Fn(&R) -> &HostPattern,
+        accepts: impl Fn(&R) -> bool,
+    ) -> Option<&R> {
+        let authority = uri.authority()?.as_str();
+        let is_spelled = |row: &R| pattern_of(row).is_spelled(authority, uri) && accepts(row);
+        match self.rows.iter().position(is_spelled) {
+            Some(at) if !self.shadowed[at] => self.rows.get(at),
+            _ => {
+                let host = host_of(authority);
+                let is_it = |row: &&R| pattern_of(row).matches_host(host, uri) && accepts(row);
+                self.rows.iter().find(is_it)
+            }
+        }
+    }
+}
+
+impl<R> Default for Table<R> {
+    fn default() -> Self {
+        Self {
+            rows: Box::default(),
+            shadowed: Box::default(),
+        }
+    }
 }
 
 /// Returns what [`Uri::host`] does, without its general searches, which cost more than the comparison.

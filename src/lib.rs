@@ -92,6 +92,7 @@
 mod adopted;
 #[cfg(feature = "body-field")]
 mod body;
+mod cookie;
 #[cfg(feature = "hmac")]
 mod derivation;
 #[cfg(not(feature = "hmac"))]
@@ -111,6 +112,7 @@ mod merge;
 mod message;
 mod names;
 mod outcome;
+mod parent;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 #[cfg(feature = "reqwest-middleware")]
@@ -121,11 +123,16 @@ mod scope;
 mod secret;
 mod service;
 mod stamp;
+#[cfg(feature = "uuid")]
+mod uuid;
 
 #[cfg(feature = "hmac")]
 pub use adopted::DerivedFromHeaders;
 #[cfg(feature = "body-field")]
 pub use body::{FieldBody, PromptCacheKey, PromptCacheKeyLayer};
+#[cfg(feature = "hmac")]
+pub use cookie::DerivedFromCookie;
+pub use cookie::{FromCookie, InvalidCookieName};
 pub use destination::{Destination, Destinations, InvalidDestination};
 pub use extract::{FromExtension, FromFn, FromHeaders, KeyExtractor, NoAffinity, Or, from_fn};
 pub use head::RequestHead;
@@ -134,9 +141,11 @@ pub use key::{AffinityKey, InvalidAffinityKey};
 pub use layer::SessionAffinityLayer;
 pub use merge::MergePolicy;
 pub use outcome::Outcome;
+pub use parent::{FromParent, ParentKey};
 #[cfg(feature = "scope")]
 pub use scope::{
-    AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
+    AffinityFutureExt, AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody,
+    ScopedResponseFuture, carry, carry_async,
 };
 #[cfg(feature = "hmac")]
 pub use secret::{AffinitySecret, InvalidAffinitySecret};

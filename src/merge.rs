@@ -91,7 +91,11 @@ const CROWDED_NAMES: usize = 6_554;
 
 impl Existing {
     /// Looks for a name; for the default one where it is `None`.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "only inlined is the default name compared as a constant"
+    )]
+    #[inline(always)]
     pub(crate) fn find(headers: &HeaderMap, name: Option<&HeaderName>) -> Self {
         // All three find the same: where the lines are drawn changes the cost alone.
         match name {
@@ -115,7 +119,11 @@ impl Existing {
         headers.get(name).map_or(Self::Absent, Self::of_one)
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "only inlined is the default name compared as a constant"
+    )]
+    #[inline(always)]
     fn find_by_scan(headers: &HeaderMap, is_it: impl Fn(&HeaderName) -> bool) -> Self {
         match headers.keys().position(is_it) {
             None => Self::Absent,
@@ -241,18 +249,26 @@ pub(crate) fn clear(headers: &mut HeaderMap, name: &HeaderName) -> bool {
 }
 
 /// Takes out every header of these names but the one that is kept.
+#[inline]
 pub(crate) fn strip(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>) {
-    if names.is_empty() {
-        return;
+    if !names.is_empty() {
+        strip_some(headers, names, kept);
     }
+}
+
+fn strip_some(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>) {
+    let is_kept = |name: &&HeaderName| kept == Some(*name);
     if headers.keys_len() > STRIPPED_BY_WALK {
-        for name in names.iter().filter(|name| kept != Some(name)) {
+        for name in names.iter().filter(|name| !is_kept(name)) {
             headers.remove(name);
         }
         return;
     }
-    let is_stray = |name: &&HeaderName| names.contains(name) && kept != Some(*name);
-    while let Some(stray) = headers.keys().find(is_stray).cloned() {
+    let find = |headers: &HeaderMap| {
+        let mut strays = headers.keys().filter_map(|key| names.get(key));
+        strays.find(|name| !is_kept(name))
+    };
+    while let Some(stray) = find(headers) {
         headers.remove(stray);
     }
 }

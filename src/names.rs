@@ -34,9 +34,13 @@ impl Names {
         self.lengths == 0
     }
 
+    /// Returns the name of the set that equals this one.
     #[inline]
-    pub(crate) fn contains(&self, name: &HeaderName) -> bool {
-        self.lengths & length_bit(name) != 0 && self.names.contains(name)
+    pub(crate) fn get(&self, name: &HeaderName) -> Option<&HeaderName> {
+        if self.lengths & length_bit(name) == 0 {
+            return None;
+        }
+        self.names.iter().find(|it| *it == name)
     }
 }
 

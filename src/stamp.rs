@@ -125,7 +125,7 @@ impl<K: KeyExtractor> Stamp<K> {
         }
     }
 
-    /// Returns the key that goes into a body field of this many bytes at most, or why none does.
+    /// Returns the key that goes into a body field, or why none does.
     #[cfg(feature = "body-field")]
     pub(crate) fn key(
         &self,
@@ -134,7 +134,7 @@ impl<K: KeyExtractor> Stamp<K> {
     ) -> Result<HeaderValue, Outcome> {
         let key = self.extractor.extract(head);
         let mut value = key.ok_or_else(|| self.why_no_key(head))?.into();
-        let special = self.settings.special.as_deref();
+        let special = self.settings.special.as_ref();
         if let Some(derivation) = special.and_then(|special| special.derivation.as_ref()) {
             let derived = derivation.derive(head.uri(), &value);
             value = derived.ok_or(Outcome::NoAuthority)?;
@@ -193,7 +193,7 @@ impl Settings {
     /// be sent.
     #[cfg(feature = "body-field")]
     pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, Option<usize>), Outcome> {
-        let special = self.special.as_deref();
+        let special = self.special.as_ref();
         let destinations = special.and_then(|special| special.destinations.as_ref());
         let row = row(destinations.ok_or(Outcome::FieldNotRead)?, head.uri())?;
         let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
@@ -203,24 +203,18 @@ impl Settings {
         }
     }
 
-    /// Takes out the headers that are not sent with a body field either.
+    /// Takes out the headers that are not sent.
     #[cfg(feature = "body-field")]
-    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
+    pub(crate) fn strip(&self, request: &mut impl Stampable) {
         if let Some(special) = &self.special {
-            strip(headers, &special.stripped, None);
+            strip(request.headers_mut(), &special.stripped, None);
         }
-    }
-
-    /// Returns the hook, for an outcome that is not known yet.
-    #[cfg(feature = "body-field")]
-    pub(crate) fn hook(&self) -> Option<&Hook> {
-        self.special.as_ref()?.hook.as_ref()
     }
 
     #[inline]
     fn policy(&self, target: Target<'_>) -> MergePolicy {
         match &self.special {
-            Some(special) if special.never_kept.contains(target.name()) => MergePolicy::Replace,
+            Some(special) if special.is_never_kept(target) => MergePolicy::Replace,
             _ => self.merge_policy,
         }
     }
@@ -240,9 +234,23 @@ impl Settings {
         Carrier::Header(name)
     }
 
-    /// Tells whoever listens what happened.
+    /// Tells the event and the hook.
     #[inline]
     pub(crate) fn tell(&self, outcome: Outcome, carrier: Carrier<'_>, head: RequestHead<'_>) {
+        self.report(outcome, carrier);
+        if let Some(hook) = self.hook() {
+            hook.call(outcome, head);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn hook(&self) -> Option<&Hook> {
+        self.special.as_ref()?.hook.as_ref()
+    }
+
+    /// Emits the event alone.
+    #[inline]
+    pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
         #[cfg(feature = "tracing")]
         {
             let special = self.special.as_ref();
@@ -250,15 +258,13 @@ impl Settings {
             self.warnings.report(outcome, carrier, expects_key);
         }
         #[cfg(not(feature = "tracing"))]
-        let _ = carrier;
-        if let Some(special) = &self.special {
-            special.call_hook(outcome, head);
-        }
+        let _ = (outcome, carrier);
     }
 }
 
 impl Special {
     /// Aims at the header that the host reads, or returns why none may be sent there.
+    #[inline]
     fn aim<'a>(&'a self, target: &mut Target<'a>, uri: &Uri) -> Result<(), Outcome> {
         if let Some(hosts) = &self.only_hosts {
             match is_listed(hosts, uri) {
@@ -269,13 +275,20 @@ impl Special {
         }
         if let Some(destinations) = &self.destinations {
             let row = row(destinations, uri)?;
-            target.name = Some(row.header_name().ok_or(Outcome::HeaderNotRead)?);
+            let name = row.header_name().ok_or(Outcome::HeaderNotRead)?;
+            target.name = (!row.has_default_name()).then_some(name);
             target.max_len = row.max_key_len();
         }
         Ok(())
     }
 
+    #[inline]
+    fn is_never_kept(&self, target: Target<'_>) -> bool {
+        !self.never_kept.is_empty() && self.never_kept.get(target.name()).is_some()
+    }
+
     /// Goes on with the value that the table left, whichever that is.
+    #[inline]
     fn finish(
         &self,
         request: &mut impl Stampable,
@@ -318,13 +331,6 @@ impl Special {
         match outcome {
             Outcome::Kept => Outcome::KeptDerived,
             outcome => outcome,
-        }
-    }
-
-    #[inline]
-    fn call_hook(&self, outcome: Outcome, head: RequestHead<'_>) {
-        if let Some(hook) = &self.hook {
-            hook.call(outcome, head);
         }
     }
 }

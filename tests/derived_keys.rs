@@ -205,6 +205,13 @@ fn the_error_of_a_bad_secret_says_what_and_where() {
             "has 5 characters, which end in the middle of a byte",
         ),
         (hex("ab cd\n\neg"), "has invalid hexadecimal at index 8"),
+        // Also where its end is wrong, too.
+        (hex("c0ffee: no"), "has invalid hexadecimal at index 6"),
+        (base64("AA*AAAAA="), "has invalid base64 at index 2"),
+        (
+            base64("AAAAAAAA="),
+            "has 9 characters, which end in the middle of a byte",
+        ),
         (base64("AA AA\r\n*AAA"), "has invalid base64 at index 7"),
         (
             hex("a b c"),

@@ -137,31 +137,27 @@ fn known() -> Destinations {
     .collect()
 }
 
-/// The benchmarks of one contestant: an id for each set of headers.
+/// Makes a group of contestants, each with an id for each set of headers.
 macro_rules! contestants {
-    ($($contestant:ident($set:ident) $call:block)+) => {
-        $(
-            #[library_benchmark]
-            #[bench::h0(Set::Plain(0))]
-            #[bench::h5(Set::Plain(5))]
-            #[bench::h6(Set::Full)]
-            #[bench::h9(Set::Plain(9))]
-            #[bench::h13(Set::Plain(13))]
-            #[bench::h20(Set::Plain(20))]
-            #[bench::h100(Set::Plain(100))]
-            #[bench::client(Set::Client)]
-            #[bench::full_client(Set::FullClient)]
-            #[bench::proxy(Set::Proxy)]
-            #[bench::browser(Set::Browser)]
-            #[bench::crumbs(Set::Crumbs)]
-            fn $contestant($set: Set) $call
-        )+
+    ($group:ident $sets:tt $($contestant:ident($set:ident) $call:block)+) => {
+        $(contestant!($sets $contestant($set) $call);)+
 
-        library_benchmark_group!(name = stamps, benchmarks = [$($contestant),+]);
+        library_benchmark_group!(name = $group, benchmarks = [$($contestant),+]);
     };
 }
 
+macro_rules! contestant {
+    ([$($id:ident($value:expr)),+] $contestant:ident($set:ident) $call:block) => {
+        #[library_benchmark]
+        $(#[bench::$id($value)])+
+        fn $contestant($set: Set) $call
+    };
+}
+
+// Over all sizes, for the table of growth.
 contestants! {
+    sized [h5(Set::Plain(5)), h13(Set::Plain(13)), client(Set::Client), full_client(Set::FullClient), proxy(Set::Proxy), browser(Set::Browser), h0(Set::Plain(0)), h6(Set::Plain(6)), h9(Set::Plain(9)), h20(Set::Plain(20)), h100(Set::Plain(100)), crumbs(Set::Crumbs)]
+
     bare(set) {
         counted_calls(&mut Bare, requests(set));
     }
@@ -171,6 +167,50 @@ contestants! {
     fixed_by_tower_http(set) {
         call(SetRequestHeaderLayer::if_not_present(name(), value()), requests(set));
     }
+    extension(set) {
+        call(SessionAffinityLayer::new(), with_extension(set, &key()));
+    }
+    extension_by_tower_http(set) {
+        let session = |request: &Request<()>| {
+            request.extensions().get::<Session>().map(|session| session.0.clone())
+        };
+        let layer = SetRequestHeaderLayer::if_not_present(name(), session);
+        call(layer, with_extension(set, &Session(value())));
+    }
+    present_middle(set) {
+        call(SessionAffinityLayer::new().or(key()), with_header(set, Place::Middle, &NAME));
+    }
+    present_middle_by_tower_http(set) {
+        let layer = SetRequestHeaderLayer::if_not_present(name(), value());
+        call(layer, with_header(set, Place::Middle, &NAME));
+    }
+    replace(set) {
+        let layer = SessionAffinityLayer::new().or(key()).merge_policy(MergePolicy::Replace);
+        call(layer, requests(set));
+    }
+    replace_by_tower_http(set) {
+        call(SetRequestHeaderLayer::overriding(name(), value()), requests(set));
+    }
+    closure(set) {
+        call(SessionAffinityLayer::new().or_fn(|req| req.key(&USER)), with_user(set));
+    }
+    closure_by_tower_http(set) {
+        let user = |request: &Request<()>| request.headers().get(&USER).cloned();
+        call(SetRequestHeaderLayer::if_not_present(name(), user), with_user(set));
+    }
+    no_key(set) {
+        call(SessionAffinityLayer::new(), requests(set));
+    }
+    no_key_by_tower_http(set) {
+        let none = |_: &Request<()>| black_box(None::<HeaderValue>);
+        call(SetRequestHeaderLayer::if_not_present(name(), none), requests(set));
+    }
+}
+
+// What real clients send, and two made-up sizes.
+contestants! {
+    stamps [h5(Set::Plain(5)), h13(Set::Plain(13)), client(Set::Client), full_client(Set::FullClient), proxy(Set::Proxy), browser(Set::Browser)]
+
     // What most people would write.
     fixed_by_hand(set) {
         let value = value();
@@ -191,29 +231,12 @@ contestants! {
         let name = black_box(header::X_SESSION_ID);
         call(SetRequestHeaderLayer::if_not_present(name, value()), requests(set));
     }
-    extension(set) {
-        call(SessionAffinityLayer::new(), with_extension(set, &key()));
-    }
-    extension_by_tower_http(set) {
-        let session = |request: &Request<()>| {
-            request.extensions().get::<Session>().map(|session| session.0.clone())
-        };
-        let layer = SetRequestHeaderLayer::if_not_present(name(), session);
-        call(layer, with_extension(set, &Session(value())));
-    }
     present_first(set) {
         call(SessionAffinityLayer::new().or(key()), with_header(set, Place::First, &NAME));
     }
     present_first_by_tower_http(set) {
         let layer = SetRequestHeaderLayer::if_not_present(name(), value());
         call(layer, with_header(set, Place::First, &NAME));
-    }
-    present_middle(set) {
-        call(SessionAffinityLayer::new().or(key()), with_header(set, Place::Middle, &NAME));
-    }
-    present_middle_by_tower_http(set) {
-        let layer = SetRequestHeaderLayer::if_not_present(name(), value());
-        call(layer, with_header(set, Place::Middle, &NAME));
     }
     present_last(set) {
         call(SessionAffinityLayer::new().or(key()), with_header(set, Place::Last, &NAME));
@@ -236,13 +259,6 @@ contestants! {
         let layer = SetRequestHeaderLayer::if_not_present(name(), value());
         call(layer, with_values(set, &["a", "b"]));
     }
-    replace(set) {
-        let layer = SessionAffinityLayer::new().or(key()).merge_policy(MergePolicy::Replace);
-        call(layer, requests(set));
-    }
-    replace_by_tower_http(set) {
-        call(SetRequestHeaderLayer::overriding(name(), value()), requests(set));
-    }
     replace_by_hand(set) {
         let (name, value) = (name(), value());
         let insert = move |mut request: Request<()>| {
@@ -264,11 +280,6 @@ contestants! {
         let value = value();
         call(MapRequestLayer::new(move |request| enter(request, &NAME, &value)), requests(set));
     }
-    // A second caller of `try_entry`, as any larger program has, so that it is not inlined into the first.
-    entry_of_user_by_hand(set) {
-        let value = value();
-        call(MapRequestLayer::new(move |request| enter(request, &USER, &value)), requests(set));
-    }
     replace_present(set) {
         let layer = SessionAffinityLayer::new().or(key()).merge_policy(MergePolicy::Replace);
         call(layer, with_header(set, Place::Middle, &NAME));
@@ -277,26 +288,18 @@ contestants! {
         let layer = SetRequestHeaderLayer::overriding(name(), value());
         call(layer, with_header(set, Place::Middle, &NAME));
     }
-    closure(set) {
-        call(SessionAffinityLayer::new().or_fn(|req| req.key(&USER)), with_user(set));
-    }
-    closure_by_tower_http(set) {
-        let user = |request: &Request<()>| request.headers().get(&USER).cloned();
-        call(SetRequestHeaderLayer::if_not_present(name(), user), with_user(set));
-    }
     from_headers(set) {
         call(SessionAffinityLayer::new().or(FromHeaders::new([USER])), with_user(set));
     }
     adopt(set) {
         call(SessionAffinityLayer::new().adopt([USER]), with_user(set));
     }
-    no_key(set) {
-        call(SessionAffinityLayer::new(), requests(set));
-    }
-    no_key_by_tower_http(set) {
-        let none = |_: &Request<()>| black_box(None::<HeaderValue>);
-        call(SetRequestHeaderLayer::if_not_present(name(), none), requests(set));
-    }
+}
+
+// What a setting adds.
+contestants! {
+    settings [h5(Set::Plain(5))]
+
     only_1_host(set) {
         call(SessionAffinityLayer::new().or(key()).only_hosts(hosts(1)), requests(set));
     }
@@ -317,6 +320,11 @@ contestants! {
         let layer = SessionAffinityLayer::new().or(miss()).or(miss()).or(miss());
         let layer = layer.or(miss()).or(miss()).or(miss()).or(miss());
         call(layer.or(key()), requests(set));
+    }
+    // A second caller of `try_entry`, as any larger program has, so that it is not inlined into the first.
+    entry_of_user_by_hand(set) {
+        let value = value();
+        call(MapRequestLayer::new(move |request| enter(request, &USER, &value)), requests(set));
     }
 }
 
@@ -341,7 +349,7 @@ gungraun::main!(
     config = LibraryBenchmarkConfig::default().tool(
         Callgrind::default().entry_point(EntryPoint::Custom("*::counted_*".to_owned()))
     );
-    library_benchmark_groups = stamps, copies
+    library_benchmark_groups = sized, stamps, settings, copies
 );
 
 /// Hands over to gungraun, which runs this program again under callgrind.

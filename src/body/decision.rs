@@ -29,7 +29,7 @@ impl<K: KeyExtractor> Stamp<K> {
     pub(super) fn admit(&self, request: &mut impl Stampable, is_empty: bool) -> Option<Member> {
         let settings = &self.settings;
         let decided = self.decide(request.head(), is_empty);
-        settings.strip(request.headers_mut());
+        settings.strip(request);
         match decided {
             Ok(member) => Some(member),
             Err((outcome, carrier)) => {

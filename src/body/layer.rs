@@ -153,8 +153,8 @@ impl<K> PromptCacheKeyLayer<K> {
     /// ```
     pub fn destinations(mut self, destinations: Destinations) -> Self {
         // Not by the setting of its own, which also takes out the headers of the table.
-        let special = self.settings.stamp.settings.special_mut();
-        special.destinations = Some(destinations);
+        let settings = &mut self.settings.stamp.settings;
+        settings.special_mut().destinations = Some(destinations);
         self
     }
 

@@ -81,7 +81,7 @@ fn split_scheme(pattern: &str) -> Result<(Option<&'static str>, &str), Reason> {
     let is_scheme_byte =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'*');
     match pattern.split_once(":/") {
-        Some((scheme, rest)) if !scheme.is_empty() && scheme.bytes().all(is_scheme_byte) => {
+        Some((scheme, rest)) if scheme.bytes().all(is_scheme_byte) => {
             let place = rest.strip_prefix('/').ok_or(Reason::Scheme)?;
             let (scheme, _) = known_scheme(scheme).ok_or(Reason::Scheme)?;
             Ok((Some(scheme), place))

@@ -19,7 +19,7 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_session_affinity::{FromHeaders, SessionAffinityLayer, header};
 
-use crate::support::{Server, or_hung};
+use crate::support::{Server, connector, or_hung};
 
 /// The wiring of a server: every handler sees one header, whichever name the caller used.
 fn server() -> Router {
@@ -29,12 +29,12 @@ fn server() -> Router {
         .layer(SessionAffinityLayer::new().or(sessions))
 }
 
-/// The wiring of a gateway: the session that the caller names picks the replica behind it.
+/// The wiring of a gateway: the session that the caller names picks the replica behind it, and its header
+/// goes no further.
 fn gateway(upstream: Authority) -> Router {
-    let sessions = FromHeaders::new([header::X_SESSION_ID, header::X_CLAUDE_CODE_SESSION_ID]);
     let client = ServiceBuilder::new()
-        .layer(SessionAffinityLayer::new().or(sessions))
-        .service(Client::builder(TokioExecutor::new()).build_http());
+        .layer(SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS))
+        .service(Client::builder(TokioExecutor::new()).build(connector()));
     Router::new().fallback(async move |mut request: Request| {
         point_at(&upstream, &mut request);
         client
@@ -111,6 +111,11 @@ async fn a_gateway_sends_the_callers_session_to_the_replica() {
         assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
     }
     assert_eq!(replica.lines(), [vec!["a"], vec!["b"], vec![]]);
+    // Once, and not under the caller's name as well.
+    assert_eq!(
+        replica.lines_of(&header::X_SESSION_ID),
+        vec![Vec::<String>::new(); 3]
+    );
     assert_eq!(replica.arrivals()[0].path, "/v1/chat");
 }
 
@@ -120,7 +125,7 @@ async fn a_gateway_serves_a_caller_that_speaks_http_2() {
     let gateway = Server::with(gateway(replica.authority().parse().unwrap())).await;
     let caller = Client::builder(TokioExecutor::new())
         .http2_only(true)
-        .build_http();
+        .build(connector());
     let request = Request::post(gateway.url("/v1/chat")).header("x-session-id", "a");
     let response = caller.request(request.body(Body::empty()).unwrap()).await;
     let response = response.unwrap();
