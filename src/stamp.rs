@@ -254,7 +254,7 @@ impl Settings {
 
     /// Emits the event alone.
     #[inline]
-    pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
+    fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
         #[cfg(feature = "tracing")]
         {
             let special = self.special.as_ref();
