@@ -13,17 +13,15 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderName, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_session_affinity::{AffinityKey, SessionAffinity, SessionAffinityLayer};
 
 use crate::capture::{Captured, LineCounts};
-use crate::{Process, REPLICA, Replica, Setup, find_program};
+use crate::client::{Bare, bare_client};
+use crate::{Hold, Process, REPLICA, Replica, Setup, find_program};
 
 /// A gateway and what is particular about it.
 #[derive(Debug)]
@@ -45,16 +43,15 @@ pub struct Cluster {
     pub replicas: Vec<Replica>,
     /// The requests as they left the client.
     pub sent: LineCounts,
-    header_name: HeaderName,
     /// Where a client finds the gateway.
-    address: SocketAddr,
+    pub address: SocketAddr,
+    /// Keeps the replicas' answers back.
+    pub hold: Hold,
+    header_name: HeaderName,
     // Before the folder, which holds its files.
     process: Process,
     _folder: TempDir,
 }
-
-/// A client without the layer.
-pub type Bare = Client<HttpConnector, Full<Bytes>>;
 
 /// The most that anything here is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -89,9 +86,10 @@ impl Cluster {
     }
 
     async fn launch(spec: &Spec, program: &Path) -> io::Result<Self> {
+        let hold = Hold::default();
         let mut replicas = Vec::new();
         for _ in 0..4 {
-            replicas.push(Replica::start(spec.header_name.clone()).await?);
+            replicas.push(Replica::start(spec.header_name.clone(), hold.clone()).await?);
         }
         let folder = tempfile::tempdir()?;
         let addresses = replicas.iter().map(|replica| replica.address).collect();
@@ -102,6 +100,7 @@ impl Cluster {
             replicas,
             address: tap(setup.listen, sent.clone()).await?,
             sent,
+            hold,
             header_name: spec.header_name.clone(),
             process,
             _folder: folder,
@@ -114,7 +113,7 @@ impl Cluster {
         loop {
             self.process.check()?;
             let requests = (0..64).map(|n| self.keyed(&format!("ready-{n}")));
-            let met = self.try_all(&client, requests).await;
+            let met = self.try_all(&client, requests, CONCURRENCY).await;
             let met: Result<BTreeSet<_>, _> = met.into_iter().collect();
             if met.as_ref().is_ok_and(|met| *met == self.addresses()) {
                 self.take_received();
@@ -150,7 +149,7 @@ impl Cluster {
     /// Returns a client without the layer.
     #[must_use]
     pub fn bare_client(&self) -> Bare {
-        Client::builder(TokioExecutor::new()).build_http()
+        bare_client()
     }
 
     /// Returns a client with the layer, as the gateway's documentation would show it.
@@ -217,7 +216,34 @@ impl Cluster {
         S: Service<Request<Full<Bytes>>, Response = Response<Incoming>> + Clone,
         S::Error: fmt::Debug,
     {
-        let answers = self.try_all(client, requests).await;
+        let answers = self.try_all(client, requests, CONCURRENCY).await;
+        self.none_failed(answers)
+    }
+
+    /// Sends all requests at once, and has none answered before all have reached a replica.
+    ///
+    /// Returns the replicas that answered, in order.
+    ///
+    /// # Panics
+    ///
+    /// If a request fails, or they do not all reach a replica within a minute.
+    pub async fn send_at_once<S>(
+        &self,
+        client: &S,
+        requests: Vec<Request<Full<Bytes>>>,
+    ) -> Vec<SocketAddr>
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<Incoming>> + Clone,
+        S::Error: fmt::Debug,
+    {
+        let count = requests.len();
+        self.hold.until(count);
+        let answers = timeout(PATIENCE, self.try_all(client, requests, count)).await;
+        self.hold.end();
+        self.none_failed(answers.expect("all requests reach a replica"))
+    }
+
+    fn none_failed(&self, answers: Vec<Result<SocketAddr, String>>) -> Vec<SocketAddr> {
         let failed: Vec<_> = answers
             .iter()
             .filter_map(|answer| answer.as_ref().err())
@@ -237,6 +263,7 @@ impl Cluster {
         &self,
         client: &S,
         requests: impl IntoIterator<Item = Request<Full<Bytes>>>,
+        at_once: usize,
     ) -> Vec<Result<SocketAddr, String>>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<Incoming>> + Clone,
@@ -244,7 +271,7 @@ impl Cluster {
     {
         stream::iter(requests)
             .map(|request| answerer(client.clone(), request))
-            .buffered(CONCURRENCY)
+            .buffered(at_once)
             .collect()
             .await
     }

@@ -20,6 +20,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::sse::{Event, Sse};
 use axum::routing::post;
+use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, Stream};
@@ -134,6 +135,10 @@ async fn complete(
 async fn serve(router: Router) -> std::io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
+    // Else a token of a streamed answer can wait for the acknowledgement of the one before.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true); // Without it, it only waits longer.
+    });
     tokio::spawn(axum::serve(listener, router).into_future());
     Ok(url)
 }

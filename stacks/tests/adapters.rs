@@ -11,7 +11,7 @@ use tower_session_affinity::{
     AffinityKey, FromExtension, HostPattern, MergePolicy, NoAffinity, Or, SessionAffinityLayer,
 };
 
-use crate::support::{Server, key};
+use crate::support::{Server, connector, key};
 
 /// A way for the layer into a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +40,7 @@ impl Adapter {
         let client = reqwest::Client::new();
         match self {
             Self::None => {
-                let client = Client::builder(TokioExecutor::new()).build_http::<String>();
+                let client = Client::builder(TokioExecutor::new()).build::<_, String>(connector());
                 layer.layer(client).oneshot(request).await.unwrap();
             }
             Self::Reqwest => {

@@ -20,7 +20,7 @@ use hyper_util::client::legacy::{Client, connect};
 use hyper_util::rt::TokioExecutor;
 use tower_session_affinity::{FromScope, HostPattern, KeyExtractor, SessionAffinityLayer};
 
-use crate::support::{Server, key};
+use crate::support::{Server, connector, key};
 
 /// The wiring: `.interceptor(Affinity(layer))` in a client's configuration.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ fn operation<K>(
 where
     K: KeyExtractor + Debug + Send + Sync + 'static,
 {
-    let client = Connector(Client::builder(TokioExecutor::new()).build_http());
+    let client = Connector(Client::builder(TokioExecutor::new()).build(connector()));
     let client = SharedHttpConnector::new(client);
     Operation::builder()
         .service_name("bedrock")

@@ -19,7 +19,7 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_session_affinity::{FromHeaders, SessionAffinityLayer, header};
 
-use crate::support::{Server, or_hung};
+use crate::support::{Server, connector, or_hung};
 
 /// The wiring of a server: every handler sees one header, whichever name the caller used.
 fn server() -> Router {
@@ -34,7 +34,7 @@ fn gateway(upstream: Authority) -> Router {
     let sessions = FromHeaders::new([header::X_SESSION_ID, header::X_CLAUDE_CODE_SESSION_ID]);
     let client = ServiceBuilder::new()
         .layer(SessionAffinityLayer::new().or(sessions))
-        .service(Client::builder(TokioExecutor::new()).build_http());
+        .service(Client::builder(TokioExecutor::new()).build(connector()));
     Router::new().fallback(async move |mut request: Request| {
         point_at(&upstream, &mut request);
         client
@@ -120,7 +120,7 @@ async fn a_gateway_serves_a_caller_that_speaks_http_2() {
     let gateway = Server::with(gateway(replica.authority().parse().unwrap())).await;
     let caller = Client::builder(TokioExecutor::new())
         .http2_only(true)
-        .build_http();
+        .build(connector());
     let request = Request::post(gateway.url("/v1/chat")).header("x-session-id", "a");
     let response = caller.request(request.body(Body::empty()).unwrap()).await;
     let response = response.unwrap();

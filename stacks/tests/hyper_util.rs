@@ -15,7 +15,7 @@ use tower_session_affinity::{
     FromHeaders, HostPattern, SessionAffinity, SessionAffinityLayer, header,
 };
 
-use crate::support::{Server, key};
+use crate::support::{Server, connector, key};
 
 type HyperClient = Client<HttpConnector, Full<Bytes>>;
 
@@ -23,7 +23,7 @@ type HyperClient = Client<HttpConnector, Full<Bytes>>;
 fn client(builder: &Builder) -> SessionAffinity<HyperClient> {
     ServiceBuilder::new()
         .layer(SessionAffinityLayer::new())
-        .service(builder.build_http())
+        .service(builder.build(connector()))
 }
 
 /// The wiring of a server: what follows the layer sees one header, whichever name the caller used.
@@ -112,7 +112,7 @@ async fn sends_nothing_to_a_host_that_is_not_listed() {
                 .or(key("chat-7"))
                 .only_hosts(hosts),
         )
-        .service(http1().build_http::<Full<Bytes>>());
+        .service(http1().build::<_, Full<Bytes>>(connector()));
     for server in [&listed, &unlisted] {
         let request = Request::get(server.url("/")).body(Full::default()).unwrap();
         client.clone().oneshot(request).await.unwrap();
@@ -129,9 +129,18 @@ async fn a_server_shows_its_service_the_callers_session_as_one_header() {
     for (builder, name) in [(http1(), "over-http1"), (http2(), "over-http2")] {
         let request = Request::get(&url).header("x-session-id", name);
         let request = request.body(Full::<Bytes>::default()).unwrap();
-        let response = builder.build_http().request(request).await.unwrap();
+        let response = builder.build(connector()).request(request).await.unwrap();
         let shown = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(shown, name);
     }
     server.abort();
+}
+
+/// Asks the socket itself, since how long a segment waits is not for a test to say.
+#[tokio::test]
+async fn no_segment_of_a_request_waits_for_an_acknowledgement() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let stream = connector().oneshot(url.parse().unwrap()).await.unwrap();
+    assert!(stream.inner().nodelay().unwrap());
 }

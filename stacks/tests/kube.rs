@@ -10,7 +10,7 @@ use serde_json::json;
 use tower::ServiceBuilder;
 use tower_session_affinity::{FromScope, HostPattern, SessionAffinityLayer};
 
-use crate::support::{Server, key};
+use crate::support::{Server, connector, key};
 
 /// The wiring: one line on the default stack.
 fn client(config: Config) -> kube::Result<kube::Client> {
@@ -27,7 +27,7 @@ fn client_of(config: &Config, host: HostPattern) -> kube::Client {
                 .or(key("operator"))
                 .only_hosts([host]),
         )
-        .service(Client::builder(TokioExecutor::new()).build_http::<Body>());
+        .service(Client::builder(TokioExecutor::new()).build::<_, Body>(connector()));
     kube::Client::new(service, "default")
 }
 

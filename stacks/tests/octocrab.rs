@@ -11,7 +11,7 @@ use octocrab::{AuthState, Octocrab, OctocrabBuilder};
 use serde_json::{Value, json};
 use tower_session_affinity::{FromScope, HostPattern, KeyExtractor, SessionAffinityLayer};
 
-use crate::support::{Server, key};
+use crate::support::{Server, connector, key};
 
 /// The wiring: below the layer that adds the host, so that it may name hosts.
 fn client<K>(base: Uri, layer: &SessionAffinityLayer<K>) -> Result<Octocrab, Infallible>
@@ -19,7 +19,7 @@ where
     K: KeyExtractor + Clone + Send + 'static,
 {
     OctocrabBuilder::new_empty()
-        .with_service(Client::builder(TokioExecutor::new()).build_http())
+        .with_service(Client::builder(TokioExecutor::new()).build(connector()))
         .with_layer(layer)
         .with_layer(&BaseUriLayer::new(base))
         .with_auth(AuthState::None)

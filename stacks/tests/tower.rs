@@ -21,7 +21,7 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_session_affinity::{FromScope, HostPattern, SessionAffinityLayer};
 
-use crate::support::{Server, key, or_hung};
+use crate::support::{Server, connector, key, or_hung};
 
 type HyperClient = Client<HttpConnector, Full<Bytes>>;
 
@@ -36,7 +36,7 @@ fn client(host: HostPattern) -> impl Service<Request<Full<Bytes>>, Error: Debug>
 }
 
 fn plain() -> HyperClient {
-    Client::builder(TokioExecutor::new()).build_http()
+    Client::builder(TokioExecutor::new()).build(connector())
 }
 
 fn request(server: &Server) -> Request<Full<Bytes>> {
