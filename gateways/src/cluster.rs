@@ -113,7 +113,7 @@ impl Cluster {
         loop {
             self.process.check()?;
             let requests = (0..64).map(|n| self.keyed(&format!("ready-{n}")));
-            let met = self.try_all(&client, requests, CONCURRENCY).await;
+            let met = self.try_all(&client, requests).await;
             let met: Result<BTreeSet<_>, _> = met.into_iter().collect();
             if met.as_ref().is_ok_and(|met| *met == self.addresses()) {
                 self.take_received();
@@ -216,21 +216,23 @@ impl Cluster {
         S: Service<Request<Full<Bytes>>, Response = Response<Incoming>> + Clone,
         S::Error: fmt::Debug,
     {
-        let answers = self.try_all(client, requests, CONCURRENCY).await;
+        let answers = self.try_all(client, requests).await;
         self.none_failed(answers)
     }
 
-    /// Sends all requests at once, and has none answered before all have reached a replica.
+    /// Sends all requests, none of which is answered before all have reached a replica, and returns the
+    /// replicas that answered, in order.
     ///
-    /// Returns the replicas that answered, in order.
+    /// They are sent at once, or each when the one before has reached a replica.
     ///
     /// # Panics
     ///
     /// If a request fails, or they do not all reach a replica within a minute.
-    pub async fn send_at_once<S>(
+    pub async fn send_held<S>(
         &self,
         client: &S,
         requests: Vec<Request<Full<Bytes>>>,
+        at_once: bool,
     ) -> Vec<SocketAddr>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<Incoming>> + Clone,
@@ -238,8 +240,15 @@ impl Cluster {
     {
         let count = requests.len();
         self.hold.until(count);
-        let answers = timeout(PATIENCE, self.try_all(client, requests, count)).await;
-        self.hold.end();
+        let answers = stream::iter(requests.into_iter().enumerate())
+            .map(async |(before, request)| {
+                self.hold.arrival(if at_once { 0 } else { before }).await;
+                answerer(client.clone(), request).await
+            })
+            .buffered(count)
+            .collect();
+        let answers = timeout(PATIENCE, answers).await;
+        self.hold.until(0);
         self.none_failed(answers.expect("all requests reach a replica"))
     }
 
@@ -263,7 +272,6 @@ impl Cluster {
         &self,
         client: &S,
         requests: impl IntoIterator<Item = Request<Full<Bytes>>>,
-        at_once: usize,
     ) -> Vec<Result<SocketAddr, String>>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<Incoming>> + Clone,
@@ -271,7 +279,7 @@ impl Cluster {
     {
         stream::iter(requests)
             .map(|request| answerer(client.clone(), request))
-            .buffered(at_once)
+            .buffered(CONCURRENCY)
             .collect()
             .await
     }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderName, Request, Response, header};
@@ -12,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::sync::{Barrier, oneshot};
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::capture::{Captured, LineCounts};
@@ -38,7 +37,13 @@ pub struct Replica {
 
 /// Keeps the answers of several replicas back until so many requests have reached them together.
 #[derive(Clone, Debug, Default)]
-pub struct Hold(Arc<Mutex<Option<Arc<Barrier>>>>);
+pub struct Hold(watch::Sender<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    arrived: usize,
+    needed: usize,
+}
 
 /// Ends when it is dropped.
 #[derive(Debug)]
@@ -91,26 +96,27 @@ impl Replica {
 }
 
 impl Hold {
-    /// Answers chats from now on only when so many have arrived.
-    pub fn until(&self, requests: usize) {
-        *self.barrier() = Some(Arc::new(Barrier::new(requests)));
+    /// Answers chats from now on only when so many more have arrived.
+    pub fn until(&self, needed: usize) {
+        self.0.send_replace(Held { arrived: 0, needed });
     }
 
-    /// Answers each chat at once again.
-    pub fn end(&self) {
-        *self.barrier() = None;
+    /// Waits until so many have arrived.
+    ///
+    /// # Panics
+    ///
+    /// Never: the channel is there as long as this is.
+    pub async fn arrival(&self, requests: usize) {
+        let mut held = self.0.subscribe();
+        let arrived = held.wait_for(|held| held.arrived >= requests).await;
+        drop(arrived.expect("the sender is borrowed"));
     }
 
-    async fn wait(&self) {
-        let barrier = self.barrier().clone();
-        if let Some(barrier) = barrier {
-            barrier.wait().await;
-        }
-    }
-
-    /// A panic of another holder leaves a barrier as good as before.
-    fn barrier(&self) -> MutexGuard<'_, Option<Arc<Barrier>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn answer(&self) {
+        let mut held = self.0.subscribe();
+        self.0.send_modify(|held| held.arrived += 1);
+        let all = held.wait_for(|held| held.arrived >= held.needed).await;
+        drop(all.expect("the sender is borrowed"));
     }
 }
 
@@ -157,7 +163,7 @@ async fn answer(
     let _ = request.into_body().collect().await;
     let (status, body) = match path.as_str() {
         "/v1/chat/completions" => {
-            hold.wait().await;
+            hold.answer().await;
             (200, COMPLETION)
         }
         "/v1/models" => (200, MODELS),
