@@ -65,7 +65,7 @@ vllm() {
         --no-deps --only-binary :all: --requirement "$wanted"
     # Each replica imports 2 GB of Python in three processes.
     "$own/bin/python" -m compileall -q "$own/lib" || true
-    "$own/bin/python" "$here/vllm/convert.py" "$target/model.gguf" "$own/model"
+    TQDM_DISABLE=1 "$own/bin/python" "$here/vllm/convert.py" "$target/model.gguf" "$own/model"
     cp "$wanted" "$own/installed.txt"
 }
 
