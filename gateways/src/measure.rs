@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -40,18 +41,23 @@ pub const EIGHT_CHATS: &[&str] = &[
     "100",
 ];
 
-/// nginx with the published configuration, and the header in which the probe reads who answered.
+/// nginx with [`nginx_conf`].
 ///
 /// # Panics
 ///
 /// As [`Setup::write`].
 #[must_use]
-pub fn nginx(program: &std::path::Path, setup: &Setup) -> Command {
-    let published = include_str!("../nginx.conf").replace(
+pub fn nginx(program: &Path, setup: &Setup) -> Command {
+    launch::nginx(program, setup, &nginx_conf())
+}
+
+/// The published `nginx.conf`, and the header in which the probe reads who answered.
+#[must_use]
+pub fn nginx_conf() -> String {
+    include_str!("../nginx.conf").replace(
         "proxy_buffering off;",
         "proxy_buffering off; add_header X-Replica $upstream_addr;",
-    );
-    launch::nginx(program, setup, &published)
+    )
 }
 
 /// Runs the probe against a case and returns its report, once the engine has confirmed it.

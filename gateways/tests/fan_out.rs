@@ -34,9 +34,15 @@ struct Variant {
 const ONE_KEY: Variant = Variant {
     name: "the parent's key",
     gateway: "nginx",
-    launch: measure::nginx,
+    launch: |program, setup| launch::nginx(program, setup, &patient(&measure::nginx_conf())),
     keys: 1,
 };
+
+/// A published configuration that waits an hour for a first token, as on a machine that is busy.
+fn patient(published: &str) -> String {
+    assert!(published.contains("300s"), "no timeout of 300 s");
+    published.replace("300s", "3600s")
+}
 
 /// What one child's answer told.
 struct Answer {
@@ -165,8 +171,8 @@ impl Outcome {
         self.busiest.extend(shares.into_values().max());
     }
 
-    /// Tokens of a thousand.
-    fn from_cache(&self) -> u64 {
+    /// The tokens of a thousand that came from a cache.
+    fn cached_of_thousand(&self) -> u64 {
         let Counters { computed, cached } = self.tokens;
         1_000 * cached / (computed + cached)
     }
@@ -183,8 +189,8 @@ fn tell(variant: &Variant, outcome: &mut Outcome) {
         variant.name,
         outcome.busiest,
         outcome.tokens.computed,
-        outcome.from_cache() / 10,
-        outcome.from_cache() % 10,
+        outcome.cached_of_thousand() / 10,
+        outcome.cached_of_thousand() % 10,
         quantile(50),
         quantile(99),
     );
@@ -229,14 +235,14 @@ async fn a_bounded_hash_shares_the_load_of_one_key() -> io::Result<()> {
                 let named = "default_backend replicas\n  http-response set-header x-replica %s";
                 let published = launch::bounded_haproxy();
                 let published = published.replace("default_backend replicas", named);
-                launch::haproxy(program, setup, &published)
+                launch::haproxy(program, setup, &patient(&published))
             },
             ..ONE_KEY
         },
         Variant {
             name: "the parent's key, Envoy bounded at 1.5",
             gateway: "envoy",
-            launch: |program, setup| launch::envoy(program, setup, &bounded_envoy()),
+            launch: |program, setup| launch::envoy(program, setup, &patient(&bounded_envoy())),
             ..ONE_KEY
         },
     ];
