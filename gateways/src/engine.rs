@@ -17,7 +17,7 @@ use crate::client::bare_client;
 use crate::cluster::PATIENCE;
 use crate::{Process, Setup, find_program, free_address};
 
-pub use kind::Kind;
+pub use kind::{ENDS_WITH_PARENT, Kind};
 
 /// The programs of an engine behind a gateway.
 #[derive(Clone, Debug)]

@@ -18,12 +18,16 @@ pub enum Kind {
     Vllm,
 }
 
+/// The folder that makes Python's processes end with the one that started them.
+pub const ENDS_WITH_PARENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vllm/startup");
+
 /// The environment in which vLLM asks nobody for anything and leaves the processors to the others.
-const VLLM_ENVIRONMENT: [(&str, &str); 9] = [
+const VLLM_ENVIRONMENT: [(&str, &str); 10] = [
     ("CUDA_VISIBLE_DEVICES", ""),
     ("DO_NOT_TRACK", "1"),
     ("HF_HUB_OFFLINE", "1"),
     ("OMP_NUM_THREADS", "1"),
+    ("PYTHONPATH", ENDS_WITH_PARENT),
     ("TRANSFORMERS_OFFLINE", "1"),
     ("VLLM_CPU_KVCACHE_SPACE", "1"),
     ("VLLM_CPU_OMP_THREADS_BIND", "nobind"),
