@@ -14,12 +14,11 @@ use http::{HeaderName, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_session_affinity::{AffinityKey, SessionAffinity, SessionAffinityLayer};
 
-use crate::capture::{Captured, LineCounts};
+use crate::capture::{LineCounts, tap};
 use crate::client::{Bare, bare_client};
 use crate::{Hold, Process, REPLICA, Replica, Setup, find_program};
 
@@ -304,22 +303,4 @@ where
         }
         _ => Err(format!("{}: {:?}", head.status, body.to_bytes())),
     }
-}
-
-/// Stands before a gateway and counts the lines that clients send it; returns where.
-async fn tap(gateway: SocketAddr, sent: LineCounts) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    // It ends with the runtime of the test.
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let mut client = Captured::new(client, sent.clone());
-            tokio::spawn(async move {
-                let mut gateway = TcpStream::connect(gateway).await?;
-                gateway.set_nodelay(true)?;
-                tokio::io::copy_bidirectional(&mut client, &mut gateway).await
-            });
-        }
-    });
-    Ok(address)
 }
