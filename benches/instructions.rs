@@ -17,6 +17,8 @@ mod by_hand;
 mod contestants;
 #[path = "shared/counts.rs"]
 mod counts;
+#[path = "instructions/sets.rs"]
+mod sets;
 mod shared;
 #[path = "instructions/table.rs"]
 mod table;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Uri};
 
 use crate::AffinitySecret;
-use crate::host::bracketed;
+use crate::host::{bracketed, host_of};
 use crate::message::{Label, Message, hexadecimal};
 
 /// Derives the value that leaves from the one that would have left.
@@ -58,7 +58,7 @@ impl Derivation {
 
 /// Returns the host as it is written, less one trailing dot.
 fn host(uri: &Uri) -> Option<&str> {
-    let host = uri.host()?;
+    let host = host_of(uri.authority()?.as_str());
     Some(host.strip_suffix('.').unwrap_or(host)).filter(|host| !host.is_empty())
 }
 

@@ -3,22 +3,26 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
+use crate::merge::is_blank;
 use crate::{AffinityKey, RequestHead};
 
 /// A source of affinity keys: a request's head in, perhaps a key out.
 ///
 /// The provided sources are [`FromExtension`], [`FromHeaders`], [`FromFn`] and a fixed
-/// [`AffinityKey`]; [`Or`], `Option` and `Arc` combine them. The trait is dyn-compatible, so an
-/// `Arc<dyn KeyExtractor + Send + Sync>` is a source that is chosen at run time.
+/// [`AffinityKey`]; [`Or`], `Option`, `Arc` and `Box` combine them. The trait is dyn-compatible: a source
+/// that is chosen at run time is an `Arc<dyn KeyExtractor + Send + Sync>`, which a layer can clone.
 ///
 /// # Examples
 ///
 /// ```
-/// use tower_session_affinity::{AffinityKey, KeyExtractor, RequestHead};
+/// use http::Request;
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_session_affinity::{AffinityKey, KeyExtractor, RequestHead, SessionAffinityLayer};
 ///
 /// /// One key for each document: the last segment of the path.
+/// #[derive(Clone)] // as a layer needs, which clones it into its service
 /// struct FromPath;
 ///
 /// impl KeyExtractor for FromPath {
@@ -27,13 +31,20 @@ use crate::{AffinityKey, RequestHead};
 ///     }
 /// }
 ///
-/// let request = http::Request::get("/documents/d-17").body(())?;
-/// let key = FromPath.extract(RequestHead::from(&request));
-/// assert_eq!(key, Some(AffinityKey::from_static("d-17")));
-/// # Ok::<_, http::Error>(())
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = service_fn(async |request: Request<()>| Ok::<_, http::Error>(request));
+/// let layer = SessionAffinityLayer::new().or(FromPath);
+/// let client = ServiceBuilder::new().layer(layer).service(client);
+///
+/// let request = Request::get("https://api.example/documents/d-17").body(())?;
+/// let received = client.oneshot(request).await?;
+/// assert_eq!(received.headers()["x-session-affinity"], "d-17");
+/// # Ok(())
+/// # }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no source of affinity keys",
+    message = "`{Self}` is not a source of affinity keys",
     label = "expected a `KeyExtractor`",
     note = "a closure: write `.or_fn(|req| …)`, or wrap it as `from_fn(|req| …)`",
     note = "a fixed key: write `AffinityKey::from_static(\"…\")`, or `AffinityKey::try_from(…)?`",
@@ -42,6 +53,17 @@ use crate::{AffinityKey, RequestHead};
 pub trait KeyExtractor {
     /// Returns the key of this request, or `None` to let the next source be asked.
     fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey>;
+
+    /// Whether this source has a value that is not a valid key.
+    ///
+    /// It is asked only where no source had a key, and tells
+    /// [`Outcome::InvalidKey`](crate::Outcome::InvalidKey) from
+    /// [`Outcome::NoKey`](crate::Outcome::NoKey). Of the provided sources [`FromHeaders`] knows; a closure
+    /// cannot say, and counts as having none.
+    fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
+        let _ = head;
+        false
+    }
 }
 
 /// Takes the [`AffinityKey`] in the request's extensions.
@@ -62,9 +84,9 @@ pub trait KeyExtractor {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FromExtension;
 
-/// Marks a request, in its extensions, as one that leaves without any affinity header.
+/// Marks a request, in its extensions, as one that is sent without a key.
 ///
-/// It is for the side calls of a conversation, such as a title or a summary: their prompt has another
+/// It is for the side calls of a conversation, such as a title or a summary: their prompt has a different
 /// prefix and must not share, or warm, the conversation's replica. It outranks every source of keys,
 /// and the caller's header too.
 ///
@@ -90,9 +112,12 @@ pub struct FromFn<F>(F);
 
 /// Takes the first valid value among several headers of the request.
 ///
-/// This is how a gateway adopts the session that its caller already names. The names are asked in
-/// order, and of each name the values in order. A value that is no valid [`AffinityKey`] is passed
-/// over.
+/// This is how a server reads the session that its caller names. The names are asked in order, and of each
+/// name the values in order. A value that is not a valid [`AffinityKey`] is passed over. The headers stay
+/// in the request; a gateway that passes requests on takes them out with
+/// [`SessionAffinityLayer::adopt`](crate::SessionAffinityLayer::adopt).
+///
+/// The key shares the header's bytes; see [`AffinityKey::into_owned`].
 ///
 /// # Examples
 ///
@@ -138,7 +163,7 @@ pub struct Or<A, B> {
 /// ```
 /// use tower_session_affinity::{AffinityKey, KeyExtractor, from_fn};
 ///
-/// let by_user = from_fn(|req| req.headers().get("x-user-id")?.try_into().ok());
+/// let by_user = from_fn(|req| req.key("x-user-id"));
 /// let request = http::Request::get("/").header("x-user-id", "u-42").body(())?;
 /// assert_eq!(by_user.extract((&request).into()), Some(AffinityKey::from_static("u-42")));
 /// # Ok::<_, http::Error>(())
@@ -155,6 +180,15 @@ impl FromHeaders {
     /// Takes the names in the order in which they are asked.
     pub fn new(names: impl IntoIterator<Item = HeaderName>) -> Self {
         Self(names.into_iter().collect())
+    }
+
+    /// Returns all values, in the order in which they are asked.
+    pub(crate) fn values<'a>(
+        &self,
+        head: RequestHead<'a>,
+    ) -> impl Iterator<Item = &'a HeaderValue> {
+        let names = self.0.iter();
+        names.flat_map(move |name| head.headers().get_all(name))
     }
 }
 
@@ -201,17 +235,30 @@ where
 
 impl KeyExtractor for FromHeaders {
     fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
-        let mut values = self.0.iter().flat_map(|name| head.headers().get_all(name));
-        values.find_map(|value| value.try_into().ok())
+        self.0.iter().find_map(|name| head.key_of(name))
+    }
+
+    /// Where none of the values is a key, one that is not blank was meant to be.
+    fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
+        self.values(head)
+            .any(|value| !is_blank(value) && AffinityKey::sharing(value).is_none())
     }
 }
 
 impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a chain of sources is one function only if each is inlined"
+    )]
+    #[inline(always)]
     fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
         self.first
             .extract(head)
             .or_else(|| self.second.extract(head))
+    }
+
+    fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
+        self.first.has_invalid_key(head) || self.second.has_invalid_key(head)
     }
 }
 
@@ -221,12 +268,33 @@ impl<E: KeyExtractor> KeyExtractor for Option<E> {
     fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
         self.as_ref()?.extract(head)
     }
+
+    fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
+        self.as_ref()
+            .is_some_and(|source| source.has_invalid_key(head))
+    }
 }
 
 impl<E: KeyExtractor + ?Sized> KeyExtractor for Arc<E> {
     #[inline]
     fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
         (**self).extract(head)
+    }
+
+    fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
+        (**self).has_invalid_key(head)
+    }
+}
+
+/// A layer is cloned into its service, which a `Box` is not: use an `Arc` there.
+impl<E: KeyExtractor + ?Sized> KeyExtractor for Box<E> {
+    #[inline]
+    fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
+        (**self).extract(head)
+    }
+
+    fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
+        (**self).has_invalid_key(head)
     }
 }
 

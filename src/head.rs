@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use http::{Extensions, HeaderMap, Method, Request, Uri, request::Parts};
+use http::header::AsHeaderName;
+use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri, request::Parts};
+
+use crate::AffinityKey;
+use crate::merge::{SCANNED_NAMES, values_at};
 
 /// A borrowed view of a request without its body.
 ///
@@ -60,6 +64,40 @@ impl<'a> RequestHead<'a> {
         self.headers
     }
 
+    /// Returns the first value of this header that is a valid key.
+    ///
+    /// The key shares the header's bytes: nothing is copied or allocated, and a key that is sent on costs
+    /// one reference. One that is kept for longer than its request is to be copied:
+    /// [`AffinityKey::into_owned`] says why.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::{AffinityKey, RequestHead};
+    ///
+    /// let request = http::Request::get("/").header("x-user-id", "u-42").body(())?;
+    /// let key = RequestHead::from(&request).key("x-user-id");
+    /// assert_eq!(key, Some(AffinityKey::from_static("u-42")));
+    /// # Ok::<_, http::Error>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn key(self, name: impl AsHeaderName) -> Option<AffinityKey> {
+        let mut values = self.headers.get_all(name).iter();
+        values.find_map(AffinityKey::sharing)
+    }
+
+    /// The same for a parsed name, which a small map is scanned for.
+    #[inline]
+    pub(crate) fn key_of(self, name: &HeaderName) -> Option<AffinityKey> {
+        let headers = self.headers;
+        if headers.keys_len() > SCANNED_NAMES {
+            return self.key(name);
+        }
+        let index = headers.keys().position(|key| key == name)?;
+        first_key_at(headers, index)
+    }
+
     /// Returns the extensions.
     #[must_use]
     pub const fn extensions(self) -> &'a Extensions {
@@ -68,6 +106,7 @@ impl<'a> RequestHead<'a> {
 }
 
 impl<'a, B> From<&'a Request<B>> for RequestHead<'a> {
+    #[inline]
     fn from(request: &'a Request<B>) -> Self {
         Self::new(
             request.method(),
@@ -91,4 +130,13 @@ impl fmt::Debug for RequestHead<'_> {
             .field("method", &self.method)
             .finish_non_exhaustive()
     }
+}
+
+/// Apart from the scan, which is short enough to be inlined.
+#[inline(never)]
+fn first_key_at(headers: &HeaderMap, index: usize) -> Option<AffinityKey> {
+    if headers.len() == headers.keys_len() {
+        return AffinityKey::sharing(headers.values().nth(index)?);
+    }
+    values_at(headers, index).find_map(AffinityKey::sharing)
 }

@@ -1,10 +1,14 @@
 //! Which hosts may see the header.
 
+mod parse;
+
 use std::fmt;
 use std::net::Ipv6Addr;
-use std::str::FromStr;
+use std::slice;
 
 use http::Uri;
+
+pub use parse::InvalidHostPattern;
 
 /// A host, or all subdomains of one, that may see the affinity header.
 ///
@@ -14,10 +18,19 @@ use http::Uri;
 /// | `*.workers.ai` | its subdomains at any depth, not `workers.ai` itself |
 /// | `[2001:db8::7]` | that IPv6 address, however it is spelled |
 /// | `gateway.internal:8443` | that host on that port, which may be the default of the URI's scheme |
+/// | `https://api.x.ai` | that host over `https` alone, on any port |
+/// | `https://*.workers.ai:443` | all three: scheme, subdomains and port |
 ///
 /// What is matched is the host of the URI's authority, whole and parsed; never a substring, and never
 /// the `Host` header. Case does not count, nor does one trailing dot on either side. A name outside
 /// ASCII is written in its Punycode form (`xn--…`).
+///
+/// Without a scheme, only host and port count: `api.x.ai:443` also matches `http://api.x.ai:443/`,
+/// which is sent in the clear. The scheme of a pattern is `http`, `https`, `ws` or `wss`, in either case,
+/// and matches itself and no other: `https` does not match a `wss` URI. A URI without a scheme matches
+/// only patterns without one.
+///
+/// `Display` writes the one spelling that all spellings of a pattern have in common.
 ///
 /// # Examples
 ///
@@ -29,21 +42,30 @@ use http::Uri;
 /// assert!(workers.matches(&Uri::from_static("https://eu.api.workers.ai/v1")));
 /// assert!(!workers.matches(&Uri::from_static("https://api.workers.ai.evil.com/v1")));
 ///
-/// let error = "https://api.fireworks.ai".parse::<HostPattern>().unwrap_err();
+/// let xai: HostPattern = "https://API.x.ai".parse()?;
+/// assert!(xai.matches(&Uri::from_static("https://api.x.ai/v1")));
+/// assert!(!xai.matches(&Uri::from_static("http://api.x.ai:443/v1")));
+/// assert_eq!(xai.to_string(), "https://api.x.ai");
+///
+/// let error = "https://api.x.ai/v1".parse::<HostPattern>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "host pattern has invalid byte 0x3a at index 5, expected a host with an optional port",
+///     "host pattern has invalid byte 0x2f ('/') at index 16, expected no path behind the host",
 /// );
 /// # Ok::<_, tower_session_affinity::InvalidHostPattern>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct HostPattern {
+    /// One of [`SCHEMES`].
+    scheme: Option<&'static str>,
     host: Host,
     port: Option<u16>,
+    /// The host and the port as nearly every URI spells them.
+    authority: Box<str>,
 }
 
 /// Names are kept in lower case and without a trailing dot.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Host {
     Name(Box<str>),
     /// With the dot that comes before the name: `.example.com`.
@@ -51,33 +73,16 @@ enum Host {
     Ipv6(Ipv6Addr),
 }
 
-/// The error of a text that is no [`HostPattern`]: what is wrong and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidHostPattern(Reason);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
-    Empty,
-    InvalidByte { byte: u8, index: usize },
-    Wildcard,
-    WildcardAddress,
-    Label,
-    TooLong { len: usize },
-    Port,
-    Ipv6,
-}
-
-/// RFC 1035, section 2.3.4, without the root's dot.
-const MAX_NAME_LEN: usize = 253;
-const MAX_LABEL_LEN: usize = 63;
+/// The schemes that patterns have, and the ports that connectors take for them.
+const SCHEMES: [(&str, u16); 4] = [("http", 80), ("https", 443), ("ws", 80), ("wss", 443)];
 
 impl HostPattern {
     /// Makes a pattern from a literal.
     ///
     /// # Panics
     ///
-    /// If `pattern` is not valid; the message says why. [`HostPattern::from_str`] returns that as an
-    /// error.
+    /// If `pattern` is not valid; the message says why. [`HostPattern::from_str`](std::str::FromStr)
+    /// returns that as an error.
     #[must_use]
     #[track_caller]
     pub fn from_static(pattern: &'static str) -> Self {
@@ -92,16 +97,155 @@ impl HostPattern {
     /// A URI without an authority matches no pattern.
     #[must_use]
     pub fn matches(&self, uri: &Uri) -> bool {
-        uri.host().is_some_and(|host| self.matches_host(host, uri))
+        is_listed(slice::from_ref(self), uri) == Some(true)
     }
 
-    /// The same for a URI whose host is known, since finding it costs more than comparing it.
+    fn new(scheme: Option<&'static str>, host: Host, port: Option<u16>) -> Self {
+        let authority = match port {
+            None => host.to_string(),
+            Some(port) => format!("{host}:{port}"),
+        };
+        let authority = authority.into();
+        Self {
+            scheme,
+            host,
+            port,
+            authority,
+        }
+    }
+
+    /// Whether the authority is spelled as here, so that it matches and there is nothing to parse.
+    #[inline]
+    fn is_spelled(&self, authority: &str, uri: &Uri) -> bool {
+        *self.authority == *authority && self.allows_scheme(uri)
+    }
+
+    /// Whether it matches, however the host is spelled.
     pub(crate) fn matches_host(&self, host: &str, uri: &Uri) -> bool {
         self.host.matches(host)
+            && self.allows_scheme(uri)
             && self
                 .port
                 .is_none_or(|port| effective_port(uri) == Some(port))
     }
+
+    #[inline]
+    fn allows_scheme(&self, uri: &Uri) -> bool {
+        self.scheme.is_none_or(|expected| {
+            uri.scheme_str()
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case(expected))
+        })
+    }
+
+    /// Returns the host as the authority of this pattern spells it.
+    fn host_text(&self) -> &str {
+        match &self.host {
+            Host::Name(name) => name,
+            Host::Subdomains(_) | Host::Ipv6(_) => host_of(&self.authority),
+        }
+    }
+
+    /// Whether a URI that is spelled as the other pattern may match this one, spelled differently.
+    fn shadows(&self, other: &Self) -> bool {
+        self.authority != other.authority && self.host.matches(other.host_text())
+    }
+}
+
+/// Whether one of these patterns matches; `None` if the URI has no authority.
+#[inline]
+pub(crate) fn is_listed(patterns: &[HostPattern], uri: &Uri) -> Option<bool> {
+    let authority = uri.authority()?.as_str();
+    let spelled = patterns.iter().any(|it| it.is_spelled(authority, uri));
+    Some(spelled || is_listed_parsed(patterns, authority, uri))
+}
+
+#[inline(never)]
+fn is_listed_parsed(patterns: &[HostPattern], authority: &str, uri: &Uri) -> bool {
+    let host = host_of(authority);
+    patterns.iter().any(|it| it.matches_host(host, uri))
+}
+
+/// Rows of which the first whose pattern matches decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table<R> {
+    rows: Box<[R]>,
+    /// Of each row, whether an earlier one may match the same host in a different spelling.
+    shadowed: Box<[bool]>,
+}
+
+impl<R> Table<R> {
+    pub(crate) fn new(
+        rows: impl IntoIterator<Item = R>,
+        pattern_of: impl Fn(&R) -> &HostPattern,
+    ) -> Self {
+        let rows: Box<[R]> = rows.into_iter().collect();
+        let is_shadowed = |(at, row): (usize, &R)| {
+            let mut earlier = rows[..at].iter().map(&pattern_of);
+            earlier.any(|it| it.shadows(pattern_of(row)))
+        };
+        let shadowed = rows.iter().enumerate().map(is_shadowed).collect();
+        Self { rows, shadowed }
+    }
+
+    pub(crate) const fn rows(&self) -> &[R] {
+        &self.rows
+    }
+
+    /// Returns the first row whose pattern matches and that `accepts` takes.
+    #[inline]
+    pub(crate) fn find(
+        &self,
+        uri: &Uri,
+        pattern_of: impl Fn(&R) -> &HostPattern,
+        accepts: impl Fn(&R) -> bool,
+    ) -> Option<&R> {
+        let authority = uri.authority()?.as_str();
+        let is_spelled = |row: &R| pattern_of(row).is_spelled(authority, uri) && accepts(row);
+        match self.rows.iter().position(is_spelled) {
+            Some(at) if !self.shadowed[at] => self.rows.get(at),
+            _ => {
+                let host = host_of(authority);
+                let is_it = |row: &&R| pattern_of(row).matches_host(host, uri) && accepts(row);
+                self.rows.iter().find(is_it)
+            }
+        }
+    }
+}
+
+impl<R> Default for Table<R> {
+    fn default() -> Self {
+        Self {
+            rows: Box::default(),
+            shadowed: Box::default(),
+        }
+    }
+}
+
+/// Returns what [`Uri::host`] does, without its general searches, which cost more than the comparison.
+pub(crate) fn host_of(authority: &str) -> &str {
+    let user = authority.bytes().rposition(|byte| byte == b'@');
+    let place = &authority[user.map_or(0, |at| at + 1)..];
+    let end = if place.starts_with('[') {
+        place.bytes().position(|byte| byte == b']').map(|at| at + 1)
+    } else {
+        place.bytes().position(|byte| byte == b':')
+    };
+    &place[..end.unwrap_or(place.len())]
+}
+
+/// The port that a connector uses: the URI's own, else the default of its scheme.
+fn effective_port(uri: &Uri) -> Option<u16> {
+    uri.port_u16()
+        .or_else(|| known_scheme(uri.scheme_str()?).map(|(_, port)| port))
+}
+
+fn known_scheme(scheme: &str) -> Option<(&'static str, u16)> {
+    let mut known = SCHEMES.into_iter();
+    known.find(|(known, _)| scheme.eq_ignore_ascii_case(known))
+}
+
+pub(crate) fn bracketed(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
 impl Host {
@@ -119,135 +263,27 @@ impl Host {
     }
 }
 
-/// The port that a connector uses: the URI's own, else the default of its scheme.
-fn effective_port(uri: &Uri) -> Option<u16> {
-    uri.port_u16().or_else(|| match uri.scheme_str()? {
-        "http" | "ws" => Some(80),
-        "https" | "wss" => Some(443),
-        _ => None,
-    })
-}
-
-pub(crate) fn bracketed(host: &str) -> Option<Ipv6Addr> {
-    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
-}
-
-impl FromStr for HostPattern {
-    type Err = InvalidHostPattern;
-
-    fn from_str(pattern: &str) -> Result<Self, Self::Err> {
-        let (host, port) = split_port(pattern).map_err(InvalidHostPattern)?;
-        let host = if host.starts_with('[') {
-            Host::Ipv6(bracketed(host).ok_or(InvalidHostPattern(Reason::Ipv6))?)
-        } else {
-            parse_name(host).map_err(InvalidHostPattern)?
-        };
-        Ok(Self { host, port })
-    }
-}
-
-impl TryFrom<&str> for HostPattern {
-    type Error = InvalidHostPattern;
-
-    fn try_from(pattern: &str) -> Result<Self, Self::Error> {
-        pattern.parse()
-    }
-}
-
-fn split_port(pattern: &str) -> Result<(&str, Option<u16>), Reason> {
-    // A colon inside an IPv6 literal is no separator.
-    let bracket = pattern.rfind(']').unwrap_or(0);
-    let Some(colon) = pattern[bracket..].rfind(':') else {
-        return Ok((pattern, None));
-    };
-    let (host, port) = (&pattern[..bracket + colon], &pattern[bracket + colon + 1..]);
-    if !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        // What comes behind this colon is no number: the byte itself is what is wrong (`https://…`).
-        return Ok((pattern, None));
-    }
-    match port.parse() {
-        Ok(0) | Err(_) => Err(Reason::Port),
-        Ok(port) => Ok((host, Some(port))),
-    }
-}
-
-fn parse_name(pattern: &str) -> Result<Host, Reason> {
-    let (name, wildcard) = match pattern.strip_prefix("*.") {
-        Some(name) => (name, true),
-        None => (pattern, false),
-    };
-    let offset = pattern.len() - name.len();
-    let name = name.strip_suffix('.').unwrap_or(name);
-    if name.is_empty() {
-        return Err(Reason::Empty);
-    }
-    if let Some((index, byte)) = name
-        .bytes()
-        .enumerate()
-        .find(|&(_, byte)| !is_name_byte(byte))
-    {
-        return Err(match byte {
-            b'*' => Reason::Wildcard,
-            _ => Reason::InvalidByte {
-                byte,
-                index: offset + index,
-            },
-        });
-    }
-    if name.len() > MAX_NAME_LEN {
-        return Err(Reason::TooLong { len: name.len() });
-    }
-    if name
-        .split('.')
-        .any(|label| label.is_empty() || label.len() > MAX_LABEL_LEN)
-    {
-        return Err(Reason::Label);
-    }
-    if wildcard && ends_in_number(name) {
-        return Err(Reason::WildcardAddress);
-    }
-    let name = name.to_ascii_lowercase();
-    Ok(if wildcard {
-        Host::Subdomains(format!(".{name}").into())
-    } else {
-        Host::Name(name.into())
-    })
-}
-
-fn is_name_byte(byte: u8) -> bool {
-    // The underscore is no part of a host name, but of names that service discovery gives.
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
-}
-
-/// Whether this is an IPv4 address or the end of one: no domain has a top level of digits.
-fn ends_in_number(name: &str) -> bool {
-    name.rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-impl fmt::Display for InvalidHostPattern {
+impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("host pattern ")?;
-        match self.0 {
-            Reason::Empty => f.write_str("has no host"),
-            Reason::InvalidByte { byte, index } => write!(
-                f,
-                "has invalid byte {byte:#04x} at index {index}, expected a host with an optional port"
-            ),
-            Reason::Wildcard => f.write_str("has a `*` that is not a leading `*.`"),
-            Reason::WildcardAddress => f.write_str("has a wildcard on an IP address"),
-            Reason::Label => {
-                write!(
-                    f,
-                    "has a label that is empty or has over {MAX_LABEL_LEN} bytes"
-                )
-            }
-            Reason::TooLong { len } => write!(f, "has {len} bytes, at most {MAX_NAME_LEN}"),
-            Reason::Port => f.write_str("has an invalid port, expected 1 to 65535"),
-            Reason::Ipv6 => f.write_str("has an invalid IPv6 address in its brackets"),
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Subdomains(suffix) => write!(f, "*{suffix}"),
+            Self::Ipv6(address) => write!(f, "[{address}]"),
         }
     }
 }
 
-impl std::error::Error for InvalidHostPattern {}
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(scheme) = self.scheme {
+            write!(f, "{scheme}://")?;
+        }
+        f.write_str(&self.authority)
+    }
+}
+
+impl fmt::Debug for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HostPattern({:?})", self.to_string())
+    }
+}

@@ -20,7 +20,7 @@ use http::HeaderValue;
 /// A clone never allocates. `Debug` does not show the key, and there is no `Display`.
 ///
 /// A key is not a secret and must not be one: gateways log it. Do not use a credential, and do not
-/// use a request id, which is another one on every turn.
+/// use a request id, which changes on every turn.
 ///
 /// # Examples
 ///
@@ -38,7 +38,8 @@ use http::HeaderValue;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AffinityKey(HeaderValue);
 
-/// The error of bytes that are no [`AffinityKey`]: what is wrong and where, never the value.
+/// The error returned for bytes that are not a valid [`AffinityKey`]: what is wrong and where, never the
+/// value.
 ///
 /// # Examples
 ///
@@ -111,6 +112,43 @@ impl AffinityKey {
         Self(value)
     }
 
+    /// Shares the bytes of a header value, if they are a key.
+    // The clone of a value has its reference count already, so that no further clone allocates.
+    #[inline]
+    pub(crate) fn sharing(value: &HeaderValue) -> Option<Self> {
+        is_valid(value.as_bytes()).then(|| Self(value.clone()))
+    }
+
+    /// Copies the key's bytes, for a key that is kept for longer than its request.
+    ///
+    /// A key that [`RequestHead::key`](crate::RequestHead::key), [`FromHeaders`](crate::FromHeaders) or
+    /// `TryFrom<HeaderValue>` makes of an inbound header shares the header's bytes. Over HTTP/1 they are a
+    /// slice of hyper's read buffer, and a clone that is kept keeps all 8 KiB of it. `TryFrom<&HeaderValue>`,
+    /// `TryFrom<&str>` and `FromStr` copy by themselves. The sensitive flag survives.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use tower_session_affinity::{AffinityKey, RequestHead};
+    ///
+    /// let request = http::Request::get("/").header("x-user-id", "u-42").body(())?;
+    /// let mut turns: HashMap<AffinityKey, u64> = HashMap::new();
+    /// if let Some(key) = RequestHead::from(&request).key("x-user-id") {
+    ///     *turns.entry(key.into_owned()).or_default() += 1;
+    /// }
+    /// assert_eq!(turns[&AffinityKey::from_static("u-42")], 1);
+    /// # Ok::<_, http::Error>(())
+    /// ```
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "a key is a valid header value")]
+    pub fn into_owned(self) -> Self {
+        let mut value =
+            HeaderValue::from_bytes(self.0.as_bytes()).expect("a key is a valid header value");
+        value.set_sensitive(self.0.is_sensitive());
+        Self::from_checked(value)
+    }
+
     /// Takes over the text of a UUID, whose clones are free of allocation as it is.
     #[cfg(feature = "hmac")]
     pub(crate) const fn from_uuid(value: HeaderValue) -> Self {
@@ -118,10 +156,30 @@ impl AffinityKey {
     }
 
     fn copy_from_slice(bytes: &[u8]) -> Result<Self, InvalidAffinityKey> {
-        check(bytes).map_err(InvalidAffinityKey)?;
+        examine(bytes)?;
         let value = HeaderValue::from_bytes(bytes).expect("a key is a valid header value");
         Ok(Self::from_checked(value))
     }
+}
+
+/// Whether these bytes are a key.
+// Without an early end, so that the compiler checks 16 bytes at a time.
+#[inline]
+fn is_valid(bytes: &[u8]) -> bool {
+    let is_valid_byte = |byte: u8| byte.wrapping_sub(b'!') <= b'~' - b'!' && byte != b',';
+    let are_valid = bytes
+        .iter()
+        .fold(true, |valid, &byte| valid & is_valid_byte(byte));
+    are_valid && !bytes.is_empty() && bytes.len() <= AffinityKey::MAX_LEN
+}
+
+/// Looks for the reason only where there is one.
+#[inline]
+fn examine(bytes: &[u8]) -> Result<(), InvalidAffinityKey> {
+    if is_valid(bytes) {
+        return Ok(());
+    }
+    check(bytes).map_err(InvalidAffinityKey)
 }
 
 /// The grammar of a key; nothing else looks at its bytes.
@@ -163,14 +221,16 @@ impl TryFrom<String> for AffinityKey {
     type Error = InvalidAffinityKey;
 
     fn try_from(key: String) -> Result<Self, Self::Error> {
-        check(key.as_bytes()).map_err(InvalidAffinityKey)?;
+        examine(key.as_bytes())?;
         let value = HeaderValue::try_from(key).expect("a key is a valid header value");
         Ok(Self::from_checked(value))
     }
 }
 
-/// Copies the bytes: hyper's header values are slices of a read buffer of 8 KiB, which a key that is
-/// kept would keep too. The sensitive flag survives.
+/// Copies the bytes, so that a key that is kept does not keep the buffer that the value is a slice of
+/// (hyper's read buffer has 8 KiB). The sensitive flag survives.
+///
+/// For a key that goes into the same request, [`RequestHead::key`](crate::RequestHead::key) does not copy.
 impl TryFrom<&HeaderValue> for AffinityKey {
     type Error = InvalidAffinityKey;
 
@@ -181,12 +241,13 @@ impl TryFrom<&HeaderValue> for AffinityKey {
     }
 }
 
-/// Takes the value over as it is, with its sensitive flag and with the buffer that it is a slice of.
+/// Takes over the value as it is, with its sensitive flag and the buffer that it is a slice of;
+/// [`into_owned`](AffinityKey::into_owned) copies it.
 impl TryFrom<HeaderValue> for AffinityKey {
     type Error = InvalidAffinityKey;
 
     fn try_from(value: HeaderValue) -> Result<Self, Self::Error> {
-        check(value.as_bytes()).map_err(InvalidAffinityKey)?;
+        examine(value.as_bytes())?;
         Ok(Self::from_checked(value))
     }
 }

@@ -1,22 +1,23 @@
 //! The layer, and the settings of a stamp.
 
+#[cfg(feature = "hmac")]
+mod derive;
+
 use http::{Extensions, HeaderMap, HeaderName, Method, Uri};
 use tower_layer::Layer;
 
-#[cfg(feature = "hmac")]
-use crate::AffinitySecret;
-#[cfg(feature = "hmac")]
-use crate::derivation::Derivation;
-use crate::stamp::{Stamp, StampableParts};
+use crate::outcome::Hook;
+use crate::stamp::{Settings, Stamp, StampableParts};
 use crate::{
-    AffinityKey, FromExtension, FromFn, HostPattern, KeyExtractor, MergePolicy, Or, Outcome,
-    RequestHead, SessionAffinity, from_fn,
+    AffinityKey, Destinations, FromExtension, FromFn, FromHeaders, HostPattern, KeyExtractor,
+    MergePolicy, Or, Outcome, RequestHead, SessionAffinity, from_fn,
 };
 
 /// Sends at most one session-affinity header with each request.
 ///
-/// The key comes from the request's extensions, else from the fallbacks, in the order in which they
-/// were added. One layer serves one header name; stack two layers for two names.
+/// The key comes from the request's extensions, else from the fallbacks, in the order in which they were
+/// added. It is sent as `x-session-affinity`, or under the name that each provider reads
+/// ([`destinations`](Self::destinations)).
 ///
 /// # Examples
 ///
@@ -48,19 +49,33 @@ impl SessionAffinityLayer {
     /// Takes the key from the request's extensions, sends it as `x-session-affinity`, keeps a
     /// caller's header, and allows every host.
     pub const fn new() -> Self {
-        Self {
-            stamp: Stamp {
-                extractor: FromExtension,
-                header_name: None,
-                merge_policy: MergePolicy::Keep,
-                only_hosts: None,
-                derivation: None,
-            },
-        }
+        Self::from_source(FromExtension)
     }
 }
 
 impl<K> SessionAffinityLayer<K> {
+    /// Takes the key from this source, and not from the request's extensions.
+    ///
+    /// It is for a second layer that sends a different id, such as a tenant or a
+    /// parent session. [`NoAffinity`](crate::NoAffinity) in the extensions applies to it as well.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::{SessionAffinityLayer, from_fn, header};
+    ///
+    /// let tenant = SessionAffinityLayer::from_source(from_fn(|req| req.key("x-tenant-id")))
+    ///     .header_name(header::X_LLM_D_INFERENCE_FAIRNESS_ID);
+    /// ```
+    pub const fn from_source(source: K) -> Self {
+        Self {
+            stamp: Stamp {
+                extractor: source,
+                settings: Settings::new(),
+            },
+        }
+    }
+
     /// Asks this source where no earlier one has a key.
     ///
     /// # Examples
@@ -75,19 +90,12 @@ impl<K> SessionAffinityLayer<K> {
     pub fn or<E: KeyExtractor>(self, fallback: E) -> SessionAffinityLayer<Or<K, E>> {
         let Stamp {
             extractor,
-            header_name,
-            merge_policy,
-            only_hosts,
-            derivation,
+            settings,
         } = self.stamp;
-        let extractor = Or::new(extractor, fallback);
         SessionAffinityLayer {
             stamp: Stamp {
-                extractor,
-                header_name,
-                merge_policy,
-                only_hosts,
-                derivation,
+                extractor: Or::new(extractor, fallback),
+                settings,
             },
         }
     }
@@ -99,8 +107,7 @@ impl<K> SessionAffinityLayer<K> {
     /// ```
     /// use tower_session_affinity::SessionAffinityLayer;
     ///
-    /// let layer = SessionAffinityLayer::new()
-    ///     .or_fn(|req| req.headers().get("x-user-id")?.try_into().ok());
+    /// let layer = SessionAffinityLayer::new().or_fn(|req| req.key("x-user-id"));
     /// ```
     pub fn or_fn<F>(self, fallback: F) -> SessionAffinityLayer<Or<K, FromFn<F>>>
     where
@@ -109,24 +116,72 @@ impl<K> SessionAffinityLayer<K> {
         self.or(from_fn(fallback))
     }
 
+    /// Adopts the session that a caller names in one of these headers, and takes the headers out.
+    ///
+    /// It is for a gateway, which copies its caller's headers to the request that it sends. The key comes from
+    /// the first valid value, as with [`FromHeaders`], where no earlier source has one. Whatever the outcome,
+    /// none of these headers is sent on, unless one of them is the very header that carries the key.
+    /// [`header::CALLER_SESSIONS`](crate::header::CALLER_SESSIONS) is a list to begin with.
+    ///
+    /// Under [`MergePolicy::Keep`] a value that the caller sends under the carrying header's own name is kept,
+    /// unchecked. `adopt_derived` (feature `hmac`) sends no raw value at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::{SessionAffinityLayer, header};
+    ///
+    /// let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
+    ///
+    /// let request = http::Request::post("/").header("x-session-id", "chat-7").body(())?;
+    /// let (mut parts, ()) = request.into_parts();
+    /// layer.stamp(&parts.method, &parts.uri, &mut parts.headers, &parts.extensions);
+    /// assert_eq!(parts.headers["x-session-affinity"], "chat-7");
+    /// assert_eq!(parts.headers.len(), 1);
+    /// # Ok::<_, http::Error>(())
+    /// ```
+    pub fn adopt(
+        mut self,
+        names: impl IntoIterator<Item = HeaderName>,
+    ) -> SessionAffinityLayer<Or<K, FromHeaders>> {
+        let names: Vec<_> = names.into_iter().collect();
+        let special = self.stamp.settings.special_mut();
+        special.stripped.extend(names.iter().cloned());
+        self.or(FromHeaders::new(names))
+    }
+
     /// Sends the key under this name instead of `x-session-affinity`.
     ///
     /// A name that the other side does not read fails silently; [`header`](crate::header) says who reads which.
+    /// With [`destinations`](Self::destinations) each row has a name of its own, and this one is not used.
     pub fn header_name(mut self, name: HeaderName) -> Self {
-        self.stamp.header_name = Some(name);
+        self.stamp.settings.header_name = Some(name);
         self
     }
 
-    /// Decides what becomes of a header that is already there.
+    /// Sets what happens when the header is already present.
     pub const fn merge_policy(mut self, policy: MergePolicy) -> Self {
-        self.stamp.merge_policy = policy;
+        self.stamp.settings.merge_policy = policy;
         self
     }
 
     /// Lets the header, a caller's own included, reach these hosts and no others.
     ///
-    /// An empty list allows none. A request whose URI has no authority goes to no listed host: put
-    /// the layer below whatever adds the host.
+    /// An empty list allows none; of two lists the last one set applies. A request whose URI does not have an
+    /// authority goes to no listed host: put the layer inside whatever adds the host.
+    ///
+    /// # What it promises
+    ///
+    /// The promise is about what passes through this layer. It does not cover a header that is added below
+    /// it (such as reqwest's `default_headers`), nor a forward proxy that plain HTTP goes through, which reads
+    /// every header. A `CONNECT` for a tunnel is never given the header, whatever the list.
+    ///
+    /// On the server side of HTTP/1.1 a request has no authority, so no request passes; over HTTP/2 and with
+    /// a URI in absolute form the *caller* chooses the host. Use the list on clients.
+    ///
+    /// Two layers of one header name with different lists cancel each other, since each takes the header out
+    /// for the hosts that it does not list. [`destinations`](Self::destinations) is the way to serve several
+    /// providers.
     ///
     /// # Examples
     ///
@@ -139,83 +194,78 @@ impl<K> SessionAffinityLayer<K> {
     /// ]);
     /// ```
     pub fn only_hosts(mut self, hosts: impl IntoIterator<Item = HostPattern>) -> Self {
-        self.stamp.only_hosts = Some(hosts.into_iter().collect());
+        self.stamp.settings.special_mut().only_hosts = Some(hosts.into_iter().collect());
         self
     }
-}
 
-#[cfg(feature = "hmac")]
-impl<K> SessionAffinityLayer<K> {
-    /// Sends a key that is derived from the raw value and the host that it goes to.
+    /// Sends each provider the header that it reads.
     ///
-    /// A session then has a different key at each provider, and nobody without the secret can link two
-    /// of them. At one host the key is stable: the case of its name, one trailing dot and the port do
-    /// not count.
+    /// The first row that matches the request decides: its header carries the key, by the rules of
+    /// [`MergePolicy`]. Nothing is sent to a host that is not listed, nor where the row does not name a
+    /// header, nor where the value is longer than the row takes. And a name of the table reaches only the
+    /// hosts of its rows: every *other* header that the table names is taken out, under both policies.
     ///
-    /// No value leaves as it is. Under [`MergePolicy::Keep`] a caller's header is the raw value,
-    /// whatever its bytes. A key that was derived before is no exception: two layers derive twice, and
-    /// so does a second [`stamp`](Self::stamp) of the same headers. Under [`MergePolicy::Replace`] a
-    /// second stamp begins with the source's key again.
-    ///
-    /// Put the layer below whatever adds or changes the host, such as redirects: a request whose URI
-    /// has no host leaves without the header. Where that cannot be, use
-    /// [`derive_for`](Self::derive_for). Of two derivations the last one set applies.
-    ///
-    /// [`AffinitySecret`](crate::AffinitySecret#format) has the format, byte by byte.
+    /// With [`only_hosts`](Self::only_hosts) as well, a request must pass both. Of two tables the last one
+    /// set applies.
     ///
     /// # Examples
     ///
     /// ```
-    /// use http::{Extensions, HeaderMap, Method, Uri};
-    /// use tower_session_affinity::{AffinityKey, AffinitySecret, SessionAffinityLayer};
+    /// use http::{Extensions, HeaderMap, Method};
+    /// use tower_session_affinity::{AffinityKey, Destinations, SessionAffinityLayer};
     ///
-    /// let secret = AffinitySecret::new(&[7; 32])?;
     /// let layer = SessionAffinityLayer::new()
-    ///     .or(AffinityKey::from_static("alice@example.com"))
-    ///     .derive_per_host(secret);
-    ///
-    /// let sent_to = |uri| {
-    ///     let mut headers = HeaderMap::new();
-    ///     layer.stamp(&Method::POST, &Uri::from_static(uri), &mut headers, &Extensions::new());
-    ///     headers.remove("x-session-affinity")
-    /// };
-    /// let at_fireworks = sent_to("https://api.fireworks.ai/inference/v1").expect("a key");
-    /// assert_eq!(at_fireworks, "e8a093f6-31cf-8363-afe9-e033cc059377");
-    /// assert_ne!(sent_to("https://api.cloudflare.com/client/v4"), Some(at_fireworks));
-    /// assert_eq!(sent_to("/inference/v1"), None);
-    /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
-    /// ```
-    pub fn derive_per_host(mut self, secret: AffinitySecret) -> Self {
-        self.stamp.derivation = Some(Derivation::per_host(secret));
-        self
-    }
-
-    /// Sends a key that is derived from the raw value and this label of the destination.
-    ///
-    /// It is [`derive_per_host`](Self::derive_per_host) for a stack that adds the host below the layer:
-    /// the label says where the requests go, and a request without an authority gets its key too. The
-    /// label is taken as it is; a host's name in lower case gives the keys that `derive_per_host` gives
-    /// at that host.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use http::{Extensions, HeaderMap, Method, Uri};
-    /// use tower_session_affinity::{AffinityKey, AffinitySecret, SessionAffinityLayer};
-    ///
-    /// let secret = AffinitySecret::new(&[7; 32])?;
-    /// let layer = SessionAffinityLayer::new()
-    ///     .or(AffinityKey::from_static("alice@example.com"))
-    ///     .derive_for(secret, "api.fireworks.ai");
+    ///     .or(AffinityKey::from_static("chat-7"))
+    ///     .destinations(Destinations::known());
     ///
     /// let mut headers = HeaderMap::new();
-    /// let path = Uri::from_static("/inference/v1");
-    /// layer.stamp(&Method::POST, &path, &mut headers, &Extensions::new());
-    /// assert_eq!(headers["x-session-affinity"], "e8a093f6-31cf-8363-afe9-e033cc059377");
-    /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
+    /// let uri = "https://openrouter.ai/api/v1/chat/completions".parse()?;
+    /// layer.stamp(&Method::POST, &uri, &mut headers, &Extensions::new());
+    /// assert_eq!(headers["x-session-id"], "chat-7");
+    /// # Ok::<_, http::uri::InvalidUri>(())
     /// ```
-    pub fn derive_for(mut self, secret: AffinitySecret, label: &str) -> Self {
-        self.stamp.derivation = Some(Derivation::for_label(secret, label));
+    pub fn destinations(mut self, destinations: Destinations) -> Self {
+        let special = self.stamp.settings.special_mut();
+        let names = destinations.iter().filter_map(|row| row.header_name());
+        special.stripped.extend(names.cloned());
+        special.destinations = Some(destinations);
+        self
+    }
+
+    /// Calls this closure once for each request, with what the layer did and the head that is sent.
+    ///
+    /// It runs on the request's way out, so it should do no more than count. Of two closures the last one
+    /// set is called.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use http::{Extensions, HeaderMap, Method, Uri};
+    /// use tower_session_affinity::SessionAffinityLayer;
+    ///
+    /// let without_key = Arc::new(AtomicU64::new(0));
+    /// let counter = without_key.clone();
+    /// let layer = SessionAffinityLayer::new().on_outcome(move |outcome, _| {
+    ///     counter.fetch_add(u64::from(!outcome.is_sent()), Ordering::Relaxed);
+    /// });
+    ///
+    /// let uri = Uri::from_static("https://api.example/");
+    /// layer.stamp(&Method::GET, &uri, &mut HeaderMap::new(), &Extensions::new());
+    /// assert_eq!(without_key.load(Ordering::Relaxed), 1);
+    /// ```
+    pub fn on_outcome<F>(mut self, hook: F) -> Self
+    where
+        F: Fn(Outcome, RequestHead<'_>) + Send + Sync + 'static,
+    {
+        self.stamp.settings.special_mut().hook = Some(Hook::new(hook));
+        self
+    }
+
+    /// Says that every request should have a key: [`Outcome::NoKey`] becomes a warning (feature `tracing`).
+    pub fn expect_key(mut self) -> Self {
+        self.stamp.settings.special_mut().expects_key = true;
         self
     }
 }

@@ -89,10 +89,18 @@
 //! may ignore it: measure that yours does not.
 
 #[cfg(feature = "hmac")]
+mod adopted;
+#[cfg(feature = "body-field")]
+mod body;
+mod cookie;
+#[cfg(feature = "hmac")]
 mod derivation;
 #[cfg(not(feature = "hmac"))]
 #[path = "no_derivation.rs"]
 mod derivation;
+mod destination;
+#[cfg(feature = "tracing")]
+mod events;
 mod extract;
 mod head;
 pub mod header;
@@ -102,6 +110,9 @@ mod layer;
 mod merge;
 #[cfg(feature = "hmac")]
 mod message;
+mod names;
+mod outcome;
+mod parent;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 #[cfg(feature = "reqwest-middleware")]
@@ -112,21 +123,33 @@ mod scope;
 mod secret;
 mod service;
 mod stamp;
+#[cfg(feature = "uuid")]
+mod uuid;
 
+#[cfg(feature = "hmac")]
+pub use adopted::DerivedFromHeaders;
+#[cfg(feature = "body-field")]
+pub use body::{FieldBody, PromptCacheKey, PromptCacheKeyLayer};
+#[cfg(feature = "hmac")]
+pub use cookie::DerivedFromCookie;
+pub use cookie::{FromCookie, InvalidCookieName};
+pub use destination::{Destination, Destinations, InvalidDestination};
 pub use extract::{FromExtension, FromFn, FromHeaders, KeyExtractor, NoAffinity, Or, from_fn};
 pub use head::RequestHead;
 pub use host::{HostPattern, InvalidHostPattern};
 pub use key::{AffinityKey, InvalidAffinityKey};
 pub use layer::SessionAffinityLayer;
 pub use merge::MergePolicy;
+pub use outcome::Outcome;
+pub use parent::{FromParent, ParentKey};
 #[cfg(feature = "scope")]
 pub use scope::{
-    AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
+    AffinityFutureExt, AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody,
+    ScopedResponseFuture, carry, carry_async,
 };
 #[cfg(feature = "hmac")]
 pub use secret::{AffinitySecret, InvalidAffinitySecret};
 pub use service::SessionAffinity;
-pub use stamp::Outcome;
 
 /// The examples of the README, compiled and run; some are of these features.
 #[cfg(all(doctest, feature = "scope", feature = "hmac"))]

@@ -1,9 +1,13 @@
 //! What becomes of a header that is already there; the only place that writes a header map.
 
+use std::mem::ManuallyDrop;
+use std::ptr;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::Outcome;
 use crate::header::X_SESSION_AFFINITY;
+use crate::names::Names;
 
 /// What becomes of an affinity header that a request already carries.
 ///
@@ -73,45 +77,65 @@ pub(crate) static DEFAULT_NAME: HeaderName = X_SESSION_AFFINITY;
 
 /// Comparing this many names costs less than hashing one and looking for it, found or not
 /// (`benches/instructions.rs`).
-const SCANNED_NAMES: usize = 8;
+pub(crate) const SCANNED_NAMES: usize = 8;
+
+/// The same for the default name, which the compiler compares as a constant at half the cost.
+const SCANNED_NAMES_FOR_DEFAULT: usize = 20;
+
+/// In a larger map it is cheaper to look for each of the names than to walk over all that are there.
+const STRIPPED_BY_WALK: usize = 64;
 
 /// With fewer names a [`HeaderMap`] refuses nothing: it has room, and where many collide it grows, unless
 /// a fifth of its 32,768 places are taken.
 const CROWDED_NAMES: usize = 6_554;
 
 impl Existing {
-    #[inline]
-    pub(crate) fn find(headers: &HeaderMap, name: &HeaderName) -> Self {
-        // Both find the same: where the line is drawn changes the cost alone.
-        if headers.keys_len() > SCANNED_NAMES {
-            Self::find_by_hash(headers, name)
-        } else {
-            Self::find_by_scan(headers, name)
+    /// Looks for a name; for the default one where it is `None`.
+    #[expect(
+        clippy::inline_always,
+        reason = "only inlined is the default name compared as a constant"
+    )]
+    #[inline(always)]
+    pub(crate) fn find(headers: &HeaderMap, name: Option<&HeaderName>) -> Self {
+        // All three find the same: where the lines are drawn changes the cost alone.
+        match name {
+            None if headers.keys_len() <= SCANNED_NAMES_FOR_DEFAULT => {
+                // Never dropped, so that no code for the drop of a name stands in the loop.
+                let default = ManuallyDrop::new(X_SESSION_AFFINITY);
+                Self::find_by_scan(headers, |key| *key == *default)
+            }
+            Some(name) if headers.keys_len() <= SCANNED_NAMES => {
+                Self::find_by_scan(headers, |key| key == name)
+            }
+            _ => Self::find_by_hash(headers, name.unwrap_or(&DEFAULT_NAME)),
         }
     }
 
     #[inline]
     fn find_by_hash(headers: &HeaderMap, name: &HeaderName) -> Self {
-        match headers.get(name) {
-            None => Self::Absent,
-            Some(_) if has_repeated_names(headers) => Self::survey(headers, name),
-            Some(value) => Self::of_one(value),
+        if has_repeated_names(headers) {
+            return Self::survey(headers.get_all(name).iter());
         }
+        headers.get(name).map_or(Self::Absent, Self::of_one)
     }
 
-    #[inline]
-    fn find_by_scan(headers: &HeaderMap, name: &HeaderName) -> Self {
-        match headers.keys().position(|key| key == name) {
+    #[expect(
+        clippy::inline_always,
+        reason = "only inlined is the default name compared as a constant"
+    )]
+    #[inline(always)]
+    fn find_by_scan(headers: &HeaderMap, is_it: impl Fn(&HeaderName) -> bool) -> Self {
+        match headers.keys().position(is_it) {
             None => Self::Absent,
-            Some(index) => Self::find_at(headers, name, index),
+            Some(index) => Self::find_at(headers, index),
         }
     }
 
     /// Apart from the scan, which is short enough to be inlined.
     #[inline(never)]
-    fn find_at(headers: &HeaderMap, name: &HeaderName, index: usize) -> Self {
+    fn find_at(headers: &HeaderMap, index: usize) -> Self {
         if has_repeated_names(headers) {
-            return Self::survey(headers, name);
+            return Self::survey(values_at(headers, index));
         }
         headers
             .values()
@@ -127,16 +151,31 @@ impl Existing {
         }
     }
 
-    fn survey(headers: &HeaderMap, name: &HeaderName) -> Self {
-        let values = headers.get_all(name);
-        let blank = values.iter().filter(|value| is_blank(value)).count();
-        match values.iter().count() {
-            count if count == blank => Self::Blank,
+    fn survey<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> Self {
+        let (mut count, mut blank) = (0_usize, 0_usize);
+        for value in values {
+            count += 1;
+            blank += usize::from(is_blank(value));
+        }
+        match count {
+            0 => Self::Absent,
+            _ if count == blank => Self::Blank,
             // What is alone need not be written again, which would change nothing.
             1 => Self::One,
             _ => Self::Several,
         }
     }
+}
+
+/// Returns the values of the name at this place, without a hash: they come one after the other.
+pub(crate) fn values_at(headers: &HeaderMap, index: usize) -> impl Iterator<Item = &HeaderValue> {
+    let name = headers.keys().nth(index);
+    let is_it = move |(key, _): &(&HeaderName, _)| name.is_some_and(|name| ptr::eq(*key, name));
+    headers
+        .iter()
+        .skip_while(move |pair| !is_it(pair))
+        .take_while(is_it)
+        .map(|(_, value)| value)
 }
 
 /// Makes `value` the only one; of no name, under the default one.
@@ -209,12 +248,38 @@ pub(crate) fn clear(headers: &mut HeaderMap, name: &HeaderName) -> bool {
     headers.remove(name).is_some()
 }
 
+/// Takes out every header of these names but the one that is kept.
+#[inline]
+pub(crate) fn strip(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>) {
+    if !names.is_empty() {
+        strip_some(headers, names, kept);
+    }
+}
+
+fn strip_some(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>) {
+    let is_kept = |name: &&HeaderName| kept == Some(*name);
+    if headers.keys_len() > STRIPPED_BY_WALK {
+        for name in names.iter().filter(|name| !is_kept(name)) {
+            headers.remove(name);
+        }
+        return;
+    }
+    let find = |headers: &HeaderMap| {
+        let mut strays = headers.keys().filter_map(|key| names.get(key));
+        strays.find(|name| !is_kept(name))
+    };
+    while let Some(stray) = find(headers) {
+        headers.remove(stray);
+    }
+}
+
 /// A map without them has as many values as names, and needs no survey, which finds the same for more.
 fn has_repeated_names(headers: &HeaderMap) -> bool {
     headers.len() != headers.keys_len()
 }
 
-fn is_blank(value: &HeaderValue) -> bool {
+/// Whether a value has nothing but spaces and tabs.
+pub(crate) fn is_blank(value: &HeaderValue) -> bool {
     value
         .as_bytes()
         .iter()

@@ -1,4 +1,4 @@
-//! The service around a `reqwest` client.
+//! The service around a client of reqwest 0.13.
 
 use std::task::{Context, Poll};
 
@@ -11,7 +11,7 @@ use crate::{KeyExtractor, RequestHead, SessionAffinity};
 
 /// A request of reqwest, with the two things that it does not show.
 pub(crate) struct StampableRequest<'a> {
-    request: &'a mut Request,
+    pub(crate) request: &'a mut Request,
     uri: Uri,
     extensions: &'a Extensions,
 }
@@ -26,43 +26,79 @@ impl<'a> StampableRequest<'a> {
     }
 }
 
-/// Returns a URI without an authority for a URL without a host, or one that is no valid URI.
+/// Returns a URI without an authority for a URL without a host, or one that is not a valid URI.
 fn to_uri(url: &Url) -> Uri {
     // To a `Uri`, `tel:443` would be a host and its port.
     let uri = url.has_host().then(|| url.as_str().parse().ok());
     uri.flatten().unwrap_or_default()
 }
 
-/// Serves a [`reqwest::Client`], and a service around one.
+/// Serves a [`reqwest::Client`] of reqwest 0.13, and a service around one.
 ///
 /// reqwest hides the extensions of its requests, so an [`AffinityKey`](crate::AffinityKey) or a
 /// [`NoAffinity`](crate::NoAffinity) there is not seen. The other sources work: a fixed key, a closure,
 /// [`FromHeaders`](crate::FromHeaders), and `FromScope` (feature `scope`).
 ///
-/// A URL without a host, or one that is no valid [`Uri`], counts as having no authority. reqwest follows
+/// A URL without a host, or one that is not a valid [`Uri`], counts as having no authority. reqwest follows
 /// redirects below this service, with the header that the first request has; a client with
 /// [`Policy::none`](reqwest::redirect::Policy::none) does not.
 ///
 /// # Examples
 ///
+/// The service has neither `get` nor `post`, and `RequestBuilder::send` would go around the layer: let the
+/// client inside build the request, and the service send it.
+///
 /// ```
-/// use reqwest::{Client, Method, Request};
+/// use reqwest::Client;
 /// use tower::{ServiceBuilder, ServiceExt};
 /// use tower_session_affinity::{AffinityKey, SessionAffinityLayer};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-/// # let url = format!("http://{}/", listener.local_addr()?).parse()?;
+/// # let url = format!("http://{}/", listener.local_addr()?);
 /// # let echo = async |headers: http::HeaderMap| format!("{:?}", headers["x-session-affinity"]);
 /// # tokio::spawn(axum::serve(listener, axum::Router::new().fallback(echo)).into_future());
 /// let layer = SessionAffinityLayer::new().or(AffinityKey::from_static("chat-7"));
 /// let client = ServiceBuilder::new().layer(layer).service(Client::new());
 ///
-/// let response = client.oneshot(Request::new(Method::GET, url)).await?;
+/// // Not `client.post(…).send()`:
+/// let request = client.get_ref().post(url).body("a prompt").build()?;
+/// let response = client.oneshot(request).await?;
 /// assert_eq!(response.text().await?, r#""chat-7""#);
 /// # Ok(())
 /// # }
+/// ```
+///
+/// # The compiler says E0599
+///
+/// | message | reason | instead |
+/// |---|---|---|
+/// | ``no method named `post` found for struct `SessionAffinity<S, K>` `` | it sends requests and does not build them | `client.get_ref().post(…)…build()?`, then `client.oneshot(request)` |
+/// | ``the method `oneshot` exists for struct `SessionAffinity<Client>`, but its trait bounds were not satisfied`` | the client is of reqwest 0.12, or the feature `reqwest` is off | reqwest 0.13, or for 0.12 the lines below |
+///
+/// ```compile_fail,E0599
+/// # use tower_session_affinity::SessionAffinityLayer;
+/// # use tower::Layer;
+/// let client = SessionAffinityLayer::new().layer(reqwest::Client::new());
+/// let sent = client.post("https://api.example/v1/chat").send();
+/// ```
+///
+/// reqwest 0.12 has a method and headers of the same `http` 1, so that its requests can be stamped in
+/// parts:
+///
+/// ```
+/// # use http::Extensions;
+/// # use reqwest::{Method, Request}; // those of 0.12 are alike
+/// # use tower_session_affinity::{AffinityKey, SessionAffinityLayer};
+/// # let layer = SessionAffinityLayer::new().or(AffinityKey::from_static("chat-7"));
+/// # let mut request = Request::new(Method::POST, "https://api.example/v1/chat".parse()?);
+/// let method = request.method().clone();
+/// let uri = request.url().as_str().parse()?;
+/// layer.stamp(&method, &uri, request.headers_mut(), &Extensions::new());
+/// // client.execute(request).await?
+/// # assert_eq!(request.headers()["x-session-affinity"], "chat-7");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 impl<S, K> Service<Request> for SessionAffinity<S, K>
 where

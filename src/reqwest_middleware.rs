@@ -8,13 +8,14 @@ use reqwest_middleware::{Middleware, Next, Result};
 use crate::reqwest::StampableRequest;
 use crate::{KeyExtractor, SessionAffinityLayer};
 
-/// Stamps the requests of a [`ClientWithMiddleware`](reqwest_middleware::ClientWithMiddleware).
+/// Stamps the requests of a [`ClientWithMiddleware`](reqwest_middleware::ClientWithMiddleware) of
+/// reqwest-middleware 0.5, which is around reqwest 0.13.
 ///
-/// The extensions are those of `reqwest-middleware`: an [`AffinityKey`](crate::AffinityKey) or a
-/// [`NoAffinity`](crate::NoAffinity) that is given by `.with_extension(…)` arrives here. An attempt of a
-/// retry carries the same key, whether the retries are above or below. The rest is as around a
-/// `reqwest::Client`, redirects included: see `Service<Request>` of
-/// [`SessionAffinity`](crate::SessionAffinity).
+/// Its requests are built and sent as before: `client.post(…).send()`. The extensions are those of
+/// `reqwest-middleware`: an [`AffinityKey`](crate::AffinityKey) or a [`NoAffinity`](crate::NoAffinity) that
+/// is given by `.with_extension(…)` arrives here. An attempt of a retry carries the same key, whether the
+/// retries are above or below. The rest is as around a `reqwest::Client`, redirects included: see
+/// `Service<Request>` of [`SessionAffinity`](crate::SessionAffinity).
 ///
 /// # Examples
 ///

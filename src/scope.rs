@@ -1,58 +1,24 @@
 //! The key of the current task, from an inbound request to the calls made while it is answered.
 
 mod body;
+mod carry;
+mod context;
+mod ext;
+mod future;
 mod layer;
+mod parent;
 mod service;
-
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use pin_project_lite::pin_project;
-use tokio::task::futures::TaskLocalFuture;
 
 use crate::{AffinityKey, KeyExtractor, RequestHead};
 
+use context::Scope;
+
 pub use body::ScopedBody;
+pub use carry::{carry, carry_async};
+pub use ext::AffinityFutureExt;
+pub use future::Scoped;
 pub use layer::AffinityScopeLayer;
 pub use service::{AffinityScope, ScopedResponseFuture};
-
-tokio::task_local! {
-    // An `Option`, so that a request without a key masks an outer scope.
-    static CURRENT: Option<AffinityKey>;
-}
-
-pin_project! {
-    /// Runs a future in a scope; made by [`AffinityKey::scope`].
-    ///
-    /// The future is polled in the scope, and dropped in it too. A scope belongs to its future and not
-    /// to a thread: `join!`, `select!` and streams inside it are in the scope, wherever they resume. A
-    /// task that is spawned is another future, and is not.
-    ///
-    /// # Examples
-    ///
-    /// A spawned task takes the scope along, a scope without a key included:
-    ///
-    /// ```
-    /// use tower_session_affinity::{AffinityKey, Scoped};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), tokio::task::JoinError> {
-    /// let handler = async {
-    ///     let task = async { AffinityKey::current() };
-    ///     tokio::spawn(Scoped::new(AffinityKey::current(), task)).await
-    /// };
-    /// let key = AffinityKey::from_static("chat-7");
-    /// assert_eq!(key.clone().scope(handler).await?, Some(key));
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Scoped<F> {
-        #[pin]
-        future: TaskLocalFuture<Option<AffinityKey>, F>,
-    }
-}
 
 /// Takes the key of the scope that the call is made in.
 ///
@@ -78,7 +44,8 @@ pub struct FromScope;
 impl AffinityKey {
     /// Runs a future in the scope of this key.
     ///
-    /// A scope inside a scope hides the outer one for as long as it runs.
+    /// A scope inside a scope hides the outer one for as long as it runs. [`Scoped`] says what is in the
+    /// scope and what is not.
     ///
     /// # Examples
     ///
@@ -98,9 +65,8 @@ impl AffinityKey {
 
     /// Runs a closure in the scope of this key.
     ///
-    /// # Panics
-    ///
-    /// If `f` does, and while the thread-locals of a thread that ends are being destroyed.
+    /// A future that the closure blocks on, with tokio's `block_on`, is in the scope; tasks that the
+    /// runtime polls meanwhile are not.
     ///
     /// # Examples
     ///
@@ -115,54 +81,17 @@ impl AffinityKey {
     where
         F: FnOnce() -> R,
     {
-        CURRENT.sync_scope(Some(self), f)
+        let mut scope = Scope::with_key(Some(self));
+        let _entered = scope.enter();
+        f()
     }
 
     /// Returns the key of the innermost scope, unless that has none or there is no scope.
+    ///
+    /// The scope is that of the running task. While a thread-local is destroyed, there is none.
     #[must_use]
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(Option::clone).ok().flatten()
-    }
-}
-
-impl<F: Future> Scoped<F> {
-    /// Runs a future in the scope of this key, or in one that has none, where `None` hides the key of
-    /// an outer scope.
-    ///
-    /// # Examples
-    ///
-    /// The side call of a conversation, such as its title, leaves the scope:
-    ///
-    /// ```
-    /// use tower_session_affinity::{AffinityKey, Scoped};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// let handler = async {
-    ///     let title = async { AffinityKey::current() };
-    ///     Scoped::new(None, title).await
-    /// };
-    /// assert_eq!(AffinityKey::from_static("chat-7").scope(handler).await, None);
-    /// # }
-    /// ```
-    pub fn new(key: Option<AffinityKey>, future: F) -> Self {
-        Self {
-            future: CURRENT.scope(key, future),
-        }
-    }
-
-    /// Returns the key of the scope, which then has none.
-    fn take_key(self: Pin<&mut Self>) -> Option<AffinityKey> {
-        self.project().future.take_value().flatten()
-    }
-}
-
-impl<F: Future> Future for Scoped<F> {
-    type Output = F::Output;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().future.poll(cx)
+        context::key()
     }
 }
 

@@ -1,34 +1,35 @@
 //! The secret that turns raw ids into keys.
 
+mod text;
+
 use std::fmt;
 use std::sync::Arc;
 
-use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, Encoding};
-use data_encoding::{DecodePartial, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
 use crate::AffinityKey;
 use crate::message::{Label, Message};
+
+pub use text::InvalidAffinitySecret;
 
 /// A secret that turns raw ids into keys that are stable and reveal nothing.
 ///
 /// An e-mail address, a user id or a chat title does not belong in a header: gateways log it, and a
 /// provider may keep headers outside its promise to keep no data. A plain hash does not hide it, since
-/// whoever can guess the id can hash the guess. An HMAC hides it from whoever lacks the secret.
+/// anyone who can guess the id can hash the guess. Without the secret of an HMAC, a guessed id cannot be
+/// confirmed.
 ///
 /// [`key_for`](Self::key_for) derives a key from any bytes.
 /// [`derive_per_host`](crate::SessionAffinityLayer::derive_per_host) and
-/// [`derive_for`](crate::SessionAffinityLayer::derive_for) derive every value that leaves a layer.
+/// [`derive_for`](crate::SessionAffinityLayer::derive_for) derive every value that a layer sends.
 ///
 /// Make the secret at random, and use it for nothing else. Its bytes are not kept. What is kept is the
 /// state of the HMAC after the secret, which is as good as the secret; it is wiped when the last clone
 /// is dropped. `Debug` shows nothing of it. A clone is one more reference.
 ///
-/// Another secret gives every session another key. On the day of a change each conversation finds a
-/// cold cache once, and processes with the old and the new secret send the same conversation to two
-/// replicas.
+/// Rotating the secret changes every key: each conversation misses the cache once, and while some
+/// processes have the old secret and some the new one, the same conversation goes to two replicas.
 ///
 /// # Examples
 ///
@@ -64,7 +65,7 @@ use crate::message::{Label, Message};
 /// | [`derive_for`](crate::SessionAffinityLayer::derive_for) | `tsa-dst-v1` | the destination's label; the raw value |
 /// | [`derive_per_host`](crate::SessionAffinityLayer::derive_per_host) | `tsa-dst-v1` | the host; the raw value |
 ///
-/// - The raw value is the header value that would leave without derivation, less the spaces and tabs
+/// - The raw value is the header value that would be sent without derivation, less the spaces and tabs
 ///   at both ends, which are no part of a header's value.
 /// - The host is that of the URI, without user and port: a name or an IPv4 address as it is written,
 ///   ASCII letters in lower case, less one trailing dot; an IPv6 address in its longest form, eight
@@ -113,31 +114,6 @@ use crate::message::{Label, Message};
 #[derive(Clone)]
 pub struct AffinitySecret(Arc<Hmac<Sha256>>);
 
-/// The error of what is no [`AffinitySecret`]: what is wrong and where, never the value.
-///
-/// # Examples
-///
-/// ```
-/// use tower_session_affinity::AffinitySecret;
-///
-/// let error = AffinitySecret::new(b"correct horse").unwrap_err();
-/// assert_eq!(error.to_string(), "affinity secret has 13 bytes, at least 32");
-///
-/// let error = AffinitySecret::from_hex("c0ffee: no").unwrap_err();
-/// assert_eq!(error.to_string(), "affinity secret has invalid hexadecimal at index 6");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidAffinitySecret(Reason);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
-    TooShort { len: usize },
-    CutOff { len: usize },
-    Hexadecimal { index: usize },
-    Base64 { index: usize },
-    NotBase64,
-}
-
 impl AffinitySecret {
     /// The fewest bytes that a secret can have: as many as HMAC-SHA-256 gives.
     pub const MIN_LEN: usize = 32;
@@ -150,69 +126,10 @@ impl AffinitySecret {
     #[expect(clippy::missing_panics_doc, reason = "HMAC takes a key of any length")]
     pub fn new(secret: &[u8]) -> Result<Self, InvalidAffinitySecret> {
         if secret.len() < Self::MIN_LEN {
-            return Err(InvalidAffinitySecret(Reason::TooShort {
-                len: secret.len(),
-            }));
+            return Err(InvalidAffinitySecret::too_short(secret.len()));
         }
         let mac = Hmac::new_from_slice(secret).expect("HMAC takes a key of any length");
         Ok(Self(Arc::new(mac)))
-    }
-
-    /// Takes a secret in hexadecimal, in either case, as `openssl rand -hex 32` makes it.
-    ///
-    /// White space at both ends does not count.
-    ///
-    /// # Errors
-    ///
-    /// If the text is no hexadecimal, or that of fewer than [`MIN_LEN`](Self::MIN_LEN) bytes.
-    pub fn from_hex(text: &str) -> Result<Self, InvalidAffinitySecret> {
-        Self::decode(&HEXLOWER_PERMISSIVE, text, |index| Reason::Hexadecimal {
-            index,
-        })
-    }
-
-    /// Takes a secret in base64, as `openssl rand -base64 32` makes it.
-    ///
-    /// The alphabet is the standard one or the URL-safe one, with padding or without. White space at
-    /// both ends does not count.
-    ///
-    /// # Errors
-    ///
-    /// If the text is no base64, or that of fewer than [`MIN_LEN`](Self::MIN_LEN) bytes. Also if it is
-    /// hexadecimal digits alone: base64 of random bytes does not look like that, and a secret that one
-    /// process reads as hexadecimal and another as base64 would give two keys to each session.
-    pub fn from_base64(text: &str) -> Result<Self, InvalidAffinitySecret> {
-        let symbols = text.trim_ascii();
-        if !symbols.is_empty() && symbols.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(InvalidAffinitySecret(Reason::NotBase64));
-        }
-        let encoding = match (symbols.contains(['-', '_']), symbols.ends_with('=')) {
-            (false, true) => &BASE64,
-            (false, false) => &BASE64_NOPAD,
-            (true, true) => &BASE64URL,
-            (true, false) => &BASE64URL_NOPAD,
-        };
-        Self::decode(encoding, text, |index| Reason::Base64 { index })
-    }
-
-    fn decode(
-        encoding: &Encoding,
-        text: &str,
-        invalid_at: fn(usize) -> Reason,
-    ) -> Result<Self, InvalidAffinitySecret> {
-        let symbols = text.trim_ascii();
-        let skipped = text.len() - text.trim_ascii_start().len();
-        let len = symbols.len();
-        let len = encoding
-            .decode_len(len)
-            .map_err(|_| InvalidAffinitySecret(Reason::CutOff { len }))?;
-        let mut secret = Zeroizing::new(vec![0; len]);
-        let len = encoding
-            .decode_mut(symbols.as_bytes(), &mut secret)
-            .map_err(|DecodePartial { error, .. }| {
-                InvalidAffinitySecret(invalid_at(skipped + error.position))
-            })?;
-        Self::new(&secret[..len])
     }
 
     /// Derives the key of any number of parts, each of any bytes.
@@ -255,22 +172,3 @@ impl fmt::Debug for AffinitySecret {
         f.debug_tuple("AffinitySecret").finish_non_exhaustive()
     }
 }
-
-impl fmt::Display for InvalidAffinitySecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("affinity secret ")?;
-        match self.0 {
-            Reason::TooShort { len } => {
-                write!(f, "has {len} bytes, at least {}", AffinitySecret::MIN_LEN)
-            }
-            Reason::CutOff { len } => {
-                write!(f, "has {len} characters, which end in the middle of a byte")
-            }
-            Reason::Hexadecimal { index } => write!(f, "has invalid hexadecimal at index {index}"),
-            Reason::Base64 { index } => write!(f, "has invalid base64 at index {index}"),
-            Reason::NotBase64 => f.write_str("is hexadecimal, expected base64"),
-        }
-    }
-}
-
-impl std::error::Error for InvalidAffinitySecret {}

@@ -1,56 +1,51 @@
-//! The one decision: which value of the header a request leaves with.
+//! The one decision: which value of the header a request is sent with.
 
 use std::sync::Arc;
 
+#[cfg(feature = "body-field")]
+use http::HeaderValue;
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
 use crate::derivation::Derivation;
-use crate::merge::{DEFAULT_NAME, Existing, clear, exchange, keep_first, set};
-use crate::{HostPattern, KeyExtractor, MergePolicy, NoAffinity, RequestHead};
-
-/// What a stamp did to a request.
-///
-/// It is a report, not a result: a stamp never fails a request.
-///
-/// # Events
-///
-/// With the feature `tracing`, each stamp is one event of the target `tower_session_affinity`, with two
-/// fields and never the key: `outcome` is the name of the variant in snake case (`stamped`, `no_key`),
-/// and `header_name` is that of the header. The level is WARN for [`NoAuthority`](Self::NoAuthority) and
-/// [`MapFull`](Self::MapFull), where the affinity is lost in silence though no setting asks for that,
-/// and TRACE for the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// A key was written where there was no header.
-    Stamped,
-    /// The caller's header was kept, alone.
-    Kept,
-    /// A key was written over a header, the caller's own or a blank one; under derivation also the key
-    /// that is derived from the caller's own.
-    Replaced,
-    /// No source had a key, so no header leaves.
-    NoKey,
-    /// The request carries [`NoAffinity`], so no header leaves.
-    Suppressed,
-    /// The host is not on the list of `.only_hosts`, so no header leaves.
-    HostNotAllowed,
-    /// The URI has no authority and there is a list of hosts, or a key to derive per host, so no
-    /// header leaves.
-    NoAuthority,
-    /// The header map has no room for another name, so no header leaves.
-    MapFull,
-}
+#[cfg(feature = "tracing")]
+use crate::events::Warnings;
+use crate::host::is_listed;
+use crate::merge::{DEFAULT_NAME, Existing, clear, exchange, keep_first, set, strip};
+use crate::names::Names;
+use crate::outcome::{Carrier, Hook};
+use crate::{Destination, Destinations, HostPattern, KeyExtractor, MergePolicy, NoAffinity};
+use crate::{Outcome, RequestHead};
 
 /// All that a layer and its services decide with.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp<K> {
     pub(crate) extractor: K,
+    pub(crate) settings: Settings,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
     /// `None` for the default: it is cheaper to clone and to write.
     pub(crate) header_name: Option<HeaderName>,
     pub(crate) merge_policy: MergePolicy,
-    pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
+    /// Behind one pointer, so that a layer without them pays for one comparison.
+    special: Option<Arc<Special>>,
+    #[cfg(feature = "tracing")]
+    warnings: Warnings,
+}
+
+/// The settings that most layers do not have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Special {
+    pub(crate) only_hosts: Option<Box<[HostPattern]>>,
+    pub(crate) destinations: Option<Destinations>,
     pub(crate) derivation: Option<Derivation>,
+    /// Headers that are not sent, unless one of them is the one that carries the key.
+    pub(crate) stripped: Names,
+    /// Those of them whose values are not sent as they are either.
+    pub(crate) never_kept: Names,
+    pub(crate) hook: Option<Hook>,
+    pub(crate) expects_key: bool,
 }
 
 /// A request, whole or in parts: read first, then written.
@@ -67,33 +62,48 @@ pub(crate) struct StampableParts<'a> {
     pub(crate) extensions: &'a Extensions,
 }
 
+/// The header that carries the key, and the most bytes that it takes.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    /// `None` for the default.
+    name: Option<&'a HeaderName>,
+    max_len: Option<usize>,
+}
+
+impl<'a> Target<'a> {
+    #[inline]
+    fn name(self) -> &'a HeaderName {
+        self.name.unwrap_or(&DEFAULT_NAME)
+    }
+}
+
 impl<K: KeyExtractor> Stamp<K> {
-    /// Decides, writes, derives, and reports.
+    /// Decides, writes, and tells.
     #[inline]
     pub(crate) fn stamp(&self, request: &mut impl Stampable) -> Outcome {
-        let outcome = self.apply(request);
-        let outcome = match &self.derivation {
-            None => outcome,
-            Some(derivation) => derive(derivation, request, self.name(), outcome),
+        let settings = &self.settings;
+        let (outcome, carrier) = match settings.target(request.head()) {
+            Ok(target) => {
+                let mut outcome = self.merge(request, target);
+                if let Some(special) = &settings.special {
+                    outcome = special.finish(request, target, outcome);
+                }
+                (outcome, Carrier::Header(target.name()))
+            }
+            Err(outcome) => (outcome, settings.withhold(request)),
         };
-        #[cfg(feature = "tracing")]
-        outcome.report(self.name());
+        settings.tell(outcome, carrier, request.head());
         outcome
     }
 
     /// Goes down the rows of [`MergePolicy`]'s table.
     #[inline]
-    fn apply(&self, request: &mut impl Stampable) -> Outcome {
-        let name = self.name();
-        if let Some(forbidden) = self.forbid(request.head()) {
-            clear(request.headers_mut(), name);
-            return forbidden;
-        }
-        let absent = match self.merge_policy {
-            MergePolicy::Keep => match Existing::find(request.head().headers(), name) {
+    fn merge(&self, request: &mut impl Stampable, target: Target<'_>) -> Outcome {
+        let absent = match self.settings.policy(target) {
+            MergePolicy::Keep => match Existing::find(request.head().headers(), target.name) {
                 Existing::One => return Outcome::Kept,
                 Existing::Several => {
-                    keep_first(request.headers_mut(), name);
+                    keep_first(request.headers_mut(), target.name());
                     return Outcome::Kept;
                 }
                 Existing::Blank => false,
@@ -103,109 +113,242 @@ impl<K: KeyExtractor> Stamp<K> {
             MergePolicy::Replace => false,
         };
         match self.extractor.extract(request.head()) {
-            Some(key) => set(request.headers_mut(), self.header_name.as_ref(), key.into()),
-            // To clear what is not there changes nothing, and costs a hash.
-            None if absent => Outcome::NoKey,
+            Some(key) => set(request.headers_mut(), target.name, key.into()),
             None => {
-                clear(request.headers_mut(), name);
-                Outcome::NoKey
+                let outcome = self.why_no_key(request.head());
+                // To clear what is not there changes nothing, and costs a hash.
+                if !absent {
+                    clear(request.headers_mut(), target.name());
+                }
+                outcome
             }
         }
     }
 
-    #[inline]
-    fn name(&self) -> &HeaderName {
-        self.header_name.as_ref().unwrap_or(&DEFAULT_NAME)
-    }
-
-    /// Returns why this request must leave without the header, if it must.
-    #[inline]
-    fn forbid(&self, head: RequestHead<'_>) -> Option<Outcome> {
-        let refused = self
-            .only_hosts
-            .as_deref()
-            .and_then(|hosts| refuse(hosts, head.uri()));
-        refused.or_else(|| {
-            head.extensions()
-                .get::<NoAffinity>()
-                .map(|_| Outcome::Suppressed)
-        })
-    }
-}
-
-/// Derives the value that the table left, whichever that is, so that none leaves as it was.
-fn derive(
-    derivation: &Derivation,
-    request: &mut impl Stampable,
-    name: &HeaderName,
-    outcome: Outcome,
-) -> Outcome {
-    let head = request.head();
-    let Some(raw) = head.headers().get(name) else {
-        return outcome;
-    };
-    let Some(value) = derivation.derive(head.uri(), raw) else {
-        clear(request.headers_mut(), name);
-        return Outcome::NoAuthority;
-    };
-    exchange(request.headers_mut(), name, value);
-    match outcome {
-        Outcome::Kept => Outcome::Replaced,
-        outcome => outcome,
-    }
-}
-
-/// Returns why this list of hosts does not let the header go to this URI, if it does not.
-fn refuse(hosts: &[HostPattern], uri: &Uri) -> Option<Outcome> {
-    let Some(host) = uri.host() else {
-        return Some(Outcome::NoAuthority);
-    };
-    if hosts.iter().any(|pattern| pattern.matches_host(host, uri)) {
-        None
-    } else {
-        Some(Outcome::HostNotAllowed)
-    }
-}
-
-#[cfg(feature = "tracing")]
-impl Outcome {
-    /// Emits the event, whose fields are computed only if somebody listens at its level.
-    fn report(self, header_name: &HeaderName) {
-        const TARGET: &str = "tower_session_affinity";
-        match self {
-            Self::NoAuthority => tracing::warn!(
-                target: TARGET,
-                outcome = self.name(),
-                header_name = header_name.as_str(),
-                "no affinity header: a setting asks for the host, and the URI has no authority",
-            ),
-            Self::MapFull => tracing::warn!(
-                target: TARGET,
-                outcome = self.name(),
-                header_name = header_name.as_str(),
-                "no affinity header: the header map has no room for another name",
-            ),
-            _ => tracing::trace!(
-                target: TARGET,
-                outcome = self.name(),
-                header_name = header_name.as_str(),
-                "affinity header",
-            ),
+    /// Returns the key that goes into a body field, or why none does.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn key(
+        &self,
+        head: RequestHead<'_>,
+        max_len: Option<usize>,
+    ) -> Result<HeaderValue, Outcome> {
+        let key = self.extractor.extract(head);
+        let mut value = key.ok_or_else(|| self.why_no_key(head))?.into();
+        let special = self.settings.special.as_ref();
+        if let Some(derivation) = special.and_then(|special| special.derivation.as_ref()) {
+            let derived = derivation.derive(head.uri(), &value);
+            value = derived.ok_or(Outcome::NoAuthority)?;
+        }
+        match max_len {
+            Some(max_len) if value.len() > max_len => Err(Outcome::TooLong),
+            _ => Ok(value),
         }
     }
 
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Stamped => "stamped",
-            Self::Kept => "kept",
-            Self::Replaced => "replaced",
-            Self::NoKey => "no_key",
-            Self::Suppressed => "suppressed",
-            Self::HostNotAllowed => "host_not_allowed",
-            Self::NoAuthority => "no_authority",
-            Self::MapFull => "map_full",
+    #[inline]
+    fn why_no_key(&self, head: RequestHead<'_>) -> Outcome {
+        if self.extractor.has_invalid_key(head) {
+            Outcome::InvalidKey
+        } else {
+            Outcome::NoKey
         }
     }
+}
+
+impl Settings {
+    pub(crate) const fn new() -> Self {
+        Self {
+            header_name: None,
+            merge_policy: MergePolicy::Keep,
+            special: None,
+            #[cfg(feature = "tracing")]
+            warnings: Warnings::new(),
+        }
+    }
+
+    pub(crate) fn special_mut(&mut self) -> &mut Special {
+        Arc::make_mut(self.special.get_or_insert_default())
+    }
+
+    /// Returns where the key goes, or why none may be sent.
+    #[inline]
+    fn target(&self, head: RequestHead<'_>) -> Result<Target<'_>, Outcome> {
+        if is_tunnel(head) {
+            return Err(Outcome::Tunnel);
+        }
+        let mut target = Target {
+            name: self.header_name.as_ref(),
+            max_len: None,
+        };
+        if let Some(special) = &self.special {
+            special.aim(&mut target, head.uri())?;
+        }
+        match head.extensions().get::<NoAffinity>() {
+            Some(_) => Err(Outcome::Suppressed),
+            None => Ok(target),
+        }
+    }
+
+    /// Returns the body field that the destination reads and the most bytes that it takes, or why no key may
+    /// be sent.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, Option<usize>), Outcome> {
+        let special = self.special.as_ref();
+        let destinations = special.and_then(|special| special.destinations.as_ref());
+        let row = row(destinations.ok_or(Outcome::FieldNotRead)?, head.uri())?;
+        let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
+        match head.extensions().get::<NoAffinity>() {
+            Some(_) => Err(Outcome::Suppressed),
+            None => Ok((name, row.max_key_len())),
+        }
+    }
+
+    /// Takes out the headers that are not sent.
+    #[cfg(feature = "body-field")]
+    pub(crate) fn strip(&self, request: &mut impl Stampable) {
+        if let Some(special) = &self.special {
+            strip(request.headers_mut(), &special.stripped, None);
+        }
+    }
+
+    #[inline]
+    fn policy(&self, target: Target<'_>) -> MergePolicy {
+        match &self.special {
+            Some(special) if special.is_never_kept(target) => MergePolicy::Replace,
+            _ => self.merge_policy,
+        }
+    }
+
+    /// Takes out every header that could carry a key; returns the one that would have.
+    #[cold]
+    fn withhold(&self, request: &mut impl Stampable) -> Carrier<'_> {
+        let headers = request.headers_mut();
+        if let Some(special) = &self.special {
+            strip(headers, &special.stripped, None);
+            if special.destinations.is_some() {
+                return Carrier::Nothing;
+            }
+        }
+        let name = self.header_name.as_ref().unwrap_or(&DEFAULT_NAME);
+        clear(headers, name);
+        Carrier::Header(name)
+    }
+
+    /// Tells the event and the hook.
+    #[inline]
+    pub(crate) fn tell(&self, outcome: Outcome, carrier: Carrier<'_>, head: RequestHead<'_>) {
+        self.report(outcome, carrier);
+        if let Some(hook) = self.hook() {
+            hook.call(outcome, head);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn hook(&self) -> Option<&Hook> {
+        self.special.as_ref()?.hook.as_ref()
+    }
+
+    /// Emits the event alone.
+    #[inline]
+    pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
+        #[cfg(feature = "tracing")]
+        {
+            let special = self.special.as_ref();
+            let expects_key = special.is_some_and(|special| special.expects_key);
+            self.warnings.report(outcome, carrier, expects_key);
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = (outcome, carrier);
+    }
+}
+
+impl Special {
+    /// Aims at the header that the host reads, or returns why none may be sent there.
+    #[inline]
+    fn aim<'a>(&'a self, target: &mut Target<'a>, uri: &Uri) -> Result<(), Outcome> {
+        if let Some(hosts) = &self.only_hosts {
+            match is_listed(hosts, uri) {
+                Some(true) => {}
+                Some(false) => return Err(Outcome::HostNotAllowed),
+                None => return Err(Outcome::NoAuthority),
+            }
+        }
+        if let Some(destinations) = &self.destinations {
+            let row = row(destinations, uri)?;
+            let name = row.header_name().ok_or(Outcome::HeaderNotRead)?;
+            target.name = (!row.has_default_name()).then_some(name);
+            target.max_len = row.max_key_len();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn is_never_kept(&self, target: Target<'_>) -> bool {
+        !self.never_kept.is_empty() && self.never_kept.get(target.name()).is_some()
+    }
+
+    /// Goes on with the value that the table left, whichever that is.
+    #[inline]
+    fn finish(
+        &self,
+        request: &mut impl Stampable,
+        target: Target<'_>,
+        mut outcome: Outcome,
+    ) -> Outcome {
+        if self.derivation.is_some() || target.max_len.is_some() {
+            outcome = self.derive_and_limit(request, target, outcome);
+        }
+        strip(request.headers_mut(), &self.stripped, Some(target.name()));
+        outcome
+    }
+
+    fn derive_and_limit(
+        &self,
+        request: &mut impl Stampable,
+        target: Target<'_>,
+        outcome: Outcome,
+    ) -> Outcome {
+        let head = request.head();
+        let Some(raw) = head.headers().get(target.name()) else {
+            return outcome;
+        };
+        let derive = |derivation: &Derivation| derivation.derive(head.uri(), raw);
+        let derived = self.derivation.as_ref().map(derive);
+        if matches!(derived, Some(None)) {
+            clear(request.headers_mut(), target.name());
+            return Outcome::NoAuthority;
+        }
+        let derived = derived.flatten();
+        let len = derived.as_ref().unwrap_or(raw).len();
+        if target.max_len.is_some_and(|max_len| len > max_len) {
+            clear(request.headers_mut(), target.name());
+            return Outcome::TooLong;
+        }
+        let Some(value) = derived else {
+            return outcome;
+        };
+        exchange(request.headers_mut(), target.name(), value);
+        match outcome {
+            Outcome::Kept => Outcome::KeptDerived,
+            outcome => outcome,
+        }
+    }
+}
+
+/// Returns the row that decides for this URI, or why there is none.
+#[inline]
+fn row<'a>(destinations: &'a Destinations, uri: &Uri) -> Result<&'a Destination, Outcome> {
+    destinations.find(uri).ok_or_else(|| match uri.authority() {
+        Some(_) => Outcome::HostNotAllowed,
+        None => Outcome::NoAuthority,
+    })
+}
+
+/// Whether the request asks a proxy for a tunnel. One that opens a WebSocket over HTTP/2 (RFC 8441) has a
+/// scheme, and goes to the host itself.
+#[inline]
+fn is_tunnel(head: RequestHead<'_>) -> bool {
+    head.uri().scheme().is_none() && *head.method() == Method::CONNECT
 }
 
 impl<B> Stampable for Request<B> {

@@ -61,6 +61,43 @@ fn a_key_for_parts_is_none_that_a_layer_derives() {
 }
 
 #[test]
+fn one_trailing_dot_of_a_host_does_not_count_and_a_second_one_does() {
+    for host in ["api.fireworks.ai", "[2001:db8::7]", "127.0.0.1"] {
+        let none = derived(&format!("https://{host}/"), b"raw");
+        let one = derived(&format!("https://{host}.:443/"), b"raw");
+        let two = derived(&format!("https://{host}../"), b"raw");
+        let three = derived(&format!("https://{host}.../"), b"raw");
+        // Behind a bracket a dot is no part of the host.
+        assert_eq!(none, one, "{host}");
+        assert_eq!(none == two, host.starts_with('['), "{host}");
+        assert_eq!(two == three, host.starts_with('['), "{host}");
+    }
+    assert_ne!(
+        derived("http://../", b"raw"),
+        derived("http://.../", b"raw")
+    );
+    let label = |label| {
+        let layer = SessionAffinityLayer::new().derive_for(secret(), label);
+        sent(&layer, FIREWORKS, &[b"raw"])
+    };
+    assert_ne!(label("pool"), label("pool."), "a label is taken as it is");
+}
+
+#[test]
+fn of_a_raw_value_nothing_but_spaces_and_tabs_is_trimmed() {
+    let plain = derived(FIREWORKS, b"raw");
+    for blank in [&b" "[..], b"\t", b" \t \t"] {
+        assert_eq!(derived(FIREWORKS, &[blank, b"raw", blank].concat()), plain);
+    }
+    // As Latin-1 and as UTF-8: a no-break space, and a thin one.
+    for other in [&b"\xa0"[..], b"\x85", b"\xc2\xa0", b"\xe2\x80\x89"] {
+        assert_ne!(derived(FIREWORKS, &[other, b"raw"].concat()), plain);
+        assert_ne!(derived(FIREWORKS, &[b"raw", other].concat()), plain);
+        assert_ne!(derived(FIREWORKS, other), plain);
+    }
+}
+
+#[test]
 fn an_unparsable_address_literal_is_a_host_of_its_own() {
     let zone = derived("http://[FE80::1%25eth0]:80/", b"raw");
     assert_eq!(zone, derived("http://[fe80::1%25ETH0]/", b"raw"));
@@ -92,7 +129,7 @@ fn keep_sends_the_key_derived_from_the_callers_header() {
     let key = Some(derived(FIREWORKS, b"theirs"));
     assert_eq!(
         sent(&layer, FIREWORKS, &[b"theirs"]),
-        (Outcome::Replaced, key)
+        (Outcome::KeptDerived, key)
     );
 }
 
@@ -103,7 +140,10 @@ fn keep_derives_the_first_non_blank_of_several_values_and_drops_the_rest() {
         .derive_per_host(secret());
     let key = Some(derived(FIREWORKS, b"first"));
     let before: [&[u8]; 4] = [b"", b" ", b"first", b"second"];
-    assert_eq!(sent(&layer, FIREWORKS, &before), (Outcome::Replaced, key));
+    assert_eq!(
+        sent(&layer, FIREWORKS, &before),
+        (Outcome::KeptDerived, key)
+    );
 }
 
 #[test]
@@ -257,8 +297,12 @@ fn a_second_stamp_derives_again_under_keep_and_not_under_replace() {
         let mut headers = HeaderMap::new();
         stamp(&layer, FIREWORKS, &mut headers);
         let once = headers[NAME].clone();
-        assert_eq!(stamp(&layer, FIREWORKS, &mut headers), Outcome::Replaced);
-        assert_eq!(headers[NAME] == once, policy == MergePolicy::Replace);
+        let (outcome, is_the_same) = match policy {
+            MergePolicy::Replace => (Outcome::Replaced, true),
+            _ => (Outcome::KeptDerived, false),
+        };
+        assert_eq!(stamp(&layer, FIREWORKS, &mut headers), outcome);
+        assert_eq!(headers[NAME] == once, is_the_same);
     }
 }
 

@@ -140,6 +140,36 @@ fn a_secret_is_read_from_hexadecimal_and_base64_as_they_come() {
 }
 
 #[test]
+fn white_space_in_the_text_of_a_secret_does_not_count() {
+    let bytes: Vec<u8> = (0..64).collect();
+    let expected = AffinitySecret::new(&bytes)
+        .expect("64 bytes")
+        .key_for([RAW]);
+    let hex = bytes
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let base64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4v\
+                  MDEyMzQ1Njc4OTo7PD0+Pw==";
+    let url_safe = base64.replace('+', "-").replace('/', "_");
+    for line_end in ["\n", "\r\n", "\r", " ", "\t", " \x0c\n"] {
+        let wrap = |text: &str, width: usize| {
+            let lines = text.as_bytes().chunks(width);
+            let lines = lines.map(|line| String::from_utf8_lossy(line) + line_end);
+            lines.collect::<String>()
+        };
+        // `openssl` ends a line after 64 symbols, and `xxd -p` after 60.
+        for width in [1, 3, 60, 64, 76] {
+            let secret = AffinitySecret::from_hex(&wrap(&hex, width)).expect("hexadecimal");
+            assert_eq!(secret.key_for([RAW]), expected, "{line_end:?} {width}");
+            for text in [base64, &url_safe, base64.trim_end_matches('=')] {
+                let secret = AffinitySecret::from_base64(&wrap(text, width)).expect("base64");
+                assert_eq!(secret.key_for([RAW]), expected, "{line_end:?} {width}");
+            }
+        }
+    }
+}
+
+#[test]
 fn one_sign_of_the_url_safe_alphabet_is_enough() {
     for (text, bytes) in [("----", [0xfb, 0xef, 0xbe]), ("____", [0xff; 3])] {
         let secret = AffinitySecret::from_base64(&text.repeat(11)).expect("base64");
@@ -174,10 +204,51 @@ fn the_error_of_a_bad_secret_says_what_and_where() {
             base64("zzzzz"),
             "has 5 characters, which end in the middle of a byte",
         ),
-        (base64(&"0f".repeat(32)), "is hexadecimal, expected base64"),
+        (hex("ab cd\n\neg"), "has invalid hexadecimal at index 8"),
+        // Also where its end is wrong, too.
+        (hex("c0ffee: no"), "has invalid hexadecimal at index 6"),
+        (base64("AA*AAAAA="), "has invalid base64 at index 2"),
+        (
+            base64("AAAAAAAA="),
+            "has 9 characters, which end in the middle of a byte",
+        ),
+        (base64("AA AA\r\n*AAA"), "has invalid base64 at index 7"),
+        (
+            hex("a b c"),
+            "has 3 characters, which end in the middle of a byte",
+        ),
+        // What Unicode alone calls white space is none.
+        (hex("ab\u{a0}cd00"), "has invalid hexadecimal at index 2"),
+        (base64("AAAA\u{2003}A"), "has invalid base64 at index 4"),
+        // Python stops at a padding where other languages read on.
+        (base64("AA==AAA="), "has invalid base64 at index 3"),
+        (base64("AAA=\nAAA="), "has invalid base64 at index 3"),
+        (base64("AAAA===="), "has invalid base64 at index 4"),
+        (base64("===="), "has invalid base64 at index 0"),
     ];
     for (error, expected) in errors {
         assert_eq!(error, format!("affinity secret {expected}"));
+    }
+}
+
+#[test]
+fn hexadecimal_digits_are_not_read_as_base64_whatever_is_around_them() {
+    let hex = "0f".repeat(32);
+    let wrapped = hex.replace("0f0f0f0f", "0F0f0f0f\r\n");
+    for text in [
+        hex.clone(),
+        hex.to_uppercase(),
+        format!("{hex}\n"),
+        format!(" \t{hex}"),
+        format!("{hex}\r\n\r\n"),
+        wrapped,
+        "7".repeat(44),
+    ] {
+        let error = AffinitySecret::from_base64(&text).unwrap_err().to_string();
+        assert_eq!(
+            error, "affinity secret is hexadecimal, expected base64",
+            "{text:?}"
+        );
     }
 }
 

@@ -61,7 +61,7 @@ fn a_source_of_the_right_type_compiles() {
 fn text_as_a_source_is_told_how_to_be_a_fixed_key() {
     let complaint = complaint("let _ = SessionAffinityLayer::new().or(\"abc\");");
     assert!(
-        complaint.contains("`&str` is no source of affinity keys"),
+        complaint.contains("`&str` is not a source of affinity keys"),
         "{complaint}"
     );
     assert!(
@@ -75,7 +75,7 @@ fn a_closure_as_a_source_is_told_about_or_fn() {
     let complaint =
         complaint("let _ = SessionAffinityLayer::new().or(|req: RequestHead<'_>| None);");
     assert!(
-        complaint.contains("is no source of affinity keys"),
+        complaint.contains("is not a source of affinity keys"),
         "{complaint}"
     );
     assert!(

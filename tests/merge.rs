@@ -231,6 +231,23 @@ fn a_host_list_outranks_no_affinity_and_comes_first_in_the_report() {
 
 type Counting<F> = SessionAffinityLayer<Or<FromExtension, FromFn<F>>>;
 
+#[test]
+fn no_byte_but_space_and_tab_is_blank() {
+    let layer = SessionAffinityLayer::new().or(AffinityKey::from_static("ours"));
+    for byte in 0..=u8::MAX {
+        let Ok(value) = HeaderValue::from_bytes(&[byte]) else {
+            continue;
+        };
+        let mut headers = HeaderMap::from_iter([(X_SESSION_AFFINITY, value)]);
+        let outcome = stamp(&layer, &mut headers, &Extensions::new());
+        let expected = match byte {
+            b' ' | b'\t' => Outcome::Replaced,
+            _ => Outcome::Kept,
+        };
+        assert_eq!(outcome, expected, "{byte:#04x}");
+    }
+}
+
 fn forbidden_source() -> Counting<impl Fn(RequestHead<'_>) -> Option<AffinityKey> + Clone> {
     SessionAffinityLayer::new().or_fn(|_| panic!("the extractor was called"))
 }

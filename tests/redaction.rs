@@ -11,8 +11,9 @@ use http::{Extensions, HeaderMap, Method, Uri};
 use http::{HeaderValue, Request};
 use tower::Layer;
 use tower_session_affinity::{
-    AffinityKey, AffinitySecret, FromExtension, FromHeaders, HostPattern, KeyExtractor,
-    MergePolicy, NoAffinity, Or, Outcome, RequestHead, SessionAffinityLayer, from_fn, header,
+    AffinityKey, AffinitySecret, Destination, Destinations, FromExtension, FromHeaders,
+    HostPattern, KeyExtractor, MergePolicy, NoAffinity, Or, Outcome, RequestHead,
+    SessionAffinityLayer, from_fn, header,
 };
 
 const SECRET: &str = "the-quick-brown-fox-jumps-over-13-lazy-dogs";
@@ -56,6 +57,9 @@ fn debug_output() -> Vec<Output> {
     let headers = FromHeaders::new([header::X_SESSION_ID]);
     let layer = SessionAffinityLayer::new().or(closure.clone()).or(key());
     let layer = layer.only_hosts([HostPattern::from_static("host.example")]);
+    let layer = layer.adopt(header::CALLER_SESSIONS).on_outcome(|_, _| {});
+    let layer = layer.destinations(Destinations::known());
+    let derived = FromHeaders::new([header::X_SESSION_ID]).derived(secret());
     let per_host = layer.clone().derive_per_host(secret());
     let for_label = layer.derive_for(secret(), "label");
 
@@ -64,6 +68,9 @@ fn debug_output() -> Vec<Output> {
         debug("AffinityKey", &closure.extract(head)),
         debug("AffinityKey", &secret().key_for([RAW_ID])),
         debug("AffinitySecret", &secret()),
+        debug("DerivedFromHeaders", &derived),
+        debug("Destination", &Destination::none("host.example")),
+        debug("Destinations", &Destinations::known()),
         debug("FromExtension", &FromExtension),
         debug("FromFn", &closure),
         debug("FromHeaders", &headers),
@@ -83,6 +90,7 @@ fn debug_output() -> Vec<Output> {
 fn error_output() -> Vec<Output> {
     const KEY: &str = "InvalidAffinityKey";
     const HOST: &str = "InvalidHostPattern";
+    const ROW: &str = "InvalidDestination";
     const BAD_SECRET: &str = "InvalidAffinitySecret";
     vec![
         error(KEY, AffinityKey::try_from("")),
@@ -98,6 +106,19 @@ fn error_output() -> Vec<Output> {
         error(
             HOST,
             HostPattern::try_from(&*format!("{SECRET}.").repeat(9)),
+        ),
+        error(ROW, Destination::none(RAW_ID)),
+        error(
+            ROW,
+            Destination::header("host.example", format!("{RAW_ID} ")),
+        ),
+        error(
+            ROW,
+            Destination::body_field("host.example", &format!("\"{RAW_ID}")),
+        ),
+        error(
+            ROW,
+            Destination::from_static("host.example", "x-id").path_suffixes([RAW_ID]),
         ),
         error(BAD_SECRET, AffinitySecret::new(&SECRET.as_bytes()[..31])),
         error(BAD_SECRET, AffinitySecret::from_hex(SECRET)),
@@ -166,7 +187,7 @@ fn tracing_output() -> Vec<Output> {
     }
     drop(guard);
     let text = String::from_utf8(log.lock().expect("the log").clone()).expect("text");
-    assert!(text.lines().count() >= 8, "few events:\n{text}");
+    assert!(text.lines().count() >= 7, "few events:\n{text}");
     vec![Output {
         about: "Outcome",
         text,

@@ -158,6 +158,10 @@ async fn the_host_of_a_url_is_matched_as_it_is_sent() {
         ("evil.com", "https://api.example@evil.com/", true),
         ("api.example:443", "https://api.example/", true),
         ("api.example:443", "https://api.example:8443/", false),
+        ("api.example:443", "http://api.example:443/", true),
+        ("https://api.example", "https://api.example/", true),
+        ("https://api.example", "http://api.example:443/", false),
+        ("wss://api.example", "wss://api.example/v1/realtime", true),
         ("[2001:db8::7]", "http://[2001:DB8:0::7]:8080/", true),
         ("127.0.0.1", "http://0x7f.1/", true),
         ("xn--bcher-kva.example", "https://Bücher.example/", true),
@@ -249,4 +253,50 @@ async fn redirects_of_reqwest_happen_below_the_layer() {
     );
     let response = stays.oneshot(request(url.as_str())).await.unwrap();
     assert!(response.status().is_redirection());
+}
+
+#[tokio::test]
+async fn default_headers_of_reqwest_are_added_below_the_layer() {
+    let mut servers = JoinSet::new();
+    let url = serve(&mut servers, Router::new().fallback(echo)).await;
+    let default = HeaderValue::from_static("default");
+    let headers = HeaderMap::from_iter([(header::X_SESSION_AFFINITY, default)]);
+    let builder = Client::builder().no_proxy().default_headers(headers);
+    let client = builder.build().unwrap();
+    let layer = SessionAffinityLayer::new();
+    let elsewhere = HostPattern::from_static("api.example");
+
+    // Where the layer sends nothing, reqwest does, whatever host, marker or policy forbids it.
+    for (layer, expected) in [
+        (layer.clone().or(Some(KEY)), "ours"),
+        (
+            layer.clone().or(Some(KEY)).only_hosts([elsewhere]),
+            "default",
+        ),
+        (layer.clone().or(None), "default"),
+        (layer.or(None).merge_policy(MergePolicy::Replace), "default"),
+    ] {
+        let client = layer.layer(client.clone());
+        let response = client.oneshot(request(url.as_str())).await.unwrap();
+        assert_eq!(response.text().await.unwrap(), expected, "{layer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_forward_proxy_sees_the_header_of_a_request_in_the_clear() {
+    let mut servers = JoinSet::new();
+    // It answers in the place of every host.
+    let proxy = serve(&mut servers, Router::new().fallback(echo)).await;
+    let proxy = reqwest::Proxy::http(proxy).unwrap();
+    let client = Client::builder().proxy(proxy).build().unwrap();
+    let listed = HostPattern::from_static("api.example");
+    let layer = SessionAffinityLayer::new().or(KEY).only_hosts([listed]);
+    for (url, seen) in [
+        ("http://api.example/", "ours"),
+        ("http://other.example/", ""),
+    ] {
+        let client = layer.layer(client.clone());
+        let response = client.oneshot(request(url)).await.unwrap();
+        assert_eq!(response.text().await.unwrap(), seen, "{url}");
+    }
 }

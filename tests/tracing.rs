@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use std::future::ready;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_session_affinity::{
-    AffinityKey, HostPattern, KeyExtractor, MergePolicy, NoAffinity, Outcome, SessionAffinityLayer,
-    header,
+    AffinityKey, Destination, FromHeaders, HostPattern, KeyExtractor, MergePolicy, NoAffinity,
+    Outcome, SessionAffinityLayer, header,
 };
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -92,11 +93,11 @@ fn each_outcome_is_one_line_with_its_level_and_never_the_key() {
     let mut relative = with_theirs();
     *relative.uri_mut() = "/".parse().unwrap();
 
-    let trace = "TRACE tower_session_affinity: affinity header";
-    let authority = " WARN tower_session_affinity: no affinity header: a setting asks for the host, \
+    let trace = "TRACE tower_session_affinity: session affinity";
+    let authority = " WARN tower_session_affinity: no session affinity: a setting asks for the host, \
                      and the URI has no authority";
-    let full = " WARN tower_session_affinity: no affinity header: the header map has no room for \
-                another name";
+    let full = " WARN tower_session_affinity: no session affinity: the header map has no room for \
+                one more name";
     let log = Log::of(LevelFilter::TRACE, || {
         assert_eq!(stamp(&keep, request()), Outcome::Stamped);
         assert_eq!(stamp(&keep, with_theirs()), Outcome::Kept);
@@ -118,7 +119,8 @@ fn each_outcome_is_one_line_with_its_level_and_never_the_key() {
         (full, "map_full"),
     ]
     .map(|(event, outcome)| {
-        format!("{event} outcome=\"{outcome}\" header_name=\"x-session-affinity\"\n")
+        let left_out = if event == trace { "" } else { " left_out=0" };
+        format!("{event} outcome=\"{outcome}\" header_name=\"x-session-affinity\"{left_out}\n")
     });
     assert!(!log.contains(SECRET));
     assert_eq!(log, expected.concat());
@@ -135,7 +137,7 @@ fn a_service_logs_one_event_a_request_with_the_name_of_its_header() {
     });
     assert_eq!(
         log,
-        "TRACE tower_session_affinity: affinity header outcome=\"stamped\" \
+        "TRACE tower_session_affinity: session affinity outcome=\"stamped\" \
          header_name=\"x-affinity\"\n",
     );
 }
@@ -155,6 +157,98 @@ fn above_its_level_an_event_costs_no_allocation_and_says_nothing() {
     });
     assert_eq!(log, "");
     assert_eq!(headers["x-session-affinity"], OURS.as_str());
+}
+
+#[test]
+fn a_lost_key_is_a_warning_that_says_why() {
+    let row = Destination::from_static("api.example", "x-session-id").max_len(4);
+    let too_long = SessionAffinityLayer::new()
+        .or(OURS)
+        .destinations(row.unwrap().into());
+    let invalid = SessionAffinityLayer::new().or(FromHeaders::new([header::X_AFFINITY]));
+    let expected = SessionAffinityLayer::new().expect_key();
+    let mut with_an_invalid_one = request();
+    let value = HeaderValue::from_static("not, a key");
+    with_an_invalid_one
+        .headers_mut()
+        .insert(header::X_AFFINITY, value);
+
+    let log = Log::of(LevelFilter::WARN, || {
+        assert_eq!(stamp(&too_long, request()), Outcome::TooLong);
+        assert_eq!(stamp(&invalid, with_an_invalid_one), Outcome::InvalidKey);
+        assert_eq!(stamp(&expected, request()), Outcome::NoKey);
+    });
+    let reasons = [
+        (
+            "the key is longer than the destination takes",
+            "too_long\" header_name=\"x-session-id",
+        ),
+        (
+            "no source had a valid key, and at least one had an invalid one",
+            "invalid_key\" header_name=\"x-session-affinity",
+        ),
+        (
+            "a key was expected, and no source had one",
+            "no_key\" header_name=\"x-session-affinity",
+        ),
+    ];
+    let lines = reasons.map(|(reason, fields)| {
+        format!(
+            " WARN tower_session_affinity: no session affinity: {reason} outcome=\"{fields}\" left_out=0\n"
+        )
+    });
+    assert_eq!(log, lines.concat());
+}
+
+/// Adds up the warnings of a log: those that were emitted, and those that these say were left out.
+fn warnings(log: &str) -> (u64, u64) {
+    let left_out = log.lines().map(|line| {
+        let (_, number) = line.rsplit_once("left_out=").expect("a warning");
+        number.parse::<u64>().expect("a number")
+    });
+    (log.lines().count() as u64, left_out.sum())
+}
+
+#[test]
+fn of_each_kind_at_most_one_warning_a_second_is_emitted_and_the_others_are_counted() {
+    const REQUESTS: u64 = 5_000;
+    let begun = Instant::now();
+    let client = SessionAffinityLayer::new()
+        .or(OURS)
+        .only_hosts([HostPattern::from_static("api.example")])
+        .layer(service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(()))));
+    let log = Log::of(LevelFilter::WARN, || {
+        for _ in 0..REQUESTS {
+            let relative = Request::get("/").body(()).unwrap();
+            tokio_test::block_on(client.clone().oneshot(relative)).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(1_100));
+        let relative = Request::get("/").body(()).unwrap();
+        tokio_test::block_on(client.oneshot(relative)).unwrap();
+    });
+    let (emitted, left_out) = warnings(&log);
+    assert_eq!(emitted + left_out, REQUESTS + 1);
+    assert!(emitted >= 2, "nothing after the pause:\n{log}");
+    assert!(
+        emitted <= begun.elapsed().as_secs() + 2,
+        "{emitted} warnings"
+    );
+}
+
+#[test]
+fn one_kind_of_warning_does_not_hide_another_nor_that_of_another_layer() {
+    let layer = || {
+        SessionAffinityLayer::new()
+            .or(OURS)
+            .only_hosts([HostPattern::from_static("api.example")])
+    };
+    let first = layer();
+    let log = Log::of(LevelFilter::WARN, || {
+        stamp(&first, Request::get("/").body(()).unwrap());
+        stamp(&first, with_a_full_map());
+        stamp(&layer(), Request::get("/").body(()).unwrap());
+    });
+    assert_eq!(warnings(&log), (3, 0));
 }
 
 #[cfg(feature = "reqwest-middleware")]
@@ -189,7 +283,7 @@ fn the_adapters_of_reqwest_log_one_event_a_request_too() {
         tokio_test::block_on(service.oneshot(request)).unwrap();
         tokio_test::block_on(middleware.get("http://api.example/").send()).unwrap();
     });
-    let line = "TRACE tower_session_affinity: affinity header outcome=\"stamped\" \
+    let line = "TRACE tower_session_affinity: session affinity outcome=\"stamped\" \
                 header_name=\"x-session-affinity\"\n";
     assert_eq!(log, line.repeat(2));
 }

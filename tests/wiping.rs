@@ -124,3 +124,20 @@ fn decoded_bytes_are_not_left_on_the_heap() {
     assert_eq!(piece.on_heap(), 0, "the decoded bytes are left");
     drop(secret);
 }
+
+#[test]
+fn the_text_without_its_white_space_is_not_left_on_the_heap() {
+    // Not the secret of a different test, which may run meanwhile.
+    let hex = "5d0b83e6c19f472ad8f0364eb17529ca6e94d20f5b7ac8134fe92d61a0873bc5";
+    let piece = Needle::new(hex.bytes().take(32));
+    let mut copy = hex.as_bytes().to_vec();
+    assert_ne!(piece.on_heap(), 0, "the search finds nothing");
+    copy.fill(0);
+    assert_eq!(piece.on_heap(), 0, "the test's own copy");
+
+    // In the text itself no two digits are neighbours: only the crate puts them together.
+    let text: String = hex.chars().flat_map(|digit| [digit, '\n']).collect();
+    let secret = AffinitySecret::from_hex(&text.repeat(200)).expect("a secret");
+    assert_eq!(piece.on_heap(), 0, "the symbols are left");
+    drop(secret);
+}

@@ -1,4 +1,4 @@
-//! What is counted: each function is one contestant, each id a number of headers.
+//! What is counted: each function is one contestant, each id a set of headers.
 
 use std::convert::Infallible;
 use std::future::{Pending, pending};
@@ -14,10 +14,13 @@ use tower::util::MapRequestLayer;
 use tower_http::set_header::SetRequestHeaderLayer;
 use tower_layer::Layer;
 use tower_service::Service;
-use tower_session_affinity::{FromHeaders, HostPattern, MergePolicy, SessionAffinityLayer, header};
+use tower_session_affinity::{
+    Destination, Destinations, FromHeaders, HostPattern, MergePolicy, SessionAffinityLayer, header,
+};
 
 use crate::by_hand::{Session, name, value};
-use crate::shared::{key, request};
+use crate::sets::{Place, Set};
+use crate::shared::key;
 
 /// The requests, or clones, that one count is the sum of.
 pub(crate) const REPEATS: usize = 100;
@@ -61,26 +64,42 @@ fn counted_clones<S: Clone>(service: &S) {
     }
 }
 
-fn requests(headers: usize) -> Requests {
-    (0..REPEATS).map(|_| request(headers)).collect()
+fn repeat(make: impl Fn() -> Request<()>) -> Requests {
+    (0..REPEATS).map(|_| make()).collect()
 }
 
-fn with_header(headers: usize, name: &HeaderName) -> Requests {
-    let add = |mut request: Request<()>| {
-        request
-            .headers_mut()
-            .insert(name.clone(), HeaderValue::from_static("caller-7"));
-        request
-    };
-    requests(headers).into_iter().map(add).collect()
+fn requests(set: Set) -> Requests {
+    repeat(|| set.request())
 }
 
-fn with_extension<T: Clone + Send + Sync + 'static>(headers: usize, extension: &T) -> Requests {
-    let add = |mut request: Request<()>| {
+fn with_header(set: Set, place: Place, name: &HeaderName) -> Requests {
+    repeat(|| set.with(name, place))
+}
+
+/// Requests whose user is in a header, as the last before ours.
+fn with_user(set: Set) -> Requests {
+    with_header(set, Place::Last, &USER)
+}
+
+/// Requests that carry our header with these values.
+fn with_values(set: Set, values: &[&'static str]) -> Requests {
+    repeat(|| {
+        let mut request = set.request();
+        for value in values {
+            request
+                .headers_mut()
+                .append(NAME, HeaderValue::from_static(value));
+        }
+        request
+    })
+}
+
+fn with_extension<T: Clone + Send + Sync + 'static>(set: Set, extension: &T) -> Requests {
+    repeat(|| {
+        let mut request = set.request();
         request.extensions_mut().insert(extension.clone());
         request
-    };
-    requests(headers).into_iter().map(add).collect()
+    })
 }
 
 fn call<L: Layer<Bare>>(layer: L, requests: Requests)
@@ -103,141 +122,217 @@ fn miss() -> FromHeaders {
     FromHeaders::new([USER])
 }
 
-/// The benchmarks of one contestant: an id for each number of headers.
-macro_rules! contestants {
-    ($($contestant:ident($headers:ident) $call:block)+) => {
-        $(
-            #[library_benchmark]
-            #[bench::h0(0)]
-            #[bench::h5(5)]
-            #[bench::h6(6)]
-            #[bench::h9(9)]
-            #[bench::h13(13)]
-            #[bench::h20(20)]
-            #[bench::h100(100)]
-            fn $contestant($headers: usize) $call
-        )+
+/// Known rows, of which the one in the middle is that of the requests' host.
+fn known() -> Destinations {
+    let rows = Destinations::known();
+    let middle = rows.iter().count() / 2;
+    let host = Destination::from_static("api.example.com", "x-session-affinity");
+    let rows = rows.into_iter().enumerate();
+    rows.flat_map(|(index, row)| {
+        (index == middle)
+            .then(|| host.clone())
+            .into_iter()
+            .chain([row])
+    })
+    .collect()
+}
 
-        library_benchmark_group!(name = stamps, benchmarks = [$($contestant),+]);
+/// Makes a group of contestants, each with an id for each set of headers.
+macro_rules! contestants {
+    ($group:ident $sets:tt $($contestant:ident($set:ident) $call:block)+) => {
+        $(contestant!($sets $contestant($set) $call);)+
+
+        library_benchmark_group!(name = $group, benchmarks = [$($contestant),+]);
     };
 }
 
+macro_rules! contestant {
+    ([$($id:ident($value:expr)),+] $contestant:ident($set:ident) $call:block) => {
+        #[library_benchmark]
+        $(#[bench::$id($value)])+
+        fn $contestant($set: Set) $call
+    };
+}
+
+// Over all sizes, for the table of growth.
 contestants! {
-    bare(headers) {
-        counted_calls(&mut Bare, requests(headers));
+    sized [h5(Set::Plain(5)), h13(Set::Plain(13)), client(Set::Client), full_client(Set::FullClient), proxy(Set::Proxy), browser(Set::Browser), h0(Set::Plain(0)), h6(Set::Plain(6)), h9(Set::Plain(9)), h20(Set::Plain(20)), h100(Set::Plain(100)), crumbs(Set::Crumbs)]
+
+    bare(set) {
+        counted_calls(&mut Bare, requests(set));
     }
-    fixed(headers) {
-        call(SessionAffinityLayer::new().or(key()), requests(headers));
+    fixed(set) {
+        call(SessionAffinityLayer::new().or(key()), requests(set));
     }
-    fixed_by_tower_http(headers) {
-        call(SetRequestHeaderLayer::if_not_present(name(), value()), requests(headers));
+    fixed_by_tower_http(set) {
+        call(SetRequestHeaderLayer::if_not_present(name(), value()), requests(set));
     }
-    other_name(headers) {
-        let name = black_box(header::X_SESSION_ID);
-        let layer = SessionAffinityLayer::new().or(key()).header_name(name);
-        call(layer, requests(headers));
+    extension(set) {
+        call(SessionAffinityLayer::new(), with_extension(set, &key()));
     }
-    other_name_by_tower_http(headers) {
-        let name = black_box(header::X_SESSION_ID);
-        call(SetRequestHeaderLayer::if_not_present(name, value()), requests(headers));
-    }
-    extension(headers) {
-        call(SessionAffinityLayer::new(), with_extension(headers, &key()));
-    }
-    extension_by_tower_http(headers) {
+    extension_by_tower_http(set) {
         let session = |request: &Request<()>| {
             request.extensions().get::<Session>().map(|session| session.0.clone())
         };
         let layer = SetRequestHeaderLayer::if_not_present(name(), session);
-        call(layer, with_extension(headers, &Session(value())));
+        call(layer, with_extension(set, &Session(value())));
     }
-    present(headers) {
-        call(SessionAffinityLayer::new().or(key()), with_header(headers, &NAME));
+    present_middle(set) {
+        call(SessionAffinityLayer::new().or(key()), with_header(set, Place::Middle, &NAME));
     }
-    present_by_tower_http(headers) {
+    present_middle_by_tower_http(set) {
         let layer = SetRequestHeaderLayer::if_not_present(name(), value());
-        call(layer, with_header(headers, &NAME));
+        call(layer, with_header(set, Place::Middle, &NAME));
     }
-    replace(headers) {
+    replace(set) {
         let layer = SessionAffinityLayer::new().or(key()).merge_policy(MergePolicy::Replace);
-        call(layer, requests(headers));
+        call(layer, requests(set));
     }
-    replace_by_tower_http(headers) {
-        call(SetRequestHeaderLayer::overriding(name(), value()), requests(headers));
+    replace_by_tower_http(set) {
+        call(SetRequestHeaderLayer::overriding(name(), value()), requests(set));
     }
-    replace_by_hand(headers) {
+    closure(set) {
+        call(SessionAffinityLayer::new().or_fn(|req| req.key(&USER)), with_user(set));
+    }
+    closure_by_tower_http(set) {
+        let user = |request: &Request<()>| request.headers().get(&USER).cloned();
+        call(SetRequestHeaderLayer::if_not_present(name(), user), with_user(set));
+    }
+    no_key(set) {
+        call(SessionAffinityLayer::new(), requests(set));
+    }
+    no_key_by_tower_http(set) {
+        let none = |_: &Request<()>| black_box(None::<HeaderValue>);
+        call(SetRequestHeaderLayer::if_not_present(name(), none), requests(set));
+    }
+}
+
+// What real clients send, and two made-up sizes.
+contestants! {
+    stamps [h5(Set::Plain(5)), h13(Set::Plain(13)), client(Set::Client), full_client(Set::FullClient), proxy(Set::Proxy), browser(Set::Browser)]
+
+    // What most people would write.
+    fixed_by_hand(set) {
+        let value = value();
+        let insert = move |mut request: Request<()>| {
+            if !request.headers().contains_key(NAME) {
+                request.headers_mut().insert(NAME, value.clone());
+            }
+            request
+        };
+        call(MapRequestLayer::new(insert), requests(set));
+    }
+    other_name(set) {
+        let name = black_box(header::X_SESSION_ID);
+        let layer = SessionAffinityLayer::new().or(key()).header_name(name);
+        call(layer, requests(set));
+    }
+    other_name_by_tower_http(set) {
+        let name = black_box(header::X_SESSION_ID);
+        call(SetRequestHeaderLayer::if_not_present(name, value()), requests(set));
+    }
+    present_first(set) {
+        call(SessionAffinityLayer::new().or(key()), with_header(set, Place::First, &NAME));
+    }
+    present_first_by_tower_http(set) {
+        let layer = SetRequestHeaderLayer::if_not_present(name(), value());
+        call(layer, with_header(set, Place::First, &NAME));
+    }
+    present_last(set) {
+        call(SessionAffinityLayer::new().or(key()), with_header(set, Place::Last, &NAME));
+    }
+    present_last_by_tower_http(set) {
+        let layer = SetRequestHeaderLayer::if_not_present(name(), value());
+        call(layer, with_header(set, Place::Last, &NAME));
+    }
+    blank(set) {
+        call(SessionAffinityLayer::new().or(key()), with_values(set, &[" "]));
+    }
+    blank_by_tower_http(set) {
+        let layer = SetRequestHeaderLayer::if_not_present(name(), value());
+        call(layer, with_values(set, &[" "]));
+    }
+    repeated(set) {
+        call(SessionAffinityLayer::new().or(key()), with_values(set, &["a", "b"]));
+    }
+    repeated_by_tower_http(set) {
+        let layer = SetRequestHeaderLayer::if_not_present(name(), value());
+        call(layer, with_values(set, &["a", "b"]));
+    }
+    replace_by_hand(set) {
         let (name, value) = (name(), value());
         let insert = move |mut request: Request<()>| {
             request.headers_mut().insert(name.clone(), value.clone());
             request
         };
-        call(MapRequestLayer::new(insert), requests(headers));
+        call(MapRequestLayer::new(insert), requests(set));
     }
-    // The compiler computes the hash where this is the only call with a constant name.
-    replace_by_hand_const(headers) {
+    // The compiler computes the hash where it inlines the insertion.
+    replace_by_hand_const(set) {
         let value = value();
         let insert = move |mut request: Request<()>| {
             request.headers_mut().insert(NAME, value.clone());
             request
         };
-        call(MapRequestLayer::new(insert), requests(headers));
+        call(MapRequestLayer::new(insert), requests(set));
     }
-    entry_by_hand(headers) {
+    entry_by_hand(set) {
         let value = value();
-        let insert = move |mut request: Request<()>| {
-            if let Ok(Entry::Vacant(entry)) = request.headers_mut().try_entry(NAME) {
-                let _ = entry.try_insert(value.clone());
-            }
-            request
-        };
-        call(MapRequestLayer::new(insert), requests(headers));
+        call(MapRequestLayer::new(move |request| enter(request, &NAME, &value)), requests(set));
     }
-    replace_present(headers) {
+    replace_present(set) {
         let layer = SessionAffinityLayer::new().or(key()).merge_policy(MergePolicy::Replace);
-        call(layer, with_header(headers, &NAME));
+        call(layer, with_header(set, Place::Middle, &NAME));
     }
-    replace_present_by_tower_http(headers) {
+    replace_present_by_tower_http(set) {
         let layer = SetRequestHeaderLayer::overriding(name(), value());
-        call(layer, with_header(headers, &NAME));
+        call(layer, with_header(set, Place::Middle, &NAME));
     }
-    closure(headers) {
-        let layer = SessionAffinityLayer::new()
-            .or_fn(|req| req.headers().get(&USER)?.try_into().ok());
-        call(layer, with_header(headers, &USER));
+    from_headers(set) {
+        call(SessionAffinityLayer::new().or(FromHeaders::new([USER])), with_user(set));
     }
-    closure_by_tower_http(headers) {
-        let user = |request: &Request<()>| request.headers().get(&USER).cloned();
-        call(SetRequestHeaderLayer::if_not_present(name(), user), with_header(headers, &USER));
+    adopt(set) {
+        call(SessionAffinityLayer::new().adopt([USER]), with_user(set));
     }
-    from_headers(headers) {
-        let layer = SessionAffinityLayer::new().or(FromHeaders::new([USER]));
-        call(layer, with_header(headers, &USER));
+}
+
+// What a setting adds.
+contestants! {
+    settings [h5(Set::Plain(5))]
+
+    only_1_host(set) {
+        call(SessionAffinityLayer::new().or(key()).only_hosts(hosts(1)), requests(set));
     }
-    no_key(headers) {
-        call(SessionAffinityLayer::new(), requests(headers));
+    only_8_hosts(set) {
+        call(SessionAffinityLayer::new().or(key()).only_hosts(hosts(8)), requests(set));
     }
-    no_key_by_tower_http(headers) {
-        let none = |_: &Request<()>| black_box(None::<HeaderValue>);
-        call(SetRequestHeaderLayer::if_not_present(name(), none), requests(headers));
+    known_destinations(set) {
+        call(SessionAffinityLayer::new().or(key()).destinations(known()), requests(set));
     }
-    only_1_host(headers) {
-        call(SessionAffinityLayer::new().or(key()).only_hosts(hosts(1)), requests(headers));
+    fallbacks_2(set) {
+        call(SessionAffinityLayer::new().or(miss()).or(key()), requests(set));
     }
-    only_8_hosts(headers) {
-        call(SessionAffinityLayer::new().or(key()).only_hosts(hosts(8)), requests(headers));
-    }
-    fallbacks_2(headers) {
-        call(SessionAffinityLayer::new().or(miss()).or(key()), requests(headers));
-    }
-    fallbacks_4(headers) {
+    fallbacks_4(set) {
         let layer = SessionAffinityLayer::new().or(miss()).or(miss()).or(miss());
-        call(layer.or(key()), requests(headers));
+        call(layer.or(key()), requests(set));
     }
-    fallbacks_8(headers) {
+    fallbacks_8(set) {
         let layer = SessionAffinityLayer::new().or(miss()).or(miss()).or(miss());
         let layer = layer.or(miss()).or(miss()).or(miss()).or(miss());
-        call(layer.or(key()), requests(headers));
+        call(layer.or(key()), requests(set));
     }
+    // A second caller of `try_entry`, as any larger program has, so that it is not inlined into the first.
+    entry_of_user_by_hand(set) {
+        let value = value();
+        call(MapRequestLayer::new(move |request| enter(request, &USER, &value)), requests(set));
+    }
+}
+
+fn enter(mut request: Request<()>, name: &HeaderName, value: &HeaderValue) -> Request<()> {
+    if let Ok(Entry::Vacant(entry)) = request.headers_mut().try_entry(name) {
+        let _ = entry.try_insert(value.clone());
+    }
+    request
 }
 
 #[library_benchmark]
@@ -254,7 +349,7 @@ gungraun::main!(
     config = LibraryBenchmarkConfig::default().tool(
         Callgrind::default().entry_point(EntryPoint::Custom("*::counted_*".to_owned()))
     );
-    library_benchmark_groups = stamps, copies
+    library_benchmark_groups = sized, stamps, settings, copies
 );
 
 /// Hands over to gungraun, which runs this program again under callgrind.

@@ -10,8 +10,8 @@ use serde_json::Value;
 /// Set where a program counts; unset where it starts itself to read what was counted.
 const OUTPUT_FORMAT: &str = "GUNGRAUN_OUTPUT_FORMAT";
 
-/// Instructions of one call, by contestant and id.
-pub(crate) struct Counts(BTreeMap<(String, String), f64>);
+/// What was counted of one call, by contestant, id and metric.
+pub(crate) struct Counts(BTreeMap<[String; 3], f64>);
 
 impl Counts {
     /// Counts the contestants of this program, or returns `None` where it is not to print them.
@@ -45,18 +45,30 @@ impl Counts {
         for line in lines.lines().filter(|line| line.starts_with('{')) {
             let summary: Value = serde_json::from_str(line)?;
             let text = |field: &str| summary[field].as_str().unwrap_or_default().to_owned();
-            let total = &summary["profiles"][0]["data"]["total"]["metrics"]["Ir"]["values"]["new"];
-            let total = total.as_f64().ok_or("a summary without instructions")?;
             let calls = f64::from(u32::try_from(repeats)?);
-            counts.insert((text("function_name"), text("id")), total / calls);
+            let profiles = summary["profiles"]
+                .as_array()
+                .ok_or("a summary without profiles")?;
+            for profile in profiles {
+                let metrics = profile["data"]["total"]["metrics"].as_object();
+                for (metric, values) in metrics.into_iter().flatten() {
+                    let key = [text("function_name"), text("id"), metric.clone()];
+                    let total = values["values"]["new"].as_f64();
+                    counts.extend(total.map(|total| (key, total / calls)));
+                }
+            }
         }
         Ok(Self(counts))
     }
 
-    /// Returns the count of one contestant; a benchmark that has none is a mistake in its source.
+    /// Returns the instructions of one contestant.
     pub(crate) fn of(&self, contestant: &str, id: &str) -> f64 {
-        let key = (contestant.to_owned(), id.to_owned());
-        let count = self.0.get(&key);
-        *count.unwrap_or_else(|| panic!("no count of {contestant} {id}"))
+        self.metric(contestant, id, "Ir")
+    }
+
+    /// Returns one count of one contestant; a benchmark that has none is a mistake in its source.
+    pub(crate) fn metric(&self, contestant: &str, id: &str, metric: &str) -> f64 {
+        let count = self.0.get(&[contestant, id, metric].map(str::to_owned));
+        *count.unwrap_or_else(|| panic!("no count of {contestant} {id} {metric}"))
     }
 }

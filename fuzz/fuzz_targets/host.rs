@@ -15,7 +15,10 @@ fuzz_target!(|input: &str| {
     let (Ok(read), Some(expected)) = (read, expected) else {
         return;
     };
-    let place = pattern.strip_prefix("*.").unwrap_or(pattern);
+    let place = pattern
+        .split_once("://")
+        .map_or(pattern, |(_, place)| place);
+    let place = place.strip_prefix("*.").unwrap_or(place);
     let near = [
         format!("https://{place}/"),
         format!("http://{place}.:80"),

@@ -6,6 +6,7 @@ use http::Uri;
 
 /// A host pattern that was read by this oracle.
 pub struct Pattern {
+    scheme: Option<String>,
     host: Host,
     port: Option<u16>,
 }
@@ -19,6 +20,13 @@ enum Host {
 /// Reads a pattern, or finds that it is none.
 #[must_use]
 pub fn parse(pattern: &str) -> Option<Pattern> {
+    let (scheme, pattern) = match pattern.split_once("://") {
+        None => (None, pattern),
+        Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
+    };
+    if let Some(scheme) = &scheme {
+        default_port(scheme)?;
+    }
     if let Some(rest) = pattern.strip_prefix('[') {
         let (address, rest) = rest.split_once(']')?;
         let port = match rest {
@@ -26,7 +34,7 @@ pub fn parse(pattern: &str) -> Option<Pattern> {
             _ => Some(port(rest.strip_prefix(':')?)?),
         };
         let host = Host::Ipv6(address.parse().ok()?);
-        return Some(Pattern { host, port });
+        return Some(Pattern { scheme, host, port });
     }
     let (host, port) = match pattern.split_once(':') {
         None => (pattern, None),
@@ -55,7 +63,15 @@ pub fn parse(pattern: &str) -> Option<Pattern> {
     } else {
         Host::Name(labels)
     };
-    Some(Pattern { host, port })
+    Some(Pattern { scheme, host, port })
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
+        _ => None,
+    }
 }
 
 fn port(digits: &str) -> Option<u16> {
@@ -98,11 +114,11 @@ pub fn matches(pattern: &Pattern, uri: &Uri) -> bool {
     let Some((host, port)) = host_and_port(uri) else {
         return false;
     };
-    let port = port.or(match uri.scheme_str() {
-        Some("http" | "ws") => Some(80),
-        Some("https" | "wss") => Some(443),
-        _ => None,
-    });
+    let scheme = uri.scheme_str().map(str::to_ascii_lowercase);
+    if pattern.scheme.is_some() && pattern.scheme != scheme {
+        return false;
+    }
+    let port = port.or_else(|| default_port(&scheme?));
     if pattern.port.is_some() && pattern.port != port {
         return false;
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here calls the code that it judges.
 
+pub mod body;
 pub mod host;
 pub mod key;
 pub mod request;

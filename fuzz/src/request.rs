@@ -21,8 +21,11 @@ const NAMES: [&str; 5] = [
     "a",
 ];
 
-const PATTERNS: [&str; 10] = [
+const PATTERNS: [&str; 13] = [
     "a.example",
+    "https://a.example",
+    "HTTP://A.example:8443",
+    "wss://*.example",
     "A.Example.:80",
     "*.a.example",
     "*.example:443",
@@ -230,6 +233,16 @@ impl KeyExtractor for Source {
             }
             Self::Extension => FromExtension.extract(head),
             Self::Scope => FromScope.extract(head),
+        }
+    }
+
+    fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
+        match self {
+            Self::Headers(names) => {
+                let names = names.iter().map(|name| HeaderName::from_static(name.0));
+                FromHeaders::new(names).has_invalid_key(head)
+            }
+            _ => false,
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn judge(settings: &Settings, input: &Input, request: &Request<()>) -> Verdi
         return Verdict::none(Outcome::NoAuthority);
     };
     let outcome = match raw.outcome {
-        Outcome::Kept => Outcome::Replaced,
+        Outcome::Kept => Outcome::KeptDerived,
         outcome => outcome,
     };
     Verdict {
@@ -74,7 +74,11 @@ fn merge(settings: &Settings, input: &Input, request: &Request<()>) -> Verdict {
         };
     }
     let Some(key) = find_key(settings, input, headers) else {
-        return Verdict::none(Outcome::NoKey);
+        return Verdict::none(if has_invalid_key(settings, headers) {
+            Outcome::InvalidKey
+        } else {
+            Outcome::NoKey
+        });
     };
     let outcome = match present.is_empty() {
         false => Outcome::Replaced,
@@ -101,6 +105,18 @@ fn find_key(settings: &Settings, input: &Input, headers: &HeaderMap) -> Option<S
         Source::Scope => input.scope.as_ref().map(|key| key.0.clone()),
     };
     of_extension().or_else(|| settings.sources.iter().flatten().find_map(of_source))
+}
+
+/// Whether a source that reads headers finds one that is neither a key nor blank.
+fn has_invalid_key(settings: &Settings, headers: &HeaderMap) -> bool {
+    let of_source = |source: &Source| match source {
+        Source::Headers(names) => {
+            let mut values = names.iter().flat_map(|name| headers.get_all(name.0));
+            values.any(|value| !is_blank(value.as_bytes()) && key::text(value).is_none())
+        }
+        _ => false,
+    };
+    settings.sources.iter().flatten().any(of_source)
 }
 
 /// All values of one name, in order.

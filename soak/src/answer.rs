@@ -31,7 +31,7 @@ pub(crate) const HOLD: &str = "hold";
 pub(crate) const FLOOD: &str = "flood";
 
 /// A caller is gone after 50 ms, and then it takes as long as a loaded machine takes.
-const LONGEST_HOLD: Duration = Duration::from_secs(5);
+const LONGEST_HOLD: Duration = Duration::from_secs(15);
 
 type Answer = UnsyncBoxBody<Bytes, io::Error>;
 

@@ -16,13 +16,17 @@ use crate::plant::Plant;
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// How long requests are sent
+    /// How long requests are sent at most
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: u64,
 
     /// The same in seconds
     #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(3..=86_400))]
     seconds: Option<u64>,
+
+    /// How many requests are sent; it is a fault if the time is too short for them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100..))]
+    pub(crate) requests: Option<u64>,
 
     /// The most requests a second of each of the 64 connections
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -55,7 +59,7 @@ pub(crate) enum Command {
 }
 
 impl Args {
-    pub(crate) fn duration(&self) -> Duration {
+    pub(crate) fn longest(&self) -> Duration {
         Duration::from_secs(self.seconds.unwrap_or(self.minutes * 60))
     }
 

@@ -4,6 +4,7 @@ mod answer;
 mod args;
 mod child;
 mod connection;
+mod course;
 mod exchange;
 mod keys;
 mod ledger;
@@ -38,9 +39,13 @@ fn soak(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         under_test::serve(upstreams, args.plant)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let requests = args
+        .requests
+        .map(|requests| format!("{requests} requests, "));
     println!(
-        "{} s, {CONNECTIONS} connections, at most {} requests a second each, seed {}\n",
-        args.duration().as_secs(),
+        "{}{} s, {CONNECTIONS} connections, at most {} requests a second each, seed {}\n",
+        requests.unwrap_or_default(),
+        args.longest().as_secs(),
         args.pace,
         args.seed
     );

@@ -3,16 +3,12 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
-
-use tokio::sync::watch;
-use tokio::time::{interval, timeout};
 
 /// What is measured of a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Process(PathBuf);
 
-/// Resident memory in KiB over the time of a run.
+/// Resident memory in KiB over the requests of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samples(Vec<u64>);
 
@@ -43,39 +39,30 @@ impl Process {
         let number = number.ok_or_else(|| io::Error::other(format!("no {name}")))?;
         number.parse().map_err(io::Error::other)
     }
-
-    /// Measures the resident memory again and again until `end`.
-    pub(crate) async fn sample(self, every: Duration, mut end: watch::Receiver<()>) -> Samples {
-        let mut samples = Samples::default();
-        let mut ticks = interval(every);
-        loop {
-            ticks.tick().await;
-            // A gateway that has ended is found elsewhere.
-            samples.0.extend(self.resident());
-            if timeout(Duration::ZERO, end.changed()).await.is_ok() {
-                return samples;
-            }
-        }
-    }
 }
 
 impl Samples {
-    /// Returns the median of the second fifth of the time, when the gateway is warm.
+    pub(crate) fn add(&mut self, process: &Process) {
+        // A gateway that has ended is found elsewhere.
+        self.0.extend(process.resident());
+    }
+
+    /// Returns the median of the second fifth of the requests, when the gateway is warm.
     pub(crate) fn warm(&self) -> u64 {
         self.median(1, 5)
     }
 
-    /// Returns the median of the last fifth of the time.
+    /// Returns the median of the last fifth of the requests.
     pub(crate) fn last(&self) -> u64 {
         self.median(4, 5)
     }
 
-    /// Returns the median of each tenth of the time.
+    /// Returns the median of each tenth of the requests.
     pub(crate) fn tenths(&self) -> [u64; 10] {
         std::array::from_fn(|index| self.median(index, 10))
     }
 
-    /// Returns the median of one of so many parts of the time.
+    /// Returns the median of one of so many parts of the requests.
     fn median(&self, index: usize, parts: usize) -> u64 {
         let len = self.0.len();
         let mut part = self.0[len * index / parts..len * (index + 1) / parts].to_vec();

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::args::Args;
 use crate::child::Gateway;
+use crate::course::Course;
 use crate::ledger::Ledger;
 use crate::memory::{Process, Samples};
 use crate::plan::Protocol;
@@ -27,15 +28,14 @@ pub(crate) const CONNECTIONS: usize = 64;
 
 pub(crate) const REPLICAS: usize = 3;
 
-/// How long what a request held may be held after the load.
-const REST: Duration = Duration::from_secs(10);
-
-/// The longest time between two measurements of memory.
-const SAMPLE: Duration = Duration::from_secs(1);
+/// How long what a request held may be held after the load, on a machine that has much else to do.
+const REST: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Findings {
-    pub(crate) duration: Duration,
+    /// The requests that were asked for.
+    pub(crate) most: Option<u64>,
+    pub(crate) elapsed: Duration,
     pub(crate) tally: Tally,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) restarts: u64,
@@ -64,6 +64,7 @@ pub(crate) struct Descriptors {
 #[derive(Debug)]
 struct Load {
     tally: Tally,
+    elapsed: Duration,
     memory: Samples,
     restarts: u64,
     replicas: Vec<Replica>,
@@ -91,7 +92,8 @@ pub(crate) async fn run(args: &Args) -> Result<Findings, Box<dyn Error>> {
     let peak = process.peak()?;
     let (status, panics) = gateway.end().await?;
     Ok(Findings {
-        duration: args.duration(),
+        most: args.requests,
+        elapsed: load.elapsed,
         tally: load.tally,
         ledger,
         restarts: load.restarts,
@@ -113,23 +115,25 @@ async fn load(
 ) -> Result<Load, Box<dyn Error>> {
     let mut rng = Rng::with_seed(args.seed);
     let (end, ended) = watch::channel(());
-    let every = SAMPLE.min(args.duration() / 100);
-    let samples = tokio::spawn(process.clone().sample(every, ended.clone()));
+    let course = Course::begin(process.clone(), args.longest(), args.requests);
+    let course = Arc::new(course);
     let presences: Vec<_> = replicas
         .iter()
         .map(|replica| replica.presence.clone())
         .collect();
-    let workers = start_workers(args, gateway, &presences, &mut rng);
+    let workers = start_workers(args, gateway, &presences, &course, &mut rng);
     let kills = tokio::spawn(async move {
         let restarts = kill_at_times(&mut replicas, rng, ended).await;
         restarts.map(|restarts| (restarts, replicas))
     });
     let tally = join(workers).await?;
+    let elapsed = course.elapsed();
     drop(end);
     let (restarts, replicas) = kills.await??;
     Ok(Load {
         tally,
-        memory: samples.await?,
+        elapsed,
+        memory: course.samples(),
         restarts,
         replicas,
     })
@@ -159,6 +163,7 @@ fn start_workers(
     args: &Args,
     gateway: SocketAddr,
     replicas: &[Presence],
+    course: &Arc<Course>,
     rng: &mut Rng,
 ) -> JoinSet<Tally> {
     let mut workers = JoinSet::new();
@@ -170,7 +175,7 @@ fn start_workers(
             rng: rng.fork(),
             pace: args.pace,
             patience: args.patience(),
-            end: Instant::now() + args.duration(),
+            course: course.clone(),
             tally: Tally::default(),
         };
         workers.spawn(worker.run());

@@ -1,13 +1,15 @@
 //! One of the 64 connections, and the requests that are sent over it round after round.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 use futures_util::future::join_all;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::connection::Connection;
+use crate::course::Course;
 use crate::exchange::{Outcome, exchange};
 use crate::plan::{Plan, Protocol};
 use crate::replica::Presence;
@@ -25,7 +27,7 @@ pub(crate) struct Worker {
     /// The most requests a second.
     pub(crate) pace: u32,
     pub(crate) patience: Duration,
-    pub(crate) end: Instant,
+    pub(crate) course: Arc<Course>,
     pub(crate) tally: Tally,
 }
 
@@ -39,7 +41,7 @@ impl Worker {
         // What is late is not made up for.
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut connection = None;
-        while Instant::now() < self.end {
+        while !self.course.is_over() {
             rounds.tick().await;
             connection = self.round(at_once, connection).await;
         }
@@ -79,6 +81,7 @@ impl Worker {
         for (plan, outcome) in plans.iter().zip(&outcomes) {
             let served = self.replicas[plan.replica].lasted(since[plan.replica]);
             self.tally.add(plan, outcome, served);
+            self.course.add();
         }
         let mut connection = connection.ok()?;
         let usable = timeout(self.patience, connection.outlasts(&outcomes)).await;

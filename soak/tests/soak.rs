@@ -1,4 +1,6 @@
-//! A few seconds of the soak, and the faults that it must find.
+//! A short soak, and the faults that it must find.
+//!
+//! A run ends after so many requests, so that a slow machine finds what a fast one finds.
 
 // The soak reads `/proc`.
 #![cfg(target_os = "linux")]
@@ -15,8 +17,9 @@ fn soak(arguments: &[&str]) -> Output {
 
 /// Checks that a run with this fault fails and says this.
 #[track_caller]
-fn assert_found(plant: &str, arguments: &[&str], fault: &str) {
-    let output = soak(&[&["--seconds", "5", "--plant", plant], arguments].concat());
+fn assert_found(plant: &str, requests: &str, arguments: &[&str], fault: &str) {
+    let run = ["--requests", requests, "--pace", "20", "--plant", plant];
+    let output = soak(&[&run, arguments].concat());
     let text = String::from_utf8_lossy(&output.stdout);
     let mut faults = text.lines().filter(|line| line.starts_with("fault: "));
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -24,8 +27,8 @@ fn assert_found(plant: &str, arguments: &[&str], fault: &str) {
 }
 
 #[test]
-fn the_gateway_stands_a_few_seconds_of_load_and_faults() {
-    let output = soak(&["--seconds", "8"]);
+fn the_gateway_stands_a_short_time_of_load_and_faults() {
+    let output = soak(&["--requests", "2000"]);
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}{errors}");
@@ -37,37 +40,56 @@ fn the_gateway_stands_a_few_seconds_of_load_and_faults() {
 
 #[test]
 fn a_wrong_key_is_found() {
-    assert_found("wrong-key", &[], " wrong keys");
+    assert_found("wrong-key", "500", &[], " wrong keys");
 }
 
 #[test]
 fn a_panic_is_found() {
-    assert_found("panic", &[], " panics");
+    assert_found("panic", "500", &[], " panics");
 }
 
 #[test]
 fn growing_memory_is_found() {
-    assert_found("leak", &[], "memory grew from ");
+    assert_found("leak", "2000", &[], "memory grew from ");
 }
 
 #[test]
 fn a_request_without_an_answer_is_found() {
-    assert_found("hang", &["--patience", "2"], ": Hung");
+    assert_found("hang", "500", &["--patience", "2"], ": Hung");
 }
 
 #[test]
 fn a_broken_body_that_is_passed_off_as_whole_is_found() {
-    assert_found("truncate", &[], " broken bodies that arrived as whole ones");
+    assert_found(
+        "truncate",
+        "500",
+        &[],
+        " broken bodies that arrived as whole ones",
+    );
 }
 
 #[test]
 fn a_request_that_outlives_its_caller_is_found() {
-    assert_found("detach", &[], " requests that outlived their callers");
+    assert_found(
+        "detach",
+        "500",
+        &[],
+        " requests that outlived their callers",
+    );
 }
 
 #[test]
 fn a_file_that_is_left_open_is_found() {
-    assert_found("open", &[], " descriptors after the load");
+    assert_found("open", "500", &[], " descriptors after the load");
+}
+
+#[test]
+fn a_time_that_is_too_short_for_the_requests_is_a_fault() {
+    let output = soak(&["--requests", "1000000", "--seconds", "3"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("\nfault: time for "), "{text}");
+    assert!(text.contains(" of 1000000 requests\n"), "{text}");
 }
 
 #[test]

@@ -6,41 +6,26 @@ use std::task::{Context, Poll};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::CURRENT;
-use crate::AffinityKey;
+use super::context::Scope;
+use super::future::InScope;
 
 pin_project! {
     /// A response body whose frames are made in the scope of the request's key.
     ///
     /// Made by [`AffinityScope`](crate::AffinityScope). Frames, trailers and hints are the inner body's
-    /// own.
+    /// own, and it is dropped in the scope.
     #[derive(Debug)]
     pub struct ScopedBody<B> {
-        key: Option<AffinityKey>,
-        // `None` is an empty body; so is one that is being dropped.
+        // Where there is none, the body is empty.
         #[pin]
-        body: Option<B>,
-    }
-
-    impl<B> PinnedDrop for ScopedBody<B> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            let body = DropInPlace(this.body);
-            // A future that is never polled drops what it holds in its scope. It does so without a
-            // scope, and without a panic, where the thread's own locals are already gone.
-            drop(CURRENT.scope(this.key.take(), async move { drop(body) }));
-        }
+        body: InScope<B>,
     }
 }
 
-/// Drops a pinned value when it is dropped.
-struct DropInPlace<'a, T>(Pin<&'a mut Option<T>>);
-
 impl<B> ScopedBody<B> {
-    pub(super) const fn new(key: Option<AffinityKey>, body: B) -> Self {
+    pub(super) const fn new(scope: Scope, body: B) -> Self {
         Self {
-            key,
-            body: Some(body),
+            body: InScope::new(scope, Some(body)),
         }
     }
 }
@@ -49,8 +34,7 @@ impl<B> ScopedBody<B> {
 impl<B> Default for ScopedBody<B> {
     fn default() -> Self {
         Self {
-            key: None,
-            body: None,
+            body: InScope::new(Scope::with_both(None, None), None),
         }
     }
 }
@@ -59,30 +43,23 @@ impl<B: Body> Body for ScopedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let this = self.project();
-        match this.body.as_pin_mut() {
-            Some(body) => CURRENT.sync_scope(this.key.clone(), || body.poll_frame(cx)),
-            None => Poll::Ready(None),
-        }
+        let body = self.project().body;
+        body.with(|body| body.poll_frame(cx))
+            .unwrap_or(Poll::Ready(None))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.body.get_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         self.body
-            .as_ref()
+            .get_ref()
             .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
-    }
-}
-
-impl<T> Drop for DropInPlace<'_, T> {
-    fn drop(&mut self) {
-        self.0.set(None);
     }
 }

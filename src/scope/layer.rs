@@ -8,17 +8,21 @@ use crate::{AffinityKey, FromExtension, FromFn, KeyExtractor, Or, RequestHead, f
 /// Answers each request in the scope of its key, so that every call made meanwhile can carry it.
 ///
 /// It is a layer for servers. The key comes from the request's extensions, else from the fallbacks, in
-/// the order in which they were added; it is put into the request's extensions, where a handler finds
-/// it. The inner service's `call`, its future, and the response's body while it is streamed run in the
-/// scope. A request without a key, or with [`NoAffinity`](crate::NoAffinity) in its extensions, is
-/// answered in a scope that has none.
+/// the order in which they were added. The inner service's `call`, its future, and the response's body
+/// while it is streamed run in the scope. A request without a key, or with
+/// [`NoAffinity`](crate::NoAffinity) in its extensions, is answered in a scope that has none. The
+/// [`ParentKey`](crate::ParentKey) of the scope is the one in the request's extensions.
 ///
-/// On the client, [`FromScope`](crate::FromScope) takes the key from there.
+/// On the client, [`FromScope`](crate::FromScope) takes the key from there; a handler reads it with
+/// [`AffinityKey::current`]. The request itself goes on as it came.
+///
+/// Put the layer *inside* of whatever its key depends on, such as an authentication that adds the
+/// caller's claims: outside of it there is no claim yet, and so no key.
 ///
 /// # Examples
 ///
 /// ```
-/// use axum::{Extension, Router, body::Body, http::Request, routing::post};
+/// use axum::{Router, body::Body, http::Request, routing::post};
 /// use tower::ServiceExt;
 /// use tower_session_affinity::{AffinityKey, AffinityScopeLayer, FromHeaders, header};
 ///
@@ -26,8 +30,8 @@ use crate::{AffinityKey, FromExtension, FromFn, KeyExtractor, Or, RequestHead, f
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let sessions = FromHeaders::new([header::X_SESSION_AFFINITY, header::X_SESSION_ID]);
 /// let app = Router::new()
-///     .route("/chat", post(async |Extension(key): Extension<AffinityKey>| {
-///         assert_eq!(AffinityKey::current(), Some(key));
+///     .route("/chat", post(async || {
+///         assert_eq!(AffinityKey::current(), Some(AffinityKey::from_static("chat-7")));
 ///     }))
 ///     .layer(AffinityScopeLayer::new().or(sessions));
 ///

@@ -3,12 +3,13 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{CURRENT, Scoped, ScopedBody};
-use crate::{AffinityKey, FromExtension, KeyExtractor, NoAffinity};
+use super::context::Scope;
+use super::{Scoped, ScopedBody};
+use crate::{AffinityKey, FromExtension, KeyExtractor, NoAffinity, ParentKey};
 
 /// Answers each request in the scope of its key.
 ///
@@ -52,14 +53,15 @@ impl<S, K> AffinityScope<S, K> {
 }
 
 impl<S, K: KeyExtractor> AffinityScope<S, K> {
-    /// Finds the key of a request and leaves it in the extensions.
-    fn adopt<B>(&self, request: &mut Request<B>) -> Option<AffinityKey> {
-        if request.extensions().get::<NoAffinity>().is_some() {
-            return None;
+    /// Returns the scope that a request is answered in.
+    fn scope_of<B>(&self, request: &Request<B>) -> Scope {
+        let extensions = request.extensions();
+        if extensions.get::<NoAffinity>().is_some() {
+            return Scope::with_both(None, None);
         }
-        let key = self.extractor.extract((&*request).into())?;
-        request.extensions_mut().insert(key.clone());
-        Some(key)
+        let key = self.extractor.extract(request.into());
+        let key = key.map(|key| own(key, request.headers()));
+        Scope::with_both(key, extensions.get::<ParentKey>().cloned())
     }
 }
 
@@ -76,12 +78,15 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let key = self.adopt(&mut request);
-        // A service may do its work here and return a future that is done.
-        let future = CURRENT.sync_scope(key.clone(), || self.inner.call(request));
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut scope = self.scope_of(&request);
+        let future = {
+            // A service may do its work here and return a future that is done.
+            let _entered = scope.enter();
+            self.inner.call(request)
+        };
         ScopedResponseFuture {
-            future: Scoped::new(key, future),
+            future: Scoped::within(scope, future),
         }
     }
 }
@@ -95,7 +100,22 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut future = self.project().future;
         let response = ready!(future.as_mut().poll(cx))?;
-        let key = future.take_key();
-        Poll::Ready(Ok(response.map(|body| ScopedBody::new(key, body))))
+        let scope = future.take_scope();
+        Poll::Ready(Ok(response.map(|body| ScopedBody::new(scope, body))))
+    }
+}
+
+/// Copies a key that is a slice of one of these headers.
+///
+/// hyper's header values are slices of a read buffer of 8 KiB, and what keeps a key, for as long as a
+/// stream lasts or in a map of its own, would keep the buffer. A key of a different origin is taken as
+/// it is.
+fn own(key: AffinityKey, headers: &HeaderMap) -> AffinityKey {
+    let start = key.as_header_value().as_bytes().as_ptr();
+    let is_slice_of = |bytes: &[u8]| bytes.as_ptr_range().contains(&start);
+    if headers.values().any(|value| is_slice_of(value.as_bytes())) {
+        key.into_owned()
+    } else {
+        key
     }
 }

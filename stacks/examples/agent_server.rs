@@ -1,189 +1,166 @@
 //! An agent server: each inbound session keeps its key through every call to the model.
 //!
-//! The handler asks the model three times while its answer is already streaming, and mentions no key:
-//! the server's layer opens a scope, and the client's layer takes the key from it. The program starts
-//! a stand-in for the model, serves three sessions at once, and checks what the model received.
+//! It calls the model from a spawned producer whose channel is the answer, from a WebSocket and from a
+//! blocking task, and none of them mentions a key: the server's layer opens a scope, the work that runs
+//! elsewhere takes it along, and the client's layer takes the key from it. The program starts a stand-in
+//! for the model, serves three visitors at once, one of them without a session, checks what the model
+//! received, and prints the metrics.
 
-use std::collections::BTreeMap;
+#[path = "metrics/labels.rs"]
+mod labels;
+#[path = "agent_server/model.rs"]
+mod model;
+#[path = "agent_server/stand_in.rs"]
+mod stand_in;
+#[path = "agent_server/visit.rs"]
+mod visit;
+
 use std::error::Error;
-use std::sync::{Arc, Mutex};
+use std::future::ready;
 
-use async_openai::Client;
-use async_openai::config::OpenAIConfig;
-use async_openai::error::OpenAIError;
-use async_openai::middleware::HttpRequestFactory;
-use async_openai::types::chat::{
-    ChatCompletionRequestAssistantMessage, ChatCompletionRequestMessage,
-    ChatCompletionRequestUserMessage, CreateChatCompletionRequest,
-};
+use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::response::sse::{Event, Sse};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::serve::ListenerExt;
-use axum::{Json, Router};
 use futures_util::future::try_join_all;
-use futures_util::stream::{self, Stream};
-use serde_json::{Value, json};
+use futures_util::stream::Stream;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
-use tokio::sync::Barrier;
-use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::task::spawn_blocking;
+use tokio_stream::wrappers::ReceiverStream;
 use tower_session_affinity::{
-    AffinityScopeLayer, FromHeaders, FromScope, SessionAffinityLayer, header,
+    AffinityFutureExt, AffinityScopeLayer, Destination, Destinations, FromHeaders, carry,
+    carry_async, header,
 };
+
+use model::{Model, Result as Answered};
+use stand_in::StandIn;
 
 const STEPS: [&str; 3] = ["Make a plan.", "Carry it out.", "Sum it up."];
 
 /// The server: the session that the caller names becomes the scope of whatever answers.
-fn agent_server(model: Client<OpenAIConfig>) -> Router {
+fn agent_server(model: impl Fn(&'static str) -> Model, page: PrometheusHandle) -> Router {
     let session = FromHeaders::new([header::X_SESSION_ID]);
     Router::new()
-        .route("/agent", post(agent))
-        .with_state(model)
+        .route("/agent", post(agent).with_state(model("/agent")))
+        .route("/chat", get(chat).with_state(model("/chat")))
+        .route("/report", post(report).with_state(model("/report")))
         .layer(AffinityScopeLayer::new().or(session))
+        .route("/metrics", get(move || ready(page.render())))
 }
 
-/// The client: every call takes the key of the scope that it is made in.
-fn model(config: OpenAIConfig) -> Client<OpenAIConfig> {
-    let http = ServiceBuilder::new()
-        .layer(SessionAffinityLayer::new().or(FromScope))
-        .service(reqwest::Client::new());
-    Client::with_config(config).with_http_service(service_fn(move |factory: HttpRequestFactory| {
-        let http = http.clone();
-        async move { Ok::<_, OpenAIError>(http.oneshot(factory.build().await?).await?) }
-    }))
-}
-
-/// The handler: one event for each step, and no word about keys.
+/// A spawned producer: its channel is the body of the answer, an event for each step.
 async fn agent(
-    State(model): State<Client<OpenAIConfig>>,
+    State(model): State<Model>,
     question: String,
-) -> Sse<impl Stream<Item = Result<Event, OpenAIError>>> {
-    let chat = vec![user(&question)];
-    let steps = stream::try_unfold(
-        (model, chat, STEPS.iter()),
-        async |(model, mut chat, mut steps)| {
-            let Some(&step) = steps.next() else {
-                return Ok(None);
-            };
-            chat.push(user(step));
-            let answer = ask(&model, chat.clone()).await?;
-            chat.push(ChatCompletionRequestAssistantMessage::from(answer.as_str()).into());
-            Ok(Some((Event::default().data(answer), (model, chat, steps))))
-        },
-    );
-    Sse::new(steps)
+) -> Sse<impl Stream<Item = Answered<Event>>> {
+    let (events, body) = channel(1);
+    tokio::spawn(work(model, question, events).in_current_affinity());
+    Sse::new(ReceiverStream::new(body))
 }
 
-async fn ask(
-    model: &Client<OpenAIConfig>,
-    messages: Vec<ChatCompletionRequestMessage>,
-) -> Result<String, OpenAIError> {
-    let prompt = CreateChatCompletionRequest {
-        model: "stub".to_owned(),
-        messages,
-        ..Default::default()
-    };
-    let answer = model.chat().create(prompt).await?;
-    let choice = answer.choices.into_iter().next();
-    Ok(choice
-        .and_then(|choice| choice.message.content)
-        .unwrap_or_default())
+async fn work(model: Model, question: String, events: Sender<Answered<Event>>) {
+    let mut talk = model.begin();
+    talk.say(&question);
+    for step in STEPS {
+        talk.say(step);
+        let answer = talk.ask().await.map(|text| Event::default().data(text));
+        let failed = answer.is_err();
+        if events.send(answer).await.is_err() || failed {
+            return;
+        }
+    }
 }
 
-fn user(text: &str) -> ChatCompletionRequestMessage {
-    ChatCompletionRequestUserMessage::from(text).into()
+/// A WebSocket, which axum serves in a task of its own once the connection is upgraded.
+async fn chat(State(model): State<Model>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(carry_async(|socket| converse(model, socket)))
 }
 
-/// A model that answers nothing before every session has asked.
-#[derive(Clone)]
-struct StandIn {
-    everybody: Arc<Barrier>,
-    /// Of each question, the header lines of every call.
-    received: Received,
+async fn converse(model: Model, mut socket: WebSocket) {
+    let mut talk = model.begin();
+    while let Some(Ok(Message::Text(question))) = socket.recv().await {
+        talk.say(&question);
+        let Ok(answer) = talk.ask().await else {
+            return;
+        };
+        if socket.send(answer.into()).await.is_err() {
+            return;
+        }
+    }
 }
 
-type Received = Arc<Mutex<BTreeMap<String, Vec<Vec<HeaderValue>>>>>;
-
-async fn complete(
-    State(model): State<StandIn>,
-    headers: HeaderMap,
-    Json(prompt): Json<Value>,
-) -> Json<Value> {
-    let question = prompt["messages"][0]["content"]
-        .as_str()
-        .unwrap_or_default();
-    let lines = headers
-        .get_all(header::X_SESSION_AFFINITY)
-        .iter()
-        .cloned()
-        .collect();
-    let step = {
-        let mut received = model.received.lock().expect("nothing panics with it");
-        let calls = received.entry(question.to_owned()).or_default();
-        calls.push(lines);
-        calls.len()
-    };
-    model.everybody.wait().await;
-    let message = json!({ "role": "assistant", "content": format!("{question} Step {step}.") });
-    Json(json!({
-        "id": "1", "object": "chat.completion", "created": 1, "model": "stub",
-        "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }],
-    }))
+/// A blocking task, as for a library that is not asynchronous.
+async fn report(State(model): State<Model>, question: String) -> Result<String, StatusCode> {
+    let runtime = Handle::current();
+    let write = carry(move || {
+        let mut talk = model.begin();
+        talk.say(&question);
+        runtime.block_on(talk.ask())
+    });
+    let written = spawn_blocking(write).await.ok().and_then(Result::ok);
+    written.ok_or(StatusCode::BAD_GATEWAY)
 }
 
+/// Serves a router on a free port, and returns its address.
 async fn serve(router: Router) -> std::io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let authority = listener.local_addr()?.to_string();
     // Else a token of a streamed answer can wait for the acknowledgement of the one before.
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true); // Without it, it only waits longer.
     });
     tokio::spawn(axum::serve(listener, router).into_future());
-    Ok(url)
-}
-
-async fn visit(agent: &str, session: &str, question: &str) -> reqwest::Result<String> {
-    let request = reqwest::Client::new().post(format!("{agent}/agent"));
-    let request = request
-        .header("x-session-id", session)
-        .body(question.to_owned());
-    request.send().await?.text().await
+    Ok(authority)
 }
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
-    let sessions = [("chat-1", "Sky?"), ("chat-2", "Sea?"), ("chat-3", "Grass?")];
-    let everybody = Arc::new(Barrier::new(sessions.len()));
-    let received = Received::default();
-    let stand_in = StandIn {
-        everybody,
-        received: Arc::clone(&received),
-    };
-    let stand_in = Router::new()
-        .route("/chat/completions", post(complete))
-        .with_state(stand_in);
+    let visitors = [
+        (Some("chat-1"), "Sky?"),
+        (Some("chat-2"), "Sea?"),
+        (None, "Grass?"),
+    ];
+    let stand_in = StandIn::new(visitors.len());
+    let provider = serve(stand_in.router()).await?;
+    let destinations = Destinations::new([Destination::header(
+        provider.as_str(),
+        header::X_SESSION_AFFINITY,
+    )?]);
+    let model = |route| Model::new(&provider, route, destinations.clone());
+    let page = PrometheusBuilder::new().install_recorder()?;
+    let agent = serve(agent_server(model, page)).await?;
 
-    let config = OpenAIConfig::new()
-        .with_api_base(serve(stand_in).await?)
-        .with_api_key("none");
-    let agent = serve(agent_server(model(config))).await?;
-    let visits = sessions.map(|(session, question)| visit(&agent, session, question));
+    let visits = visitors.map(|(session, question)| visit::all_routes(&agent, session, question));
     let answers = try_join_all(visits).await?;
-
-    let received = received.lock().expect("nothing panics with it");
-    for ((session, question), answer) in sessions.into_iter().zip(answers) {
-        let events: Vec<_> = answer
-            .lines()
-            .filter_map(|line| line.strip_prefix("data: "))
-            .collect();
-        println!("{session}: was answered {events:?}");
-        println!("{session}: the model received {:?}", received[question]);
-        assert_eq!(
-            events,
-            [1, 2, 3].map(|step| format!("{question} Step {step}."))
-        );
-        assert_eq!(received[question], vec![vec![session]; STEPS.len()]);
+    for ((session, question), answers) in visitors.into_iter().zip(answers) {
+        let received = stand_in.received(question);
+        let visitor = session.unwrap_or("no session");
+        println!("{visitor}: was answered {answers:?}");
+        println!("{visitor}: the model received {received:?}");
+        let expected = (1..=6).map(|call| format!("{question} Answer {call}."));
+        assert!(answers.into_iter().eq(expected));
+        assert_eq!(received, vec![Vec::from_iter(session); 6]);
     }
+
+    let page = visit::metrics(&agent).await?;
+    println!("\n{page}");
+    // Of the calls of a route two visitors' are sent with a key, and one's without.
+    for (route, calls) in [("/agent", 3), ("/chat", 2), ("/report", 1)] {
+        for (outcome, sent, count) in [("stamped", true, 2 * calls), ("no_key", false, calls)] {
+            let line = format!(
+                "session_affinity_requests_total{{route=\"{route}\",host=\"{provider}\",\
+                 header=\"x-session-affinity\",outcome=\"{outcome}\",sent=\"{sent}\"}} {count}"
+            );
+            assert!(page.lines().any(|found| found == line), "{line}");
+        }
+    }
+    assert_eq!(page.matches("session_affinity_requests_total{").count(), 6);
     Ok(())
 }

@@ -1,80 +1,14 @@
 //! Every row of the merge table, and the list of hosts, through every adapter.
 
 use http::Request;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
-use reqwest_middleware::ClientBuilder;
-use tower::{Layer, ServiceBuilder, ServiceExt};
-use tower_reqwest::HttpClientLayer;
 use tower_session_affinity::MergePolicy::{Keep, Replace};
 use tower_session_affinity::{
     AffinityKey, FromExtension, HostPattern, MergePolicy, NoAffinity, Or, SessionAffinityLayer,
 };
 
-use crate::support::{Server, connector, key};
-
-/// A way for the layer into a client.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Adapter {
-    /// hyper-util's client, which needs none.
-    None,
-    /// The feature `reqwest`.
-    Reqwest,
-    /// The feature `reqwest`, around a client with middleware.
-    AroundMiddleware,
-    /// The feature `reqwest-middleware`.
-    Middleware,
-    /// The crate `tower-reqwest`.
-    TowerReqwest,
-}
+use crate::support::{Adapter, Hosts, Server, key};
 
 type FixedKey = SessionAffinityLayer<Or<FromExtension, Option<AffinityKey>>>;
-
-impl Adapter {
-    /// reqwest hides them.
-    fn sees_extensions(self) -> bool {
-        !matches!(self, Self::Reqwest | Self::AroundMiddleware)
-    }
-
-    async fn send(self, layer: FixedKey, request: Request<String>) {
-        let client = reqwest::Client::new();
-        match self {
-            Self::None => {
-                let client = Client::builder(TokioExecutor::new()).build::<_, String>(connector());
-                layer.layer(client).oneshot(request).await.unwrap();
-            }
-            Self::Reqwest => {
-                let request = reqwest::Request::try_from(request).unwrap();
-                layer.layer(client).oneshot(request).await.unwrap();
-            }
-            Self::AroundMiddleware => {
-                let request = reqwest::Request::try_from(request).unwrap();
-                let client = ClientBuilder::new(client).build();
-                layer.layer(client).oneshot(request).await.unwrap();
-            }
-            Self::Middleware => {
-                let (mut head, body) = request.into_parts();
-                let mut extensions = std::mem::take(&mut head.extensions);
-                let request = Request::from_parts(head, body).try_into().unwrap();
-                let client = ClientBuilder::new(client).with(layer).build();
-                client
-                    .execute_with_extensions(request, &mut extensions)
-                    .await
-                    .unwrap();
-            }
-            Self::TowerReqwest => {
-                let client = ServiceBuilder::new()
-                    .layer(layer)
-                    .layer(HttpClientLayer)
-                    .service(client);
-                client
-                    .oneshot(request.map(reqwest::Body::from))
-                    .await
-                    .unwrap();
-            }
-        }
-    }
-}
 
 /// One row of the table that documents `MergePolicy`, with a request that it applies to.
 struct Row {
@@ -169,7 +103,8 @@ async fn assert_follows_the_table(adapter: Adapter) {
             row.layer().only_hosts([elsewhere]),
         ];
         for layer in layers {
-            adapter.send(layer, row.request(server.url("/"))).await;
+            let request = row.request(server.url("/"));
+            adapter.send(layer, &Hosts::default(), request).await;
         }
         let leaves: Vec<_> = row.leaves.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -182,7 +117,12 @@ async fn assert_follows_the_table(adapter: Adapter) {
 
 #[tokio::test]
 async fn hyper_util_follows_the_table() {
-    assert_follows_the_table(Adapter::None).await;
+    assert_follows_the_table(Adapter::Hyper).await;
+}
+
+#[tokio::test]
+async fn a_hook_that_stamps_follows_the_table() {
+    assert_follows_the_table(Adapter::Stamp).await;
 }
 
 #[tokio::test]

@@ -29,11 +29,11 @@ fn server() -> Router {
         .layer(SessionAffinityLayer::new().or(sessions))
 }
 
-/// The wiring of a gateway: the session that the caller names picks the replica behind it.
+/// The wiring of a gateway: the session that the caller names picks the replica behind it, and its header
+/// goes no further.
 fn gateway(upstream: Authority) -> Router {
-    let sessions = FromHeaders::new([header::X_SESSION_ID, header::X_CLAUDE_CODE_SESSION_ID]);
     let client = ServiceBuilder::new()
-        .layer(SessionAffinityLayer::new().or(sessions))
+        .layer(SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS))
         .service(Client::builder(TokioExecutor::new()).build(connector()));
     Router::new().fallback(async move |mut request: Request| {
         point_at(&upstream, &mut request);
@@ -45,7 +45,7 @@ fn gateway(upstream: Authority) -> Router {
 }
 
 /// Points a request at another authority.
-fn point_at(upstream: &Authority, request: &mut Request) {
+pub(crate) fn point_at(upstream: &Authority, request: &mut Request) {
     let path = request
         .uri()
         .path_and_query()
@@ -111,6 +111,11 @@ async fn a_gateway_sends_the_callers_session_to_the_replica() {
         assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
     }
     assert_eq!(replica.lines(), [vec!["a"], vec!["b"], vec![]]);
+    // Once, and not under the caller's name as well.
+    assert_eq!(
+        replica.lines_of(&header::X_SESSION_ID),
+        vec![Vec::<String>::new(); 3]
+    );
     assert_eq!(replica.arrivals()[0].path, "/v1/chat");
 }
 

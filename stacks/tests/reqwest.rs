@@ -6,6 +6,7 @@ use axum::routing::get;
 use http::Method;
 use reqwest::redirect::Policy;
 use reqwest::{Body, Client, Request};
+use serde_json::json;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_reqwest::{HttpClientLayer, HttpClientService};
@@ -64,6 +65,20 @@ async fn a_client_carries_the_key_of_the_scope() {
     }
     client.oneshot(post(&server.url("/"))).await.unwrap();
     assert_eq!(server.lines(), [vec!["a"], vec!["b"], vec![]]);
+}
+
+/// The service cannot build requests: its inner client does, and shares its connections with its clones.
+#[tokio::test]
+async fn a_request_that_the_inner_client_builds_is_sent_by_the_service() {
+    let server = Server::start().await;
+    let client = client();
+    for name in ["a", "b"] {
+        let chat = json!({ "messages": [] });
+        let request = client.get_ref().post(server.url("/")).json(&chat);
+        let call = client.clone().oneshot(request.build().unwrap());
+        key(name).scope(call).await.unwrap();
+    }
+    assert_eq!(server.lines(), [["a"], ["b"]]);
 }
 
 #[tokio::test]

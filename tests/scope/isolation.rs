@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::sse::{Event, Sse};
-use axum::{Extension, Router, body::Body, routing::get};
+use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt, stream};
@@ -16,14 +16,14 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::{JoinSet, spawn_blocking, yield_now};
 use tower::{Layer, ServiceExt};
 use tower_session_affinity::{
-    AffinityKey, AffinityScopeLayer, FromExtension, FromHeaders, FromScope, Or, Scoped,
-    SessionAffinity, SessionAffinityLayer, header,
+    AffinityFutureExt, AffinityKey, FromExtension, FromScope, Or, SessionAffinity,
+    SessionAffinityLayer, carry,
 };
 
-use crate::call_out;
+use crate::{by_session_id, call_out, now};
 
 type HttpClient = Client<HttpConnector, Empty<Bytes>>;
 type StampingClient = SessionAffinity<HttpClient, Or<FromExtension, FromScope>>;
@@ -43,10 +43,6 @@ fn inbound<B: Default>(uri: &str, session: Option<&str>) -> Request<B> {
         None => request,
     };
     request.body(B::default()).unwrap()
-}
-
-fn by_session_id() -> AffinityScopeLayer<Or<FromExtension, FromHeaders>> {
-    AffinityScopeLayer::new().or(FromHeaders::new([header::X_SESSION_ID]))
 }
 
 fn line(key: Option<&str>) -> String {
@@ -73,18 +69,19 @@ async fn gather(everyone: Arc<Barrier>) -> Vec<Option<String>> {
     });
     let unordered: FuturesUnordered<_> = (0..3).map(|_| slow_call_out()).collect();
     sent.extend(unordered.collect::<Vec<_>>().await);
-    let task = Scoped::new(AffinityKey::current(), slow_call_out());
-    sent.push(tokio::spawn(task).await.unwrap());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(slow_call_out().in_current_affinity());
+    sent.extend(tasks.join_all().await);
+    let blocking = carry(|| now(call_out()));
+    sent.push(spawn_blocking(blocking).await.unwrap());
     sent
 }
 
 /// Streams what its calls sent; some of them are made while the answer is streamed.
 async fn handle(
     State(everyone): State<Arc<Barrier>>,
-    key: Option<Extension<AffinityKey>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let mut sent = gather(everyone).await;
-    sent.push(key.map(|Extension(key)| key.as_str().to_owned()));
+    let sent = gather(everyone).await;
     let later = stream::repeat_with(slow_call_out).take(CALLS - sent.len());
     let sent = stream::iter(sent).chain(later.buffer_unordered(2));
     Sse::new(sent.map(|sent| Ok(Event::default().data(sent.as_deref().unwrap_or("none")))))

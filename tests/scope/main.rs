@@ -1,8 +1,14 @@
 //! The key of the current task: where a scope reaches, and where it ends.
 #![cfg(feature = "scope")]
 
+mod body;
+mod carry;
+mod cost;
 mod isolation;
 mod layer;
+mod other_tasks;
+mod parent;
+mod reach;
 mod task;
 
 use std::convert::Infallible;
@@ -11,9 +17,12 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use http::Request;
+use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_session_affinity::{AffinityKey, FromScope, SessionAffinityLayer};
+use tower_session_affinity::{
+    AffinityKey, AffinityScopeLayer, FromExtension, FromHeaders, FromScope, Or, ScopedBody,
+    SessionAffinityLayer, header,
+};
 
 const OUTER: AffinityKey = AffinityKey::from_static("outer");
 const INNER: AffinityKey = AffinityKey::from_static("inner");
@@ -33,6 +42,34 @@ fn client()
 /// Calls out with a request that says nothing of a key.
 async fn call_out() -> Option<String> {
     client().oneshot(Request::new(())).await.unwrap()
+}
+
+fn by_session_id() -> AffinityScopeLayer<Or<FromExtension, FromHeaders>> {
+    AffinityScopeLayer::new().or(FromHeaders::new([header::X_SESSION_ID]))
+}
+
+fn inbound(session: Option<&'static str>) -> Request<()> {
+    let request = Request::builder();
+    let request = match session {
+        Some(session) => request.header("x-session-id", session),
+        None => request,
+    };
+    request.body(()).unwrap()
+}
+
+/// Answers a request of this session with this response.
+fn answer_with<B>(session: Option<&'static str>, response: Response<B>) -> Response<ScopedBody<B>> {
+    let mut response = Some(response);
+    let answer = service_fn(move |_: Request<()>| {
+        let response = response.take().expect("there is one request");
+        ready(Ok::<_, Infallible>(response))
+    });
+    now(by_session_id().layer(answer).call(inbound(session))).unwrap()
+}
+
+/// Wraps a body as the answer to a request of the session `inner`.
+fn scoped<B>(body: B) -> ScopedBody<B> {
+    answer_with(Some("inner"), Response::new(body)).into_body()
 }
 
 /// Polls a future once, without a runtime.

@@ -1,16 +1,14 @@
 //! Futures, closures and tasks.
 
-use std::future::{Future, pending, ready};
+use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
-use http::{HeaderMap, HeaderValue, Request};
 use tokio::task::yield_now;
-use tower::{ServiceBuilder, ServiceExt, service_fn};
-use tower_session_affinity::{AffinityKey, FromScope, Outcome, Scoped, SessionAffinityLayer};
+use tower_session_affinity::{AffinityKey, Scoped};
 
-use crate::{DropLog, INNER, OUTER, call_out, now};
+use crate::{DropLog, INNER, OUTER, call_out, now, poll_once};
 
 #[test]
 fn outside_every_scope_there_is_no_key() {
@@ -71,6 +69,18 @@ fn a_future_that_is_cancelled_is_dropped_in_its_scope() {
 }
 
 #[test]
+fn a_future_that_is_done_is_dropped_at_once_and_in_its_scope() {
+    let log = DropLog::default();
+    let held = log.clone();
+    let mut done = pin!(INNER.scope(poll_fn(move |_| {
+        let _held = &held;
+        Poll::Ready(())
+    })));
+    assert!(poll_once(done.as_mut()).is_ready());
+    assert_eq!(log.entries(), [Some(INNER)]);
+}
+
+#[test]
 fn a_panic_in_a_scope_leaves_no_key_behind() {
     let closure = catch_unwind(|| INNER.sync_scope(|| panic!("in a closure")));
     assert!(closure.is_err());
@@ -80,56 +90,4 @@ fn a_panic_in_a_scope_leaves_no_key_behind() {
     let future = catch_unwind(AssertUnwindSafe(|| now(future)));
     assert!(future.is_err());
     assert_eq!(AffinityKey::current(), None);
-}
-
-#[tokio::test]
-async fn a_spawned_task_does_not_inherit_the_scope() {
-    let spawn = async { tokio::spawn(call_out()).await.unwrap() };
-    assert_eq!(OUTER.scope(spawn).await, None);
-}
-
-#[tokio::test]
-async fn a_spawned_task_takes_the_scope_along_when_it_is_told_to() {
-    let spawn = || async {
-        let task = tokio::spawn(Scoped::new(AffinityKey::current(), call_out()));
-        task.await.unwrap()
-    };
-    assert_eq!(OUTER.scope(spawn()).await.as_deref(), Some("outer"));
-    assert_eq!(Scoped::new(None, spawn()).await, None);
-}
-
-#[tokio::test]
-async fn the_worker_of_a_buffer_is_outside_the_scope_so_the_layer_goes_above_it() {
-    let layer = SessionAffinityLayer::new().or(FromScope);
-    let is_stamped = service_fn(|request: Request<()>| {
-        let stamped = request.headers().contains_key("x-session-affinity");
-        ready(Ok::<_, std::convert::Infallible>(stamped))
-    });
-    let above = ServiceBuilder::new().layer(layer.clone()).buffer(1);
-    let below = ServiceBuilder::new().buffer(1).layer(layer);
-    let (above, below) = (above.service(is_stamped), below.service(is_stamped));
-
-    let calls = async {
-        assert!(above.oneshot(Request::new(())).await.unwrap());
-        assert!(!below.oneshot(Request::new(())).await.unwrap());
-    };
-    OUTER.scope(calls).await;
-}
-
-#[test]
-fn a_stamp_with_the_key_of_the_scope_allocates_nothing() {
-    let layer = SessionAffinityLayer::new().or(FromScope);
-    let key: AffinityKey = "made at run time".replace(' ', "-").parse().unwrap();
-    let (parts, ()) = Request::new(()).into_parts();
-    // The growth of the map is not the stamp's.
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert("accept", HeaderValue::from_static("*/*"));
-
-    key.sync_scope(|| {
-        let counted = allocation_counter::measure(|| {
-            let outcome = layer.stamp(&parts.method, &parts.uri, &mut headers, &parts.extensions);
-            assert_eq!(outcome, Outcome::Stamped);
-        });
-        assert_eq!(counted.count_total, 0);
-    });
 }

@@ -1,29 +1,29 @@
-//! A server that records what arrives, and a chat model that answers.
+//! A server that records what arrives, a chat model that answers, and the ways into a client.
 
+mod adapter;
 mod llm;
 mod server;
 
 use std::future::Future;
 use std::time::Duration;
 
+pub(crate) use adapter::{Adapter, Hosts};
 use hyper_util::client::legacy::connect::HttpConnector;
-
 pub(crate) use llm::{Llm, completion};
 pub(crate) use server::Server;
 use tower_session_affinity::AffinityKey;
 
-/// What a hyper client connects with, instead of `build_http`.
-///
-/// By default the second segment of a request waits for the acknowledgement of the first: 40 ms on Linux.
+/// Makes a key of a conversation's name.
+pub(crate) fn key(name: &str) -> AffinityKey {
+    name.parse().expect("the name of a test's conversation")
+}
+
+/// Connects without Nagle's algorithm, under which a body in a second segment waits for the delayed
+/// acknowledgement of the first: 40 ms on Linux.
 pub(crate) fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector
-}
-
-/// Makes a key of a conversation's name.
-pub(crate) fn key(name: &str) -> AffinityKey {
-    name.parse().expect("the name of a test's conversation")
 }
 
 /// Fails a test that would hang; no test passes because of it.

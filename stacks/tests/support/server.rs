@@ -73,6 +73,10 @@ impl Server {
         Self::with(Router::new().fallback(answer)).await
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn authority(&self) -> String {
         self.address.to_string()
     }

@@ -1,0 +1,60 @@
+//! How far the load has come, and when it ends.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::memory::{Process, Samples};
+
+/// How many requests there are between two measurements of memory.
+const SAMPLE: u64 = 10;
+
+/// What all connections share: the requests so far, and the memory that the gateway had meanwhile.
+#[derive(Debug)]
+pub(crate) struct Course {
+    begin: Instant,
+    longest: Duration,
+    /// The requests after which the load ends, if they do not take longer.
+    most: Option<u64>,
+    requests: AtomicU64,
+    process: Process,
+    samples: Mutex<Samples>,
+}
+
+impl Course {
+    pub(crate) fn begin(process: Process, longest: Duration, most: Option<u64>) -> Self {
+        Self {
+            begin: Instant::now(),
+            longest,
+            most,
+            requests: AtomicU64::new(0),
+            process,
+            samples: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        let requests = self.requests.load(Ordering::Relaxed);
+        self.elapsed() >= self.longest || self.most.is_some_and(|most| requests >= most)
+    }
+
+    /// Counts a request that has ended, and measures the memory after some of them.
+    pub(crate) fn add(&self) {
+        let before = self.requests.fetch_add(1, Ordering::Relaxed);
+        if before % SAMPLE == 0 {
+            self.lock().add(&self.process);
+        }
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    pub(crate) fn samples(&self) -> Samples {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Samples> {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,57 @@
+//! The layer as a middleware of `reqwest-middleware`.
+
+use async_trait::async_trait;
+use http::Extensions;
+use reqwest::{Request, Response};
+use reqwest_middleware::{Middleware, Next, Result};
+
+use super::PromptCacheKeyLayer;
+use crate::KeyExtractor;
+use crate::reqwest::StampableRequest;
+
+/// Writes into the bodies of a [`ClientWithMiddleware`](reqwest_middleware::ClientWithMiddleware).
+///
+/// The extensions are those of `reqwest-middleware`, as for
+/// [`SessionAffinityLayer`](crate::SessionAffinityLayer). A body in memory stays in memory, so retries may be
+/// above or below; one that streams cannot be sent again, with this layer or without it.
+///
+/// # Examples
+///
+/// ```
+/// use reqwest_middleware::{ClientBuilder, reqwest::Client};
+/// use tower_session_affinity::{AffinityKey, Destination, PromptCacheKeyLayer};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// # let url = format!("http://{}/v1/responses", listener.local_addr()?);
+/// # let echo = async |body: String| body;
+/// # tokio::spawn(axum::serve(listener, axum::Router::new().fallback(echo)).into_future());
+/// let local = Destination::body_field("127.0.0.1", "prompt_cache_key")?;
+/// let layer = PromptCacheKeyLayer::new().destinations(local.into());
+/// let client = ClientBuilder::new(Client::new()).with(layer).build();
+///
+/// let key: AffinityKey = "chat-7".parse()?;
+/// let request = client.post(url).header("content-type", "application/json").body("{}");
+/// let response = request.with_extension(key).send().await?;
+/// assert_eq!(response.text().await?, r#"{ "prompt_cache_key":"chat-7"}"#);
+/// # Ok(())
+/// # }
+/// ```
+#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
+#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
+impl<K> Middleware for PromptCacheKeyLayer<K>
+where
+    K: KeyExtractor + Send + Sync + 'static,
+{
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
+        let stamp = &self.settings.stamp;
+        stamp.write(&mut StampableRequest::new(&mut request, extensions));
+        next.run(request, extensions).await
+    }
+}

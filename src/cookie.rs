@@ -1,0 +1,177 @@
+//! A cookie as a source of keys.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::header::COOKIE;
+
+#[cfg(feature = "hmac")]
+use crate::AffinitySecret;
+use crate::{AffinityKey, KeyExtractor, RequestHead};
+
+/// Takes the value of a cookie of the request.
+///
+/// This is how a web application's session becomes the session of its calls to an LLM. Cookies are read
+/// as servers read them: from every `Cookie` header, since HTTP/2 may send one for each cookie, by a name
+/// whose case counts, and without a pair of quotes around the value. Nothing is decoded. Of several
+/// cookies of one name the first valid [`AffinityKey`] is taken.
+///
+/// A cookie that logs its owner in is a credential. It must not be a key, since gateways log keys: with
+/// the feature `hmac`, `FromCookie::derived` makes a key of it that reveals nothing. The `Cookie` header
+/// itself stays in the request; a gateway that passes requests on takes it out.
+///
+/// # Examples
+///
+/// ```
+/// use tower_session_affinity::{AffinityKey, FromCookie, KeyExtractor};
+///
+/// let chat = FromCookie::new("chat")?;
+/// let request = http::Request::get("/").header("cookie", "theme=dark; chat=c-7").body(())?;
+/// assert_eq!(chat.extract((&request).into()), Some(AffinityKey::from_static("c-7")));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FromCookie(Arc<str>);
+
+/// Derives a key from the first value of a cookie that is not blank.
+///
+/// Made by [`FromCookie::derived`]. Any value makes a valid key, since the key is the UUID that
+/// [`AffinitySecret::key_for`] derives from it.
+#[cfg(feature = "hmac")]
+#[derive(Clone, Debug)]
+pub struct DerivedFromCookie {
+    cookie: FromCookie,
+    secret: AffinitySecret,
+}
+
+/// The error returned for a text that no cookie can have as its name: what is wrong and where.
+///
+/// # Examples
+///
+/// ```
+/// use tower_session_affinity::FromCookie;
+///
+/// let error = FromCookie::new("sid=").unwrap_err();
+/// assert_eq!(error.to_string(), "cookie name has invalid byte 0x3d at index 3");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidCookieName(Reason);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    Empty,
+    InvalidByte { byte: u8, index: usize },
+}
+
+impl FromCookie {
+    /// Takes the name of the cookie, whose case counts.
+    ///
+    /// # Errors
+    ///
+    /// If the name is empty, or has a byte that is not visible ASCII, a `;` or a `=`.
+    pub fn new(name: &str) -> Result<Self, InvalidCookieName> {
+        check(name.as_bytes()).map_err(InvalidCookieName)?;
+        Ok(Self(name.into()))
+    }
+
+    /// Derives the key from the first value that is not blank, valid or not.
+    ///
+    /// The key is [`secret.key_for`](AffinitySecret::key_for) of the value. It is for the cookie of a
+    /// login, and for values that are longer than a key may be, such as a JWT.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::{AffinitySecret, FromCookie, KeyExtractor};
+    ///
+    /// let secret = AffinitySecret::new(&[7; 32])?;
+    /// let session = FromCookie::new("sid")?.derived(secret.clone());
+    ///
+    /// let request = http::Request::get("/").header("cookie", "sid=eyJhbGci").body(())?;
+    /// assert_eq!(session.extract((&request).into()), Some(secret.key_for(["eyJhbGci"])));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "hmac")]
+    #[must_use]
+    pub const fn derived(self, secret: AffinitySecret) -> DerivedFromCookie {
+        DerivedFromCookie {
+            cookie: self,
+            secret,
+        }
+    }
+
+    /// Returns the values of this cookie that are not blank, in order.
+    fn values<'a>(&'a self, head: RequestHead<'a>) -> impl Iterator<Item = HeaderValue> + 'a {
+        let headers = head.headers().get_all(COOKIE).iter();
+        headers.flat_map(|header| {
+            let pairs = header.as_bytes().split(|byte| *byte == b';');
+            pairs.filter_map(|pair| {
+                let value = value_of(pair, self.0.as_bytes())?;
+                let mut value = HeaderValue::from_bytes(value).ok()?;
+                value.set_sensitive(header.is_sensitive());
+                Some(value)
+            })
+        })
+    }
+}
+
+impl KeyExtractor for FromCookie {
+    fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
+        self.values(head).find_map(|value| value.try_into().ok())
+    }
+
+    /// Where none of the values is a key, one that is not blank was meant to be.
+    fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
+        self.values(head)
+            .any(|value| AffinityKey::try_from(value).is_err())
+    }
+}
+
+#[cfg(feature = "hmac")]
+impl KeyExtractor for DerivedFromCookie {
+    fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
+        let value = self.cookie.values(head).next()?;
+        Some(self.secret.key_for([value]))
+    }
+}
+
+fn check(name: &[u8]) -> Result<(), Reason> {
+    if name.is_empty() {
+        return Err(Reason::Empty);
+    }
+    let other = |byte: &u8| !byte.is_ascii_graphic() || matches!(byte, b';' | b'=');
+    match name.iter().position(other) {
+        Some(index) => Err(Reason::InvalidByte {
+            byte: name[index],
+            index,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Returns the value in `name=value`, without white space and quotes around it, unless it is blank.
+fn value_of<'a>(pair: &'a [u8], expected: &[u8]) -> Option<&'a [u8]> {
+    let equals = pair.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = (&pair[..equals], pair[equals + 1..].trim_ascii());
+    let unquoted = value.strip_prefix(b"\"");
+    let unquoted = unquoted.and_then(|value| value.strip_suffix(b"\""));
+    let value = unquoted.unwrap_or(value).trim_ascii();
+    (name.trim_ascii() == expected && !value.is_empty()).then_some(value)
+}
+
+impl fmt::Display for InvalidCookieName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Reason::Empty => f.write_str("cookie name is empty"),
+            Reason::InvalidByte { byte, index } => {
+                write!(
+                    f,
+                    "cookie name has invalid byte {byte:#04x} at index {index}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for InvalidCookieName {}

@@ -1,0 +1,316 @@
+//! Which name a provider reads, by the host that a request goes to.
+
+mod invalid;
+mod known;
+
+use std::sync::Arc;
+
+use http::{HeaderName, Uri};
+
+use crate::HostPattern;
+use crate::host::Table;
+use crate::merge::DEFAULT_NAME;
+
+pub use invalid::InvalidDestination;
+
+/// A provider: its hosts, and where it reads the session.
+///
+/// A row names a header ([`header`](Self::header)), a body field ([`body_field`](Self::body_field)), both
+/// ([`with_body_field`](Self::with_body_field)) or nothing ([`none`](Self::none)). Each layer uses what is
+/// its own: a [`SessionAffinityLayer`](crate::SessionAffinityLayer) the header, a `PromptCacheKeyLayer`
+/// (feature `body-field`) the field.
+///
+/// # Examples
+///
+/// ```
+/// use tower_session_affinity::Destination;
+///
+/// let gateway = Destination::header("llm.internal:8443", "x-session-id")?.max_len(64)?;
+/// let search = Destination::none("*.search.internal")?;
+/// assert!(gateway.matches(&"https://LLM.internal:8443/v1/chat".parse()?));
+///
+/// let error = Destination::header("llm.internal", "x session").unwrap_err();
+/// assert_eq!(error.to_string(), "destination has an invalid header name");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    host: HostPattern,
+    /// None for any path.
+    path_suffixes: Box<[Box<str>]>,
+    header_name: Option<HeaderName>,
+    /// Whether it is the name that is compared and written as a constant.
+    has_default_name: bool,
+    body_field: Option<Box<str>>,
+    max_len: Option<usize>,
+}
+
+/// An ordered list of destinations: the first that matches a request decides what is sent.
+///
+/// [`SessionAffinityLayer::destinations`](crate::SessionAffinityLayer::destinations) takes one.
+///
+/// # Examples
+///
+/// ```
+/// use tower_session_affinity::{Destination, Destinations};
+///
+/// let destinations = Destinations::known()
+///     .with(Destination::from_static("llm.internal", "x-session-id"));
+///
+/// let row = destinations.find(&"https://api.x.ai/v1/chat/completions".parse()?);
+/// assert_eq!(row.and_then(Destination::header_name).unwrap(), "x-grok-conv-id");
+/// assert!(destinations.find(&"https://example.com/".parse()?).is_none());
+/// # Ok::<_, http::uri::InvalidUri>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Destinations(Arc<Table<Destination>>);
+
+/// The longest name of a body field, in bytes.
+const MAX_FIELD_LEN: usize = 64;
+
+impl Destination {
+    /// A host that reads this header.
+    ///
+    /// # Errors
+    ///
+    /// If the host is not a [`HostPattern`] or the name is not a header name.
+    pub fn header<H, N>(host: H, name: N) -> Result<Self, InvalidDestination>
+    where
+        H: TryInto<HostPattern, Error: Into<InvalidDestination>>,
+        N: TryInto<HeaderName, Error: Into<InvalidDestination>>,
+    {
+        let mut row = Self::none(host)?;
+        let name = name.try_into().map_err(Into::into)?;
+        row.has_default_name = name == DEFAULT_NAME;
+        row.header_name = Some(name);
+        Ok(row)
+    }
+
+    /// A host that reads this top-level field of a JSON body.
+    ///
+    /// # Errors
+    ///
+    /// If the host is not a [`HostPattern`], or the field does not have 1 to 64 visible ASCII characters
+    /// other than `"` and `\`.
+    pub fn body_field<H>(host: H, field: &str) -> Result<Self, InvalidDestination>
+    where
+        H: TryInto<HostPattern, Error: Into<InvalidDestination>>,
+    {
+        Self::none(host)?.with_body_field(field)
+    }
+
+    /// A host that is known to read nothing, so that nothing is sent.
+    ///
+    /// Such a row differs from a host that is not listed in its outcome alone:
+    /// [`HeaderNotRead`](crate::Outcome::HeaderNotRead), not
+    /// [`HostNotAllowed`](crate::Outcome::HostNotAllowed).
+    ///
+    /// # Errors
+    ///
+    /// If the host is not a [`HostPattern`].
+    pub fn none<H>(host: H) -> Result<Self, InvalidDestination>
+    where
+        H: TryInto<HostPattern, Error: Into<InvalidDestination>>,
+    {
+        Ok(Self {
+            host: host.try_into().map_err(Into::into)?,
+            path_suffixes: Box::default(),
+            header_name: None,
+            has_default_name: false,
+            body_field: None,
+            max_len: None,
+        })
+    }
+
+    /// [`header`](Self::header) for literals.
+    ///
+    /// # Panics
+    ///
+    /// If the host or the name is not valid; the message says which.
+    #[must_use]
+    #[track_caller]
+    pub fn from_static(host: &'static str, header_name: &'static str) -> Self {
+        match Self::header(host, header_name) {
+            Ok(row) => row,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Names the body field that the host reads, beside the header if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the field does not have 1 to 64 visible ASCII characters other than `"` and `\`.
+    pub fn with_body_field(mut self, field: &str) -> Result<Self, InvalidDestination> {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        if field.is_empty() || field.len() > MAX_FIELD_LEN || !field.bytes().all(is_plain) {
+            return Err(InvalidDestination::field());
+        }
+        self.body_field = Some(field.into());
+        Ok(self)
+    }
+
+    /// Restricts the row to paths that end in one of these, such as `/chat/completions`.
+    ///
+    /// One trailing slash of the request's path does not count, nor does its query.
+    ///
+    /// # Errors
+    ///
+    /// If the list is empty, or a suffix does not begin with `/` and a further character.
+    pub fn path_suffixes<'a>(
+        mut self,
+        suffixes: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, InvalidDestination> {
+        let suffixes: Vec<_> = suffixes.into_iter().collect();
+        let is_suffix = |suffix: &&str| suffix.starts_with('/') && suffix.len() > 1;
+        if suffixes.is_empty() || !suffixes.iter().all(is_suffix) {
+            return Err(InvalidDestination::path_suffix());
+        }
+        self.path_suffixes = suffixes.into_iter().map(Into::into).collect();
+        Ok(self)
+    }
+
+    /// Sets the most bytes that the host takes; a longer value is not sent
+    /// ([`TooLong`](crate::Outcome::TooLong)).
+    ///
+    /// # Errors
+    ///
+    /// If it is zero.
+    pub fn max_len(mut self, bytes: usize) -> Result<Self, InvalidDestination> {
+        if bytes == 0 {
+            return Err(InvalidDestination::max_len());
+        }
+        self.max_len = Some(bytes);
+        Ok(self)
+    }
+
+    /// Returns the hosts of the row.
+    #[must_use]
+    pub const fn host(&self) -> &HostPattern {
+        &self.host
+    }
+
+    /// Returns the header that the host reads.
+    #[must_use]
+    pub const fn header_name(&self) -> Option<&HeaderName> {
+        self.header_name.as_ref()
+    }
+
+    pub(crate) const fn has_default_name(&self) -> bool {
+        self.has_default_name
+    }
+
+    /// Returns the body field that the host reads.
+    #[must_use]
+    pub fn body_field_name(&self) -> Option<&str> {
+        self.body_field.as_deref()
+    }
+
+    /// Returns the most bytes that the host takes, where a limit is known.
+    #[must_use]
+    pub const fn max_key_len(&self) -> Option<usize> {
+        self.max_len
+    }
+
+    /// Whether a request to this URI goes to this destination.
+    #[must_use]
+    pub fn matches(&self, uri: &Uri) -> bool {
+        self.host.matches(uri) && self.matches_path(uri.path())
+    }
+
+    fn matches_path(&self, path: &str) -> bool {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let mut suffixes = self.path_suffixes.iter();
+        suffixes.len() == 0 || suffixes.any(|suffix| path.ends_with(&**suffix))
+    }
+}
+
+impl Destinations {
+    /// A list of your own rows; the first that matches decides.
+    #[must_use]
+    pub fn new(rows: impl IntoIterator<Item = Destination>) -> Self {
+        rows.into_iter().collect()
+    }
+
+    /// Puts a row in front of the others.
+    #[must_use]
+    pub fn with(self, row: Destination) -> Self {
+        self.with_all([row])
+    }
+
+    /// Puts these rows in front of the others, in their order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::Destinations;
+    ///
+    /// let all = Destinations::known().with_all(Destinations::unconfirmed());
+    /// ```
+    #[must_use]
+    pub fn with_all(self, rows: impl IntoIterator<Item = Destination>) -> Self {
+        rows.into_iter().chain(self.iter().cloned()).collect()
+    }
+
+    /// Takes out all rows of these hosts; the pattern is compared, not what it matches.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::{Destinations, HostPattern};
+    ///
+    /// let xai = HostPattern::from_static("api.x.ai");
+    /// let destinations = Destinations::known().without(&xai);
+    /// assert!(destinations.iter().all(|row| row.host() != &xai));
+    /// ```
+    #[must_use]
+    pub fn without(self, host: &HostPattern) -> Self {
+        self.into_iter().filter(|row| row.host != *host).collect()
+    }
+
+    /// Returns the row that decides for a request to this URI.
+    ///
+    /// A URI without an authority has none.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, uri: &Uri) -> Option<&Destination> {
+        let accepts_path = |row: &Destination| row.matches_path(uri.path());
+        self.0.find(uri, Destination::host, accepts_path)
+    }
+
+    /// Returns the rows in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Destination> {
+        self.0.rows().iter()
+    }
+}
+
+impl FromIterator<Destination> for Destinations {
+    fn from_iter<I: IntoIterator<Item = Destination>>(rows: I) -> Self {
+        Self(Arc::new(Table::new(rows, Destination::host)))
+    }
+}
+
+impl From<Destination> for Destinations {
+    fn from(row: Destination) -> Self {
+        Self::new([row])
+    }
+}
+
+impl<'a> IntoIterator for &'a Destinations {
+    type Item = &'a Destination;
+    type IntoIter = std::slice::Iter<'a, Destination>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl IntoIterator for Destinations {
+    type Item = Destination;
+    type IntoIter = std::vec::IntoIter<Destination>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let rows: Vec<_> = self.iter().cloned().collect();
+        rows.into_iter()
+    }
+}

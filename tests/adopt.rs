@@ -1,0 +1,253 @@
+//! A gateway adopts the session that its caller names, and the caller's headers do not go on.
+
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri};
+use tower_session_affinity::{
+    AffinityKey, Destinations, HostPattern, KeyExtractor, MergePolicy, NoAffinity, Outcome,
+    SessionAffinityLayer, header,
+};
+
+const URI: &str = "https://api.fireworks.ai/v1/chat";
+
+/// What is sent of these inbound headers.
+fn sent<K: KeyExtractor>(
+    layer: &SessionAffinityLayer<K>,
+    uri: &str,
+    inbound: &[(&str, &[u8])],
+    extensions: &Extensions,
+) -> (Outcome, HeaderMap) {
+    let mut headers = HeaderMap::new();
+    for (name, value) in inbound {
+        let name: http::HeaderName = name.parse().unwrap();
+        headers.append(name, HeaderValue::from_bytes(value).unwrap());
+    }
+    let uri: Uri = uri.parse().unwrap();
+    let outcome = layer.stamp(&Method::POST, &uri, &mut headers, extensions);
+    (outcome, headers)
+}
+
+fn none() -> Extensions {
+    Extensions::new()
+}
+
+#[test]
+fn the_first_valid_value_is_the_key_and_its_header_does_not_go_on() {
+    let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
+    let inbound: [(&str, &[u8]); 5] = [
+        ("x-session-id", b"not, a key"),
+        ("x-session-id", b"chat-7"),
+        ("x-claude-code-session-id", b"later"),
+        ("session-id", b""),
+        ("x-request-id", b"r-1"),
+    ];
+    let (outcome, headers) = sent(&layer, URI, &inbound, &none());
+    assert_eq!(outcome, Outcome::Stamped);
+    assert_eq!(headers["x-session-affinity"], "chat-7");
+    assert_eq!(headers["x-request-id"], "r-1");
+    assert_eq!(headers.len(), 2);
+}
+
+#[test]
+fn a_header_that_carries_the_key_is_kept_or_replaced_by_the_policy() {
+    let layer = SessionAffinityLayer::new().adopt([header::X_SESSION_ID]);
+    let layer = layer.header_name(header::X_SESSION_ID);
+    let inbound: [(&str, &[u8]); 2] = [("x-session-id", b"chat 7"), ("x-session-id", b"chat-7")];
+    let (outcome, headers) = sent(&layer, URI, &inbound, &none());
+    assert_eq!((outcome, headers.len()), (Outcome::Kept, 1));
+    assert_eq!(headers["x-session-id"], "chat 7");
+
+    let layer = layer.merge_policy(MergePolicy::Replace);
+    let (outcome, headers) = sent(&layer, URI, &inbound, &none());
+    assert_eq!((outcome, headers.len()), (Outcome::Replaced, 1));
+    assert_eq!(headers["x-session-id"], "chat-7");
+}
+
+#[test]
+fn the_headers_do_not_go_on_whatever_the_outcome() {
+    let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
+    let mut with_key = Extensions::new();
+    with_key.insert(AffinityKey::from_static("ours"));
+    let mut marked = Extensions::new();
+    marked.insert(NoAffinity);
+    let elsewhere = [HostPattern::from_static("other.example")];
+    let elsewhere = layer.clone().only_hosts(elsewhere);
+    let none_read = layer.clone().destinations(Destinations::known());
+    let inbound: [(&str, &[u8]); 2] = [("x-session-id", b"chat-7"), ("session-id", b"7")];
+    let invalid: [(&str, &[u8]); 2] = [("x-session-id", b"chat 7"), ("session-id", b" ")];
+
+    for (layer, uri, inbound, extensions, outcome) in [
+        (&layer, URI, &inbound, &with_key, Outcome::Stamped),
+        (&layer, URI, &inbound, &marked, Outcome::Suppressed),
+        (&layer, URI, &invalid, &none(), Outcome::InvalidKey),
+        (&elsewhere, URI, &inbound, &none(), Outcome::HostNotAllowed),
+        (&elsewhere, "/v1", &inbound, &none(), Outcome::NoAuthority),
+        (
+            &none_read,
+            "https://api.openai.com/",
+            &inbound,
+            &none(),
+            Outcome::HeaderNotRead,
+        ),
+        (
+            &none_read,
+            "https://other.example/",
+            &inbound,
+            &none(),
+            Outcome::HostNotAllowed,
+        ),
+    ] {
+        let (told, headers) = sent(layer, uri, inbound, extensions);
+        assert_eq!(told, outcome);
+        let left: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
+        match outcome {
+            Outcome::Stamped => assert_eq!(left, ["x-session-affinity"]),
+            _ => assert!(left.is_empty(), "{outcome:?}: {left:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_value_that_is_not_a_key_is_told_from_none_at_all() {
+    let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
+    let long = [b'k'; 256];
+    let invalid: [&[u8]; 4] = [b"a b", b"a,b", b"caf\xc3\xa9", &long];
+    for value in invalid {
+        let (outcome, _) = sent(&layer, URI, &[("session-id", value)], &none());
+        assert_eq!(outcome, Outcome::InvalidKey);
+    }
+    for inbound in [
+        &[][..],
+        &[("session-id", &b" \t"[..])],
+        &[("x-request-id", &b"a b"[..])],
+    ] {
+        assert_eq!(sent(&layer, URI, inbound, &none()).0, Outcome::NoKey);
+    }
+    let with_fallback = layer.or(AffinityKey::from_static("fallback"));
+    let (outcome, _) = sent(&with_fallback, URI, &[("session-id", b"a b")], &none());
+    assert_eq!(outcome, Outcome::Stamped);
+}
+
+#[test]
+fn a_second_list_adds_to_the_first() {
+    let layer = SessionAffinityLayer::new()
+        .adopt([header::X_SESSION_ID])
+        .adopt([header::SESSION_ID]);
+    let inbound: [(&str, &[u8]); 2] = [("session-id", b"second"), ("x-session-id", b"a, b")];
+    let (outcome, headers) = sent(&layer, URI, &inbound, &none());
+    assert_eq!((outcome, headers.len()), (Outcome::Stamped, 1));
+    assert_eq!(headers["x-session-affinity"], "second");
+}
+
+#[test]
+fn a_source_that_only_reads_leaves_the_headers_in() {
+    use tower_session_affinity::FromHeaders;
+
+    let layer = SessionAffinityLayer::new().or(FromHeaders::new(header::CALLER_SESSIONS));
+    let (_, headers) = sent(&layer, URI, &[("x-session-id", b"chat-7")], &none());
+    assert_eq!(headers.len(), 2);
+}
+
+#[test]
+fn sources_at_run_time_report_invalid_keys_through_every_pointer() {
+    use std::sync::Arc;
+    use tower_session_affinity::{FromHeaders, Or};
+
+    type Dyn = dyn KeyExtractor + Send + Sync;
+    let source = || FromHeaders::new([header::X_SESSION_ID]);
+    let boxed: Box<Dyn> = Box::new(source());
+    let shared: Arc<Dyn> = Arc::new(source());
+    let request = Request::get("/")
+        .header("x-session-id", "a b")
+        .body(())
+        .unwrap();
+    let head = (&request).into();
+    assert!(boxed.has_invalid_key(head) && boxed.extract(head).is_none());
+    assert!(shared.has_invalid_key(head));
+    assert!(Some(source()).has_invalid_key(head));
+    assert!(!None::<FromHeaders>.has_invalid_key(head));
+    assert!(Or::new(AffinityKey::from_static("k"), boxed).has_invalid_key(head));
+    assert!(!AffinityKey::from_static("k").has_invalid_key(head));
+}
+
+#[cfg(feature = "hmac")]
+mod derived {
+    use super::*;
+    use tower_session_affinity::AffinitySecret;
+
+    fn secret() -> AffinitySecret {
+        AffinitySecret::new(&[7; 32]).unwrap()
+    }
+
+    #[test]
+    fn any_value_makes_a_key_and_none_goes_on_as_it_is() {
+        let layer = SessionAffinityLayer::new().adopt_derived(header::CALLER_SESSIONS, secret());
+        let long = [b'k'; 300];
+        let values: [&[u8]; 6] = [
+            b"alice@example.com",
+            b"a b",
+            b"a,b",
+            b"caf\xc3\xa9",
+            b"\xa0",
+            &long,
+        ];
+        for name in header::CALLER_SESSIONS {
+            for value in values {
+                let (outcome, headers) = sent(&layer, URI, &[(name.as_str(), value)], &none());
+                assert!(outcome.is_sent());
+                assert_eq!(headers.len(), 1);
+                let expected = secret().key_for([value]);
+                assert_eq!(headers["x-session-affinity"], expected.as_str());
+            }
+        }
+    }
+
+    #[test]
+    fn white_space_at_both_ends_is_not_part_of_the_session() {
+        let layer = SessionAffinityLayer::new().adopt_derived([header::X_SESSION_ID], secret());
+        let inbound: [(&str, &[u8]); 2] = [("x-session-id", b" \t"), ("x-session-id", b"\t a b ")];
+        let (_, headers) = sent(&layer, URI, &inbound, &none());
+        assert_eq!(
+            headers["x-session-affinity"],
+            secret().key_for(["a b"]).as_str()
+        );
+    }
+
+    #[test]
+    fn blank_values_are_none() {
+        let layer = SessionAffinityLayer::new().adopt_derived(header::CALLER_SESSIONS, secret());
+        let inbound: [(&str, &[u8]); 2] = [("x-session-affinity", b""), ("session-id", b" ")];
+        let (outcome, headers) = sent(&layer, URI, &inbound, &none());
+        assert_eq!(outcome, Outcome::NoKey);
+        assert!(headers.is_empty());
+    }
+
+    /// Also where a more specific source has the key: the raw value under the carrying name is overwritten.
+    #[test]
+    fn the_carrying_header_is_never_sent_raw() {
+        let layer = SessionAffinityLayer::new().adopt_derived(header::CALLER_SESSIONS, secret());
+        let mut with_key = Extensions::new();
+        with_key.insert(AffinityKey::from_static("ours"));
+        let inbound: [(&str, &[u8]); 1] = [("x-session-affinity", b"alice@example.com")];
+        let (outcome, headers) = sent(&layer, URI, &inbound, &with_key);
+        assert_eq!((outcome, headers.len()), (Outcome::Replaced, 1));
+        assert_eq!(headers["x-session-affinity"], "ours");
+    }
+
+    #[test]
+    fn the_key_is_derived_once_more_at_each_provider_and_fits_its_limit() {
+        let layer = SessionAffinityLayer::new()
+            .adopt_derived(header::CALLER_SESSIONS, secret())
+            .destinations(Destinations::known())
+            .derive_per_host(secret());
+        let inbound: [(&str, &[u8]); 1] = [("x-session-id", b"alice@example.com")];
+        let at = |uri: &str, name: &str| {
+            let (outcome, headers) = sent(&layer, uri, &inbound, &none());
+            assert!(outcome.is_sent());
+            assert_eq!(headers.len(), 1);
+            headers[name].to_str().unwrap().to_owned()
+        };
+        let openrouter = at("https://openrouter.ai/api/v1", "x-session-id");
+        let xai = at("https://api.x.ai/v1/chat", "x-grok-conv-id");
+        assert_ne!(openrouter, xai);
+        assert_eq!((openrouter.len(), xai.len()), (36, 36));
+    }
+}

@@ -1,0 +1,47 @@
+//! What a body allocates beyond what it would without the layer.
+
+use allocation_counter::measure;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use http::Request;
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use tower_session_affinity::{FieldBody, PromptCacheKeyLayer};
+
+use crate::{KEY, chat, send};
+
+/// A prompt of 64 KiB.
+fn prompt() -> String {
+    let message = r#"{"role":"user","content":"What does \"prefix\" mean?\n"},"#;
+    let messages = message.repeat(64 * 1024 / message.len());
+    format!(r#"{{"model":"gpt-5","messages":[{messages}null]}}"#)
+}
+
+fn drain(mut body: impl Body<Data = Bytes, Error: std::fmt::Debug> + Unpin) {
+    while let Some(frame) = body.frame().now_or_never().unwrap() {
+        drop(frame.unwrap());
+    }
+}
+
+/// Returns how often the layer and its body allocate.
+fn allocations(request: Request<Full<Bytes>>) -> u64 {
+    let layer = PromptCacheKeyLayer::new().or(KEY);
+    // With the feature `tracing` the first clone allocates what all of them share.
+    drop(layer.clone());
+    let mut request = Some(request);
+    measure(|| drain(send(&layer, request.take().unwrap()).into_body())).count_total
+}
+
+#[test]
+fn the_member_is_the_only_allocation() {
+    let mut text = BytesMut::from(&prompt()[..]);
+    text.reserve(1);
+    assert_eq!(allocations(chat(Full::new(text.freeze()))), 1);
+}
+
+#[test]
+fn a_body_that_passes_allocates_nothing() {
+    let text = Bytes::from(prompt());
+    let mut body = Some(FieldBody::from(Full::new(text)));
+    assert_eq!(measure(|| drain(body.take().unwrap())).count_total, 0);
+}

@@ -1,0 +1,269 @@
+//! What is sent when: everything at once, but the closing brace.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Empty, Full};
+use tower_session_affinity::{FieldBody, PromptCacheKeyLayer};
+
+use crate::script::{Script, Step};
+use crate::{KEY, MEMBER, chat, read, send};
+
+fn data(text: &'static str) -> Step {
+    Step::Data(Bytes::from_static(text.as_bytes()))
+}
+
+fn body<B: Body>(inner: B) -> FieldBody<B> {
+    send(&PromptCacheKeyLayer::new().or(KEY), chat(inner)).into_body()
+}
+
+/// Returns the next frame, or `None` at the end; a body that waits fails the test.
+fn next<B>(body: &mut B) -> Option<Result<Frame<Bytes>, B::Error>>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    body.frame()
+        .now_or_never()
+        .expect("the body waits for nothing")
+}
+
+/// Returns all pieces of data that come before the body waits, or ends.
+fn pieces<B>(body: &mut B) -> Vec<Bytes>
+where
+    B: Body<Data = Bytes, Error: std::fmt::Debug> + Unpin,
+{
+    let data = |body: &mut B| body.frame().now_or_never()??.unwrap().into_data().ok();
+    std::iter::from_fn(|| data(body)).collect()
+}
+
+#[test]
+fn each_chunk_is_sent_before_the_next_one_is_there() {
+    let steps = [
+        data(r#"{"mes"#),
+        Step::Wait,
+        data(r#"sages":[{"a":"b"#),
+        Step::Wait,
+        data("\\"),
+        Step::Wait,
+        data("\"\"}] "),
+        Step::Wait,
+        data(r#","model":"gpt-5" } "#),
+        Step::Wait,
+        data("\n"),
+        Step::Wait,
+    ];
+    let mut body = body(Script::new(steps));
+    assert_eq!(pieces(&mut body), [r#"{"mes"#]);
+    assert_eq!(pieces(&mut body), [r#"sages":[{"a":"b"#]);
+    assert_eq!(pieces(&mut body), ["\\"]);
+    assert_eq!(pieces(&mut body), ["\"\"}] "]);
+    assert_eq!(pieces(&mut body), [r#","model":"gpt-5" "#]);
+    assert!(pieces(&mut body).is_empty());
+    assert_eq!(pieces(&mut body), [MEMBER, "} \n"]);
+    assert!(body.is_end_stream());
+}
+
+#[test]
+fn what_was_held_back_is_sent_with_what_shows_that_it_is_not_the_end() {
+    let steps = [
+        data(r#"{"a":1}"#),
+        Step::Wait,
+        data(" "),
+        Step::Wait,
+        data("x"),
+        Step::Wait,
+    ];
+    let mut body = body(Script::new(steps));
+    assert_eq!(pieces(&mut body), [r#"{"a":1"#]);
+    assert!(pieces(&mut body).is_empty());
+    assert_eq!(pieces(&mut body), ["} ", "x"]);
+    let spaces = " ".repeat(MEMBER.len());
+    assert_eq!(pieces(&mut body), [spaces]);
+}
+
+#[test]
+fn a_body_that_knows_its_end_is_not_waited_for() {
+    let steps = [data(r#"{"a":1}"#)];
+    let mut body = body(Script::new(steps).knowing_its_end());
+    // A further poll of the inner body would end it, and then `is_end_stream` would be all that tells.
+    assert_eq!(pieces(&mut body), [r#"{"a":1"#, MEMBER, "}"]);
+    assert!(body.is_end_stream());
+}
+
+#[test]
+fn the_bytes_are_the_callers_own() {
+    let text = Bytes::from(format!(r#"{{"a":"{}"}}"#, "x".repeat(100)));
+    let (first, second) = (text.slice(..50), text.slice(50..));
+    let steps = [first.clone(), second.clone()].map(Step::Data);
+    let pieces = pieces(&mut body(Script::new(steps)));
+    assert_eq!(pieces[0].as_ptr(), first.as_ptr());
+    assert_eq!(pieces[1].as_ptr(), second.as_ptr());
+    assert_eq!(pieces[2], MEMBER);
+    assert_eq!(pieces[3].as_ptr(), text[text.len() - 1..].as_ptr());
+}
+
+#[test]
+fn data_that_is_not_bytes_is_served_too() {
+    // In two pieces, which a reader that looks at the first alone would miss.
+    let mut halves: VecDeque<u8> = br#"a":1}"#.iter().copied().collect();
+    for byte in br#"{""#.iter().rev() {
+        halves.push_front(*byte);
+    }
+    let arrived = read(body(Full::new(halves)));
+    assert_eq!(arrived, format!(r#"{{"a":1{MEMBER}}}"#).into_bytes());
+}
+
+#[test]
+fn trailers_come_last_and_as_they_are() {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-checksum", HeaderValue::from_static("7"));
+    let steps = [
+        data(r#"{"a":1}"#),
+        data(" "),
+        Step::Trailers(trailers.clone()),
+    ];
+    let mut body = body(Script::new(steps));
+    assert_eq!(pieces(&mut body), [r#"{"a":1"#, MEMBER, "} "]);
+    // `pieces` took the trailers for the end.
+    assert!(body.is_end_stream());
+
+    let steps = [data("[]"), Step::Trailers(trailers.clone())];
+    let collected = self::body(Script::new(steps))
+        .collect()
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    assert_eq!(collected.trailers(), Some(&trailers));
+    let expected = format!("[]{}", " ".repeat(MEMBER.len()));
+    assert_eq!(collected.to_bytes(), expected);
+}
+
+#[test]
+fn a_body_of_nothing_but_trailers_has_nothing_added() {
+    let trailers = HeaderMap::from_iter([(http::header::AGE, HeaderValue::from_static("1"))]);
+    let mut body = body(Script::new([Step::Trailers(trailers.clone())]));
+    let frame = next(&mut body).unwrap().unwrap();
+    assert_eq!(frame.into_trailers().ok(), Some(trailers));
+    assert!(next(&mut body).is_none());
+}
+
+#[test]
+fn an_error_is_the_callers() {
+    for before in ["", r#"{"a"#, r#"{"a":1}"#, "[]"] {
+        let steps = [data(before), Step::Error("broken"), data("afterwards")];
+        let mut body = body(Script::new(steps));
+        let mut text = Vec::new();
+        let error = loop {
+            match next(&mut body).unwrap() {
+                Ok(frame) => text.extend(frame.into_data().unwrap()),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error, "broken");
+        // No member and no spaces, so that nothing looks whole.
+        assert!(before.as_bytes().starts_with(&text), "{before}");
+        assert_eq!(pieces(&mut body), ["afterwards"]);
+    }
+}
+
+#[test]
+fn the_length_is_exact_all_along_where_the_callers_is() {
+    for text in [
+        r#"{"a":1} "#,
+        "{}",
+        "[]",
+        r#"{"prompt_cache_key":1}"#,
+        "{} x",
+        "{",
+    ] {
+        for knows_its_end in [true, false] {
+            let steps = text.bytes().map(|byte| Step::Data(vec![byte].into()));
+            let mut script = Script::new(steps).knowing_its_length();
+            if knows_its_end {
+                script = script.knowing_its_end();
+            }
+            let mut body = body(script);
+            let mut left = text.len() + MEMBER.len();
+            assert_eq!(body.size_hint().exact(), Some(left as u64), "{text}");
+            while let Some(frame) = next(&mut body) {
+                assert!(left > 0, "{text}");
+                left -= frame.unwrap().into_data().unwrap().len();
+                assert_eq!(body.size_hint().exact(), Some(left as u64), "{text}");
+            }
+            assert_eq!(left, 0, "{text}");
+        }
+    }
+}
+
+#[test]
+fn where_the_length_is_not_known_the_hints_hold() {
+    for text in [r#"{"a":1} "#, "[]", "{} x", ""] {
+        let steps = text.bytes().map(|byte| Step::Data(vec![byte].into()));
+        let mut body = body(Script::new(steps));
+        let mut hints = vec![(body.size_hint(), 0)];
+        let mut sent = 0;
+        while let Some(frame) = next(&mut body) {
+            sent += frame.unwrap().into_data().unwrap().len() as u64;
+            hints.push((body.size_hint(), sent));
+        }
+        assert_eq!(hints[0].0.upper(), None);
+        for (hint, before) in hints {
+            let left = sent - before;
+            assert!(hint.lower() <= left, "{text}: {hint:?}, but {left}");
+            assert!(
+                hint.upper().is_none_or(|upper| left <= upper),
+                "{text}: {hint:?}, but {left}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_empty_body_stays_empty() {
+    assert!(body(Empty::<Bytes>::new()).is_end_stream());
+    assert_eq!(body(Full::<Bytes>::default()).size_hint().exact(), Some(0));
+    assert!(read(body(Script::new([]))).is_empty());
+    assert!(read(body(Script::new([]).knowing_its_end())).is_empty());
+    assert!(read(body(Script::new([]).knowing_its_length())).is_empty());
+    assert!(read(body(Script::new([data(""), data("")]).knowing_its_end())).is_empty());
+}
+
+#[test]
+fn a_body_that_ends_too_early_is_still_too_short() {
+    let layer = PromptCacheKeyLayer::new().or(KEY);
+    let mut request = chat(Script::new([data(r#"{"a":1}"#)]));
+    request
+        .headers_mut()
+        .insert("content-length", HeaderValue::from(20));
+    let sent = send(&layer, request);
+    assert_eq!(
+        sent.headers()["content-length"],
+        (20 + MEMBER.len()).to_string()
+    );
+    assert_eq!(read(sent.into_body()).len(), 7 + MEMBER.len());
+}
+
+#[test]
+fn a_clone_sends_the_same_again() {
+    let original = body(Full::<Bytes>::from(r#"{"a":1}"#));
+    let again = original.clone();
+    assert_eq!(read(original), read(again));
+}
+
+#[test]
+fn a_body_that_the_layer_did_not_make_passes_as_it_is() {
+    let text = Bytes::from_static(b"{}");
+    let mut body = FieldBody::from(Full::new(text.clone()));
+    assert_eq!(body.size_hint().exact(), Some(2));
+    assert_eq!(pieces(&mut body)[0].as_ptr(), text.as_ptr());
+    assert!(FieldBody::<Empty<Bytes>>::default().is_end_stream());
+}
+
+#[test]
+fn debug_shows_neither_the_body_nor_the_key() {
+    let body = body(Full::<Bytes>::from(r#"{"a":1}"#));
+    assert_eq!(format!("{body:?}"), "FieldBody { .. }");
+}

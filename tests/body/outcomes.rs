@@ -1,0 +1,293 @@
+//! What is told of each request, and when.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, Uri};
+use http_body::Body;
+use http_body_util::{BodyExt, Empty, Full};
+use tower_session_affinity::{AffinityKey, NoAffinity, Outcome, PromptCacheKeyLayer, from_fn};
+
+use crate::script::{Script, Step};
+use crate::{KEY, chat, read, send};
+
+/// Remembers each outcome, and the path and length of the head that it came with.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<(Outcome, String)>>>);
+
+impl Told {
+    fn layer(&self) -> PromptCacheKeyLayer {
+        let told = self.clone();
+        PromptCacheKeyLayer::new().on_outcome(move |outcome, head| {
+            let length = head.headers().get("content-length");
+            let length = length.map_or("no length", |length| length.to_str().unwrap());
+            let shown = format!("{} {length}", head.uri().path());
+            told.0.lock().unwrap().push((outcome, shown));
+        })
+    }
+
+    fn outcomes(&self) -> Vec<Outcome> {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(outcome, _)| *outcome)
+            .collect()
+    }
+}
+
+/// Returns what is told of a request that is read to its end.
+fn outcome_of<B: Body<Error: std::fmt::Debug>>(request: Request<B>) -> Outcome {
+    let told = Told::default();
+    read(send(&told.layer(), request).into_body());
+    let outcomes = told.outcomes();
+    assert_eq!(outcomes.len(), 1, "{outcomes:?}");
+    outcomes[0]
+}
+
+fn with_key(text: &'static str) -> Request<Full<Bytes>> {
+    let mut request = chat(Full::from(text));
+    request.extensions_mut().insert(KEY);
+    request
+}
+
+#[test]
+fn each_skip_has_its_outcome() {
+    let change = |change: fn(&mut Request<Full<Bytes>>)| {
+        let mut request = with_key("{}");
+        change(&mut request);
+        outcome_of(request)
+    };
+    let header = |name: &'static str, value: &'static str| {
+        let mut request = with_key("{}");
+        request
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+        outcome_of(request)
+    };
+    let uri = |uri| {
+        let mut request = with_key("{}");
+        *request.uri_mut() = Uri::from_static(uri);
+        outcome_of(request)
+    };
+    assert_eq!(header("content-type", "text/plain"), Outcome::NotJson);
+    assert_eq!(header("content-encoding", "gzip"), Outcome::Encoded);
+    assert_eq!(header("content-length", "two"), Outcome::Encoded);
+    assert_eq!(header("content-md5", "x"), Outcome::Signed);
+    assert_eq!(
+        uri("https://evil.example/v1/chat/completions"),
+        Outcome::HostNotAllowed
+    );
+    assert_eq!(
+        uri("https://api.openai.com/v1/models"),
+        Outcome::FieldNotRead
+    );
+    assert_eq!(uri("/v1/chat/completions"), Outcome::NoAuthority);
+    assert_eq!(
+        change(|request| {
+            request.extensions_mut().insert(NoAffinity);
+        }),
+        Outcome::Suppressed
+    );
+    assert_eq!(
+        change(|request| {
+            request.extensions_mut().clear();
+        }),
+        Outcome::NoKey
+    );
+    let long: AffinityKey = "k".repeat(65).parse().unwrap();
+    let mut request = with_key("{}");
+    request.extensions_mut().insert(long);
+    assert_eq!(outcome_of(request), Outcome::TooLong);
+}
+
+#[test]
+fn the_end_of_a_body_decides() {
+    assert_eq!(outcome_of(with_key(r#"{"a":1}"#)), Outcome::Stamped);
+    assert_eq!(outcome_of(with_key("{}")), Outcome::Stamped);
+    assert_eq!(
+        outcome_of(with_key(r#"{"prompt_cache_key":null}"#)),
+        Outcome::Kept
+    );
+    assert_eq!(outcome_of(with_key(r#"{"\u0061":null}"#)), Outcome::Kept);
+    assert_eq!(outcome_of(with_key("[]")), Outcome::NotAnObject);
+    assert_eq!(outcome_of(with_key(r#"{"a":"#)), Outcome::NotAnObject);
+    assert_eq!(outcome_of(with_key("{} {}")), Outcome::NotAnObject);
+}
+
+#[test]
+fn no_body_is_not_json() {
+    let empty = |known: bool| {
+        let script = Script::new([]);
+        let mut request = chat(if known {
+            script.knowing_its_end()
+        } else {
+            script
+        });
+        request.extensions_mut().insert(KEY);
+        outcome_of(request)
+    };
+    assert_eq!(empty(true), Outcome::NotJson);
+    assert_eq!(empty(false), Outcome::NotJson);
+    let mut get = Request::get(crate::CHAT)
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    get.extensions_mut().insert(KEY);
+    assert_eq!(outcome_of(get), Outcome::NotJson);
+}
+
+#[test]
+fn a_request_that_takes_no_key_is_told_before_a_key_is_looked_for() {
+    let source = from_fn(|_| panic!("asked for a key"));
+    for mut request in [with_key("{}"), with_key("{}"), with_key("{}")]
+        .into_iter()
+        .enumerate()
+    {
+        let (name, value) = [
+            ("content-type", "text/plain"),
+            ("content-encoding", "br"),
+            ("digest", "x"),
+        ][request.0];
+        request
+            .1
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+        read(send(&PromptCacheKeyLayer::from_source(source), request.1).into_body());
+    }
+}
+
+#[test]
+fn the_outcome_is_told_once_when_it_is_known_with_the_head_that_was_sent() {
+    let data = |text: &'static str| Step::Data(Bytes::from_static(text.as_bytes()));
+    let told = Told::default();
+    let mut request = chat(Script::new([data(r#"{"a":1}"#), Step::Wait, data(" ")]));
+    request.extensions_mut().insert(KEY);
+    request
+        .headers_mut()
+        .insert("content-length", HeaderValue::from_static("8"));
+    let mut body = send(&told.layer(), request).into_body();
+    while body.frame().now_or_never().is_some() {}
+    assert!(told.outcomes().is_empty());
+    read(&mut body);
+    let expected = format!("/v1/chat/completions {}", 8 + crate::MEMBER.len());
+    assert_eq!(*told.0.lock().unwrap(), [(Outcome::Stamped, expected)]);
+    drop(body);
+    assert_eq!(told.outcomes().len(), 1);
+}
+
+#[test]
+fn the_outcome_is_known_before_the_last_byte_is_sent() {
+    // A client stops asking once it has what was announced.
+    for text in [r#"{"a":1}"#, "[]"] {
+        let told = Told::default();
+        let mut body = send(&told.layer(), with_key(text)).into_body();
+        let mut left = body.size_hint().exact().unwrap();
+        while left > 0 {
+            let frame = body.frame().now_or_never().unwrap().unwrap().unwrap();
+            left -= frame.data_ref().unwrap().len() as u64;
+        }
+        drop(body);
+        assert_eq!(told.outcomes().len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_body_that_fails_or_is_dropped_has_no_outcome() {
+    let told = Told::default();
+    let mut failing = chat(Script::new([Step::Error("broken")]));
+    failing.extensions_mut().insert(KEY);
+    let failed = send(&told.layer(), failing)
+        .into_body()
+        .collect()
+        .now_or_never();
+    assert!(failed.unwrap().is_err());
+    drop(send(&told.layer(), with_key("{}")));
+    assert!(told.outcomes().is_empty());
+}
+
+#[cfg(feature = "tracing")]
+mod events {
+    use std::io;
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// Returns the lines that are logged at this level.
+    fn logged(level: tracing::Level, work: impl FnOnce()) -> Vec<String> {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(log.clone())
+            .with_ansi(false)
+            .without_time()
+            .finish();
+        tracing::subscriber::with_default(subscriber, work);
+        let log = log.0.lock().unwrap().clone();
+        String::from_utf8(log)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn an_event_names_the_field_and_never_the_key_in_the_span_of_the_request() {
+        let lines = logged(tracing::Level::TRACE, || {
+            let request = with_key(r#"{"a":1}"#);
+            let span = tracing::info_span!("answering", turn = 3);
+            let sent = span.in_scope(|| send(&PromptCacheKeyLayer::new(), request));
+            read(sent.into_body());
+        });
+        let [line] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert!(line.contains(r#"outcome="stamped""#), "{line}");
+        assert!(line.contains(r#"body_field="prompt_cache_key""#), "{line}");
+        assert!(line.contains("answering{turn=3}"), "{line}");
+        assert!(!line.contains("chat-7"), "{line}");
+    }
+
+    #[test]
+    fn a_lost_key_is_a_warning_and_a_body_that_takes_none_is_not() {
+        let lines = logged(tracing::Level::WARN, || {
+            let layer = PromptCacheKeyLayer::new().expect_key();
+            let without_key = || chat(Full::<Bytes>::from("{}"));
+            read(send(&layer, without_key()).into_body());
+            let mut text = without_key();
+            text.headers_mut()
+                .insert("content-type", HeaderValue::from_static("text/plain"));
+            read(send(&layer, text).into_body());
+            let mut elsewhere = without_key();
+            *elsewhere.uri_mut() = Uri::from_static("https://evil.example/");
+            read(send(&layer, elsewhere).into_body());
+        });
+        let [line] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert!(line.contains(r#"outcome="no_key""#), "{line}");
+    }
+}

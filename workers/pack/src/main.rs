@@ -1,0 +1,26 @@
+//! `pack IN.wasm OUT_DIR`: makes a module that workerd loads, as the command `wasm-bindgen` does.
+
+use std::env;
+use std::error::Error;
+use std::path::PathBuf;
+
+use wasm_bindgen_cli_support::Bindgen;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut paths = env::args_os().skip(1).map(PathBuf::from);
+    let (Some(wasm), Some(out), None) = (paths.next(), paths.next(), paths.next()) else {
+        return Err("usage: pack IN.wasm OUT_DIR".into());
+    };
+    Bindgen::new()
+        .input_path(wasm)
+        .out_name("index")
+        .web(true)?
+        .omit_default_module_path(true)
+        .typescript(false)
+        // A panic aborts, so nothing is dropped, and the instance lives on: the next request would find the
+        // scope of the one that panicked. These two give it a new instance, as `worker-build` does.
+        .reset_state_function(true)
+        .force_enable_abort_handler(true)
+        .generate(out)?;
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! `fetch` as a tower client, with the layer around it.
+
+use axum::body::Body;
+use http::Request;
+use tower::{Service, ServiceBuilder, service_fn};
+use tower_http::follow_redirect::FollowRedirectLayer;
+use worker::web_sys::{self, RequestInit, RequestRedirect};
+use worker::{Error, Fetch, HttpResponse, Result};
+
+pub(crate) fn client() -> impl Service<Request<Body>, Response = HttpResponse, Error = Error> {
+    ServiceBuilder::new()
+        // Above the layer, which then sees the host that a redirect leads to.
+        .layer(FollowRedirectLayer::new())
+        .layer(crate::session::layer())
+        .service(service_fn(fetch))
+}
+
+async fn fetch(request: Request<Body>) -> Result<HttpResponse> {
+    let request = worker::request_to_wasm(request)?;
+    // The runtime would follow a redirect below the layer and take the header along. `worker::RequestRedirect` in
+    // the extensions changes nothing: `request_to_wasm` looks for a private type of that name.
+    let manual = RequestInit::new();
+    manual.set_redirect(RequestRedirect::Manual);
+    let request = web_sys::Request::new_with_request_and_init(&request, &manual)?;
+    Fetch::Request(request.into()).send().await?.try_into()
+}
