@@ -108,5 +108,6 @@ impl<K: KeyExtractor> Stamp<K> {
 
     /// In a browser only forms are not in memory, and they are not JSON.
     #[cfg(target_arch = "wasm32")]
+    #[expect(clippy::unused_self, reason = "it has one on other targets")]
     fn stream(&self, _: &mut StampableRequest<'_>, _: Member) {}
 }

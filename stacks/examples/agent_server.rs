@@ -6,6 +6,7 @@
 //! for the model, serves three visitors at once, one of them without a session, checks what the model
 //! received, and prints the metrics.
 
+#[allow(clippy::duplicate_mod, reason = "the tests load both examples")]
 #[path = "metrics/labels.rs"]
 mod labels;
 #[path = "agent_server/model.rs"]

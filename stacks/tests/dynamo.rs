@@ -34,7 +34,9 @@ fn pairs(server: &Server) -> Vec<[Vec<String>; 2]> {
         &header::X_DYNAMO_PARENT_SESSION_ID,
     ];
     let arrivals = server.arrivals();
-    let lines = arrivals.iter().map(|arrival| names.map(|name| arrival.lines(name)));
+    let lines = arrivals
+        .iter()
+        .map(|arrival| names.map(|name| arrival.lines(name)));
     lines.collect()
 }
 

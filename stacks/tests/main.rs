@@ -14,6 +14,7 @@ mod azure;
 mod body_field;
 mod cookie;
 mod destinations;
+mod dynamo;
 mod gateway;
 mod genai;
 mod hyper_util;

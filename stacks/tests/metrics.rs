@@ -8,7 +8,9 @@ use async_openai::types::chat::CompletionUsage;
 use http::{HeaderMap, Request};
 use metrics::with_local_recorder;
 use opentelemetry::metrics::MeterProvider;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics,
+};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use tokio::runtime::Builder;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -91,9 +93,9 @@ fn opentelemetry_counts_each_outcome_by_route_host_and_header() {
     run_conversation(layer, FIREWORKS);
     meters.force_flush().unwrap();
 
-    let exported = exporter.get_finished_metrics().unwrap();
-    let metrics = exported.iter().flat_map(|metrics| metrics.scope_metrics());
-    let metrics: Vec<_> = metrics.flat_map(|scope| scope.metrics()).collect();
+    let flushed = exporter.get_finished_metrics().unwrap();
+    let metrics = flushed.iter().flat_map(ResourceMetrics::scope_metrics);
+    let metrics: Vec<_> = metrics.flat_map(ScopeMetrics::metrics).collect();
     let [requests] = metrics[..] else {
         panic!("there is one metric")
     };
@@ -161,7 +163,12 @@ fn the_panel_of_the_dashboard_asks_for_what_is_counted() {
     let page = page_of_a_conversation();
     assert_eq!(query.matches("session_affinity_requests_total").count(), 2);
     assert!(page.contains("session_affinity_requests_total{route="));
-    assert!(query.contains("sent=\"true\"") && page.contains("sent=\"true\""));
+    for (asked, counted) in [
+        ("{sent=\"true\"}", "sent=\"true\""),
+        ("{outcome!=\"suppressed\"}", "outcome=\"suppressed\""),
+    ] {
+        assert!(query.contains(asked) && page.contains(counted), "{asked}");
+    }
 }
 
 #[test]

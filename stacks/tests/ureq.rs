@@ -4,7 +4,7 @@ use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
 use tokio::task::spawn_blocking;
-use tower_session_affinity::{FromScope, HostPattern, KeyExtractor, SessionAffinityLayer};
+use tower_session_affinity::{FromScope, HostPattern, KeyExtractor, SessionAffinityLayer, carry};
 use ureq::config::ConfigBuilder;
 use ureq::http::Request;
 use ureq::middleware::MiddlewareNext;
@@ -70,16 +70,22 @@ async fn sends_the_callers_first_line_alone() {
     assert_eq!(server.lines(), [["theirs"]]);
 }
 
-/// A thread of its own is outside of the task's scope, so the call needs one of its own.
+/// A thread of its own is outside of the task's scope, unless `carry` takes the scope there.
 #[tokio::test]
-async fn a_call_in_a_scope_of_its_thread_carries_the_key() {
+async fn a_blocking_call_that_is_carried_has_the_key_of_the_scope() {
     let server = Server::start().await;
     let (agent, url) = (
         Agent::from(config(SessionAffinityLayer::new().or(FromScope)).build()),
         server.url("/"),
     );
-    blocking(move || key("chat-7").sync_scope(|| agent.get(&url).call().unwrap())).await;
-    assert_eq!(server.lines(), [["chat-7"]]);
+    let call = move || agent.get(&url).call().unwrap();
+    key("chat-7")
+        .scope(async {
+            blocking(call.clone()).await;
+            blocking(carry(call)).await;
+        })
+        .await;
+    assert_eq!(server.lines(), [vec![], vec!["chat-7"]]);
 }
 
 /// What the docs warn of: ureq follows redirects below its middleware; without them it does not.

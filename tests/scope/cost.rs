@@ -124,8 +124,7 @@ where
         };
         tokio::join!(calls, async { connection.await.unwrap() });
     };
-    let (_, served) = tokio::join!(client, server);
-    served.unwrap();
+    tokio::join!(client, async { server.await.unwrap() });
 }
 
 /// Returns the bytes that each of 10,000 kept keys of a scope keeps.

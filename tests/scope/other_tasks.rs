@@ -33,7 +33,7 @@ async fn a_task_of_a_local_set_that_is_driven_inside_a_scope_does_not_see_its_ke
     let tasks = LocalSet::new();
     let stranger = tasks.spawn_local(call_out_twice());
     let of_its_own = tasks.spawn_local(call_out_twice().in_affinity(INNER));
-    let driven = tasks.run_until(async {
+    let running = tasks.run_until(async {
         let child = spawn_local(call_out_twice());
         (
             stranger.await,
@@ -42,7 +42,7 @@ async fn a_task_of_a_local_set_that_is_driven_inside_a_scope_does_not_see_its_ke
             call_out().await,
         )
     });
-    let (stranger, of_its_own, child, driver) = OUTER.scope(driven).await;
+    let (stranger, of_its_own, child, driver) = OUTER.scope(running).await;
     assert_eq!(stranger.unwrap(), NOTHING);
     assert_eq!(of_its_own.unwrap(), sent("inner"));
     assert_eq!(child.unwrap(), NOTHING);
@@ -130,11 +130,11 @@ fn a_task_that_is_dropped_inside_a_scope_does_not_see_its_key() {
 async fn a_task_that_panics_inside_a_scope_leaves_it_as_it_was() {
     let tasks = LocalSet::new();
     let panicking = tasks.spawn_local(async { panic!("in a task") }.in_affinity(INNER));
-    let driven = tasks.run_until(async {
+    let running = tasks.run_until(async {
         assert!(panicking.await.unwrap_err().is_panic());
         call_out().await
     });
-    assert_eq!(OUTER.scope(driven).await.as_deref(), Some("outer"));
+    assert_eq!(OUTER.scope(running).await.as_deref(), Some("outer"));
     assert_eq!(AffinityKey::current(), None);
 }
 
@@ -144,10 +144,10 @@ async fn a_parent_is_not_inherited_from_a_different_task() {
     let tasks = LocalSet::new();
     let stranger = tasks.spawn_local(parents());
     let of_its_own = tasks.spawn_local(parents().in_affinity(INNER));
-    let driven = tasks.run_until(async { (stranger.await, of_its_own.await, parents().await) });
-    let driven = ParentKey(OUTER).scope(OUTER.scope(driven));
+    let running = tasks.run_until(async { (stranger.await, of_its_own.await, parents().await) });
+    let running = ParentKey(OUTER).scope(OUTER.scope(running));
 
-    let (stranger, of_its_own, driver) = driven.await;
+    let (stranger, of_its_own, driver) = running.await;
     assert_eq!(stranger.unwrap(), (None, None));
     assert_eq!(of_its_own.unwrap(), (Some(INNER), None));
     assert_eq!(driver, (Some(OUTER), Some(ParentKey(OUTER))));
@@ -157,6 +157,7 @@ async fn a_parent_is_not_inherited_from_a_different_task() {
 #[tokio::test]
 async fn a_scope_moves_with_its_future_to_a_different_task() {
     let mut moving = Box::pin(INNER.scope(call_out_twice()));
+    #[expect(clippy::async_yields_async, reason = "it goes on in a different task")]
     let begun = tokio::spawn(async move {
         let poll = poll_fn(|cx| Poll::Ready(moving.poll_unpin(cx)));
         assert!(poll.await.is_pending());
@@ -170,8 +171,8 @@ async fn a_scope_moves_with_its_future_to_a_different_task() {
 async fn a_shared_future_sees_who_polls_it_unless_it_has_a_scope_of_its_own() {
     let begin_and_leave = async |shared| {
         let begun: futures_util::future::Shared<_> = FutureExt::shared(shared);
-        let begin = INNER.scope(async { begun.clone().now_or_never() });
-        assert!(begin.await.is_none());
+        let first_poll = INNER.scope(async { begun.clone().now_or_never() });
+        assert!(first_poll.await.is_none());
         OUTER.scope(begun).await
     };
     let call = || Box::pin(call_out_twice()) as std::pin::Pin<Box<dyn Future<Output = _>>>;

@@ -31,7 +31,7 @@ async fn in_scope<T>(handler: impl AsyncFnOnce() -> T) -> T {
 }
 
 fn key() -> Option<String> {
-    Some("outer".to_owned())
+    OUTER.as_str().to_owned().into()
 }
 
 #[tokio::test]

@@ -33,22 +33,25 @@ where
 fn remembering(token: Option<HeaderValue>) -> impl Service<http::Request<()>, Future: Unpin> {
     let layer = AffinityTokenLayer::new(X_SESSION_TOKEN);
     remember(&layer, 7);
-    layer.layer(Gateway(token))
+    layer.layer(Gateway::new(token))
 }
 
 #[divan::bench]
 fn bare(bencher: Bencher<'_, '_>) {
-    count(bencher, Gateway(None));
+    count(bencher, Gateway::new(None));
 }
 
 #[divan::bench]
 fn bare_with_token(bencher: Bencher<'_, '_>) {
-    count(bencher, Gateway(Some(TOKEN)));
+    count(bencher, Gateway::new(Some(TOKEN)));
 }
 
 #[divan::bench]
 fn plain(bencher: Bencher<'_, '_>) {
-    count(bencher, SessionAffinityLayer::new().layer(Gateway(None)));
+    count(
+        bencher,
+        SessionAffinityLayer::new().layer(Gateway::new(None)),
+    );
 }
 
 #[divan::bench]

@@ -1,9 +1,11 @@
 //! What a remembered session weighs.
 //!
 //! `cargo bench -p tower-affinity-token --bench memory` lets a gateway issue 100,000 tokens and
-//! counts the bytes that were asked of the allocator and not given back, without its own overhead.
+//! counts the bytes that were asked of the allocator and not given back, without its own overhead. It
+//! fails when a session weighs more than its bound.
 
 use std::env;
+use std::process::ExitCode;
 
 use allocation_counter::measure;
 use http::HeaderValue;
@@ -13,22 +15,29 @@ use tower_layer::Layer;
 
 mod support;
 
-fn main() {
+/// The most bytes of a session with a token of no bytes: 210 with one of 20.
+const BOUND: usize = 190;
+
+fn main() -> ExitCode {
     // `cargo test --benches` asks only whether it builds.
     if env::args().nth(1).as_deref() != Some("--bench") {
-        return;
+        return ExitCode::SUCCESS;
     }
-    println!("| token, with a key of 36 bytes | a session |");
-    println!("|---|---|");
+    println!("| token, with a key of 36 bytes | a session | bound |");
+    println!("|---|---|---|");
+    let mut code = ExitCode::SUCCESS;
     for token_len in [20, 40, 256] {
-        println!(
-            "| {token_len} bytes | {} bytes |",
-            bytes_a_session(token_len)
-        );
+        let (bytes, bound) = (bytes_a_session(token_len), BOUND + token_len);
+        println!("| {token_len} bytes | {bytes} bytes | {bound} |");
+        if bytes > bound {
+            eprintln!("over its bound of {bound} bytes: a token of {token_len} bytes");
+            code = ExitCode::FAILURE;
+        }
     }
+    code
 }
 
-fn bytes_a_session(token_len: usize) -> i64 {
+fn bytes_a_session(token_len: usize) -> usize {
     let token = HeaderValue::try_from("t".repeat(token_len)).expect("a valid value");
     let mut kept = None;
     let counted = measure(|| {
@@ -36,12 +45,13 @@ fn bytes_a_session(token_len: usize) -> i64 {
         let layer = AffinityTokenLayer::new(X_SESSION_TOKEN).store(store.clone());
         // Each token is issued, and then sent.
         for token in [Some(token), None] {
-            let mut service = layer.layer(Gateway(token));
+            let mut service = layer.layer(Gateway::new(token));
             for number in 0..MemoryStore::MAX_SESSIONS {
                 exchange(&mut service, request(Some(key(number))));
             }
         }
         assert_eq!(store.len(), MemoryStore::MAX_SESSIONS);
     });
-    counted.bytes_current / i64::try_from(MemoryStore::MAX_SESSIONS).expect("a small number")
+    let bytes = usize::try_from(counted.bytes_current).expect("more was asked than given back");
+    bytes / MemoryStore::MAX_SESSIONS
 }

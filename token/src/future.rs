@@ -13,18 +13,21 @@ use crate::exchange::Exchange;
 pin_project! {
     /// Waits for the inner service's response and remembers the token that it brings.
     ///
-    /// Made by [`AffinityToken`](crate::AffinityToken). Dropped before its end, it remembers and
-    /// forgets nothing.
+    /// Made by [`AffinityToken`](crate::AffinityToken). Dropped after it was polled and before there is
+    /// a response, it is a failure of its token ([`Ending::Dropped`](crate::Ending::Dropped)).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<F, St> {
+    pub struct ResponseFuture<F, St>
+    where
+        St: TokenStore,
+    {
         #[pin]
         inner: F,
         exchange: Option<Exchange<St>>,
     }
 }
 
-impl<F, St> ResponseFuture<F, St> {
+impl<F, St: TokenStore> ResponseFuture<F, St> {
     pub(crate) const fn new(inner: F, exchange: Option<Exchange<St>>) -> Self {
         Self { inner, exchange }
     }
@@ -39,10 +42,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
-        if let Some(exchange) = this.exchange.take() {
-            exchange.end(&response);
+        if let Some(exchange) = this.exchange {
+            exchange.poll();
         }
-        Poll::Ready(Ok(response))
+        let result = ready!(this.inner.poll(cx));
+        if let Some(exchange) = this.exchange.take() {
+            exchange.end(&result);
+        }
+        Poll::Ready(result)
     }
 }

@@ -19,6 +19,20 @@ use http::HeaderName;
 /// replica than the token says. **R**
 pub const X_SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
 
+/// llm-d's router with split prefill and decode: the replica that prefills, beside [`X_SESSION_TOKEN`]
+/// for the one that decodes.
+///
+/// The name is the one in its documentation's configuration, where a second instance of the plugin has
+/// `profileName: prefill`. `namespace/pod` in base64. It takes a second layer: the two tokens are
+/// remembered apart. **D**
+pub const X_SESSION_TOKEN_PREFILL: HeaderName = HeaderName::from_static("x-session-token-prefill");
+
+/// The Responses API of the ChatGPT backend, as Codex uses it: the state of a turn.
+///
+/// The first answer of a turn brings it; every later request of the turn repeats it unchanged, and no
+/// request of another turn: see [`first_token_wins`](crate::AffinityTokenLayer::first_token_wins). **D**
+pub const X_CODEX_TURN_STATE: HeaderName = HeaderName::from_static("x-codex-turn-state");
+
 /// Amazon SageMaker's stateful sessions, in a request: the id, or `NEW_SESSION` to open one.
 ///
 /// At most 256 characters, letters, digits and inner hyphens. Only `InvokeEndpoint` opens a session,
@@ -31,3 +45,9 @@ pub const X_AMZN_SAGEMAKER_SESSION_ID: HeaderName =
 /// It comes with the answer to `NEW_SESSION` alone. **D**
 pub const X_AMZN_SAGEMAKER_NEW_SESSION_ID: HeaderName =
     HeaderName::from_static("x-amzn-sagemaker-new-session-id");
+
+/// Amazon SageMaker's stateful sessions, in the response: the id of a session that is over.
+///
+/// It comes with the answer to a request that closes the session. **D**
+pub const X_AMZN_SAGEMAKER_CLOSED_SESSION_ID: HeaderName =
+    HeaderName::from_static("x-amzn-sagemaker-closed-session-id");

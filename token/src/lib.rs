@@ -5,8 +5,8 @@
 //! hash a key that the client chooses, which is what [`tower_session_affinity`] sends. Others answer
 //! with a token that names the replica and expect it with the next request: Envoy's stateful sessions,
 //! llm-d, AIBrix, NVCF, SageMaker, YARP. [`AffinityTokenLayer`] is the client's part of that in any
-//! tower stack: it remembers the latest token of each session, sends it to the authority that issued it
-//! and to no other, and forgets it when it is dead.
+//! tower stack: it remembers the latest token of each session, sends it to the origin that issued it and
+//! to no other, and forgets it when it is dead.
 //!
 //! # Quick start
 //!
@@ -46,34 +46,56 @@
 //! | How many, and for how long? | [`MemoryStore`] |
 //! | Can clients or processes share a memory? | [`TokenStore`] |
 //! | Which name does my gateway use? | [`header`] |
+//! | Was a token ever issued, and why is it gone? | [`Outcome`], [`AffinityTokenLayer::on_outcome`] |
 //! | My gateway wants to be asked for a session | [`AffinityTokenLayer::opening`] |
+//! | My gateway says for how long a token is valid | [`AffinityTokenLayer::lifetime`], [`attributes`] |
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `memory` | yes | [`MemoryStore`] and [`attributes::lifetime`], which ask the process for the time |
+//! | `tracing` | no | one event for each [`Outcome`], never a key or a token |
+//!
+//! Without `memory` the crate builds for `wasm32-unknown-unknown`, where asking for the time panics: bring
+//! a [`TokenStore`] of your own ([`AffinityTokenLayer::with_store`]).
 //!
 //! # Where it goes in a stack
 //!
-//! Below a retry, so that each attempt asks anew and the second one starts without the dead token.
-//! Below whatever changes the host. Above or below a `SessionAffinityLayer`, where the first hop hashes
-//! a key and the second issues a token.
+//! Inside of a retry, so that each attempt asks anew and the second one starts without the dead token.
+//! Inside of whatever changes the host. Inside of a response cache: an answer from a cache brings the
+//! token of the session that filled it. Outside or inside of a `SessionAffinityLayer`, where the first hop
+//! hashes a key and the second issues a token.
 
+pub mod attributes;
 mod exchange;
 mod future;
 pub mod header;
+mod health;
 mod layer;
+#[cfg(feature = "memory")]
 mod memory;
 mod merge;
+mod outcome;
+mod report;
+mod rules;
 mod service;
 mod session;
+mod settings;
 mod store;
 mod token;
 
 pub use future::ResponseFuture;
 pub use layer::AffinityTokenLayer;
+#[cfg(feature = "memory")]
 pub use memory::MemoryStore;
+pub use outcome::{Ending, Outcome};
 pub use service::AffinityToken;
-pub use session::Session;
+pub use session::{InvalidSession, Session};
 pub use store::TokenStore;
 pub use token::{InvalidToken, Token};
 
 /// The examples of the README, compiled and run.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,18 +1,26 @@
 //! A bounded memory in this process.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
+use hashlink::LinkedHashMap;
+use hashlink::linked_hash_map::RawEntryMut;
+use http::HeaderValue;
 
 use crate::{Session, Token, TokenStore};
 
-/// Remembers the tokens of this process, bounded in number and in time.
+/// Remembers the tokens of this process, bounded in number, in bytes and in time.
 ///
-/// At the bound, the session that was idle for longest makes room for a new one. Clones share what
-/// they remember.
+/// At a bound, the least recently used session is evicted. A session is forgotten when it was idle for
+/// long, or when the [`lifetime`](Token::lifetime) of its token has ended, whichever is first. Clones
+/// share what they remember.
+///
+/// The bytes of a session are those of its text and of its token, and
+/// [`SESSION_BYTES`](Self::SESSION_BYTES) for what is around them.
+///
+/// Needs the feature `memory`, which is on by default.
 ///
 /// # Examples
 ///
@@ -21,54 +29,90 @@ use crate::{Session, Token, TokenStore};
 ///
 /// use tower_affinity_token::{AffinityTokenLayer, MemoryStore, header};
 ///
-/// let store = MemoryStore::bounded(1_000, Duration::from_secs(600));
+/// let store = MemoryStore::bounded(1_000, 1024 * 1024, Duration::from_secs(600));
 /// let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN).store(store.clone());
 /// assert_eq!(store.len(), 0);
 /// ```
 #[derive(Clone)]
-pub struct MemoryStore {
-    tokens: Cache<Session, Token>,
-    /// Held while a token is changed, so that no change comes between a comparison and a removal.
-    // `Cache::entry` has locks of its own, which moka 0.12.16 leaks where two threads meet at one key.
-    change: Arc<Mutex<()>>,
+pub struct MemoryStore(Arc<Shared>);
+
+struct Shared {
+    max_sessions: usize,
+    max_bytes: usize,
+    max_idle: Duration,
+    /// Times are counted from here, since 8 bytes hold such a time and an `Instant` has 16.
+    start: Instant,
+    /// The map's own. It is here, too, so that no session is hashed under the lock.
+    hasher: RandomState,
+    // One lock: no request holds it for longer than a look-up takes.
+    memory: Mutex<Memory>,
+}
+
+struct Memory {
+    /// In the order of last use.
+    sessions: LinkedHashMap<Session, Remembered, RandomState>,
+    bytes: usize,
+}
+
+/// A time, since the start of a store.
+type Nanoseconds = u64;
+
+/// A token, and when its session was last used.
+enum Remembered {
+    UntilIdle {
+        token: HeaderValue,
+        used: Nanoseconds,
+    },
+    /// In a box, so that only the tokens of gateways that set a lifetime pay for it.
+    UntilEnd(Box<Dated>),
+}
+
+struct Dated {
+    token: HeaderValue,
+    used: Nanoseconds,
+    end: Nanoseconds,
 }
 
 impl MemoryStore {
-    /// The sessions that are remembered by default.
+    /// The most sessions that are remembered by default.
     pub const MAX_SESSIONS: usize = 100_000;
+    /// The most bytes that sessions have by default: 64 MiB.
+    pub const MAX_BYTES: usize = 64 * 1024 * 1024;
     /// How long a session is remembered by default after its last request: an hour.
     pub const MAX_IDLE: Duration = Duration::from_secs(3600);
+    /// What a session is counted for beside its text and its token: the most that they have around them.
+    pub const SESSION_BYTES: usize = 192;
 
-    /// Remembers up to 100,000 sessions, each until it was idle for an hour.
+    /// The sessions that one call evicts at most because they were idle.
+    const IDLE_EVICTIONS: usize = 4;
+
+    /// Remembers up to 100,000 sessions with up to 64 MiB, each until it was idle for an hour.
     #[must_use]
     pub fn new() -> Self {
-        Self::bounded(Self::MAX_SESSIONS, Self::MAX_IDLE)
+        Self::bounded(Self::MAX_SESSIONS, Self::MAX_BYTES, Self::MAX_IDLE)
     }
 
-    /// Remembers up to `max_sessions`, each until it was idle for `max_idle`.
-    ///
-    /// # Panics
-    ///
-    /// If `max_idle` is more than a thousand years.
+    /// Remembers up to `max_sessions` with up to `max_bytes`, each until it was idle for `max_idle`.
     #[must_use]
-    pub fn bounded(max_sessions: usize, max_idle: Duration) -> Self {
-        let tokens = Cache::builder()
-            .max_capacity(max_sessions.try_into().unwrap_or(u64::MAX))
-            .time_to_idle(max_idle)
-            // The default policy turns newcomers away in favour of sessions that were busy once.
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
-        Self {
-            tokens,
-            change: Arc::default(),
-        }
+    pub fn bounded(max_sessions: usize, max_bytes: usize, max_idle: Duration) -> Self {
+        let hasher = RandomState::new();
+        Self(Arc::new(Shared {
+            max_sessions,
+            max_bytes,
+            max_idle,
+            start: Instant::now(),
+            memory: Mutex::new(Memory {
+                sessions: LinkedHashMap::with_hasher(hasher.clone()),
+                bytes: 0,
+            }),
+            hasher,
+        }))
     }
 
     /// Returns how many sessions are remembered, after the evictions that are due.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.tokens.run_pending_tasks();
-        self.tokens.entry_count().try_into().unwrap_or(usize::MAX)
+        self.settled().sessions.len()
     }
 
     /// Whether no session is remembered.
@@ -76,6 +120,145 @@ impl MemoryStore {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Returns the bytes of the sessions that are remembered, after the evictions that are due.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.settled().bytes
+    }
+
+    fn settled(&self) -> MutexGuard<'_, Memory> {
+        let now = self.0.now();
+        let mut memory = self.0.lock();
+        let Memory { sessions, bytes } = &mut *memory;
+        sessions.retain(|session, remembered| {
+            let is_over = self.0.is_over(remembered, now);
+            if is_over {
+                *bytes -= size(session, remembered);
+            }
+            !is_over
+        });
+        memory
+    }
+
+    /// Remembers the token, and with `replaces` also where there is one. Returns whether it does.
+    fn remember(&self, session: &Session, token: Token, replaces: bool) -> bool {
+        let shared = &*self.0;
+        let now = shared.now();
+        let hash = shared.hasher.hash_one(session);
+        let remembered = Remembered::new(token, now);
+        let mut memory = shared.lock();
+        let Memory { sessions, bytes } = &mut *memory;
+        let entry = sessions.raw_entry_mut();
+        match entry.from_key_hashed_nocheck(hash, session) {
+            RawEntryMut::Occupied(mut entry) => {
+                entry.to_back();
+                let old = entry.get_mut();
+                if !replaces && !shared.is_over(old, now) {
+                    *old.used() = now;
+                    return false;
+                }
+                *bytes += remembered.token().len();
+                *bytes -= std::mem::replace(old, remembered).token().len();
+            }
+            RawEntryMut::Vacant(entry) => {
+                *bytes += size(session, &remembered);
+                entry.insert_hashed_nocheck(hash, session.clone(), remembered);
+            }
+        }
+        shared.evict_idle(&mut memory, now);
+        while memory.sessions.len() > shared.max_sessions || memory.bytes > shared.max_bytes {
+            memory.evict_first();
+        }
+        true
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Nanoseconds {
+        nanoseconds(self.start.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self, remembered: &Remembered, now: Nanoseconds) -> bool {
+        let (used, end) = remembered.times();
+        now >= end || now.saturating_sub(used) >= nanoseconds(self.max_idle)
+    }
+
+    /// Evicts sessions that were idle for long where a session begins, a few at a time so that no request
+    /// pays for all.
+    fn evict_idle(&self, memory: &mut Memory, now: Nanoseconds) {
+        for _ in 0..MemoryStore::IDLE_EVICTIONS {
+            match memory.sessions.front() {
+                Some((_, first)) if self.is_over(first, now) => memory.evict_first(),
+                _ => break,
+            }
+        }
+    }
+}
+
+impl Memory {
+    fn evict_first(&mut self) {
+        if let Some((session, remembered)) = self.sessions.pop_front() {
+            self.bytes -= size(&session, &remembered);
+        }
+    }
+
+    fn remove(&mut self, hash: u64, session: &Session) {
+        let entry = self.sessions.raw_entry_mut();
+        if let RawEntryMut::Occupied(entry) = entry.from_key_hashed_nocheck(hash, session) {
+            let (session, remembered) = entry.remove_entry();
+            self.bytes -= size(&session, &remembered);
+        }
+    }
+}
+
+impl Remembered {
+    fn new(token: Token, now: Nanoseconds) -> Self {
+        let lifetime = token.lifetime();
+        let (token, used) = (HeaderValue::from(token), now);
+        match lifetime {
+            None => Self::UntilIdle { token, used },
+            Some(lifetime) => {
+                let end = now.saturating_add(nanoseconds(lifetime));
+                Self::UntilEnd(Box::new(Dated { token, used, end }))
+            }
+        }
+    }
+
+    fn token(&self) -> &HeaderValue {
+        match self {
+            Self::UntilIdle { token, .. } => token,
+            Self::UntilEnd(dated) => &dated.token,
+        }
+    }
+
+    fn used(&mut self) -> &mut Nanoseconds {
+        match self {
+            Self::UntilIdle { used, .. } => used,
+            Self::UntilEnd(dated) => &mut dated.used,
+        }
+    }
+
+    /// When the session was last used, and when its token's lifetime ends.
+    fn times(&self) -> (Nanoseconds, Nanoseconds) {
+        match self {
+            Self::UntilIdle { used, .. } => (*used, Nanoseconds::MAX),
+            Self::UntilEnd(dated) => (dated.used, dated.end),
+        }
+    }
+}
+
+/// Five hundred years and more are the same.
+fn nanoseconds(duration: Duration) -> Nanoseconds {
+    duration.as_nanos().try_into().unwrap_or(Nanoseconds::MAX)
+}
+
+fn size(session: &Session, remembered: &Remembered) -> usize {
+    session.as_bytes().len() + remembered.token().len() + MemoryStore::SESSION_BYTES
 }
 
 impl Default for MemoryStore {
@@ -86,22 +269,40 @@ impl Default for MemoryStore {
 
 impl TokenStore for MemoryStore {
     fn get(&self, session: &Session) -> Option<Token> {
-        self.tokens.get(session)
+        let shared = &*self.0;
+        let now = shared.now();
+        let hash = shared.hasher.hash_one(session);
+        let mut memory = shared.lock();
+        let entry = memory.sessions.raw_entry_mut();
+        if let RawEntryMut::Occupied(mut entry) = entry.from_key_hashed_nocheck(hash, session) {
+            if !shared.is_over(entry.get(), now) {
+                entry.to_back();
+                let remembered = entry.into_mut();
+                *remembered.used() = now;
+                return Some(Token::from_checked(remembered.token().clone()));
+            }
+            let (session, remembered) = entry.remove_entry();
+            memory.bytes -= size(&session, &remembered);
+        }
+        shared.evict_idle(&mut memory, now);
+        None
     }
 
     fn put(&self, session: &Session, token: Token) {
-        // Many gateways repeat the token on every answer, and reading is cheaper than writing.
-        if self.tokens.get(session).as_ref() == Some(&token) {
-            return;
-        }
-        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        self.tokens.insert(session.clone(), token);
+        self.remember(session, token, true);
+    }
+
+    fn put_first(&self, session: &Session, token: Token) -> bool {
+        self.remember(session, token, false)
     }
 
     fn forget(&self, session: &Session, token: &Token) {
-        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.tokens.get(session).as_ref() == Some(token) {
-            self.tokens.invalidate(session);
+        let hash = self.0.hasher.hash_one(session);
+        let mut memory = self.0.lock();
+        let entry = memory.sessions.raw_entry();
+        let found = entry.from_key_hashed_nocheck(hash, session);
+        if found.is_some_and(|(_, remembered)| remembered.token() == token.as_bytes()) {
+            memory.remove(hash, session);
         }
     }
 }
@@ -110,7 +311,7 @@ impl TokenStore for MemoryStore {
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore")
-            .field("sessions", &self.tokens.entry_count())
+            .field("sessions", &self.0.lock().sessions.len())
             .finish_non_exhaustive()
     }
 }

@@ -8,14 +8,15 @@ use tower_service::Service;
 use tower_session_affinity::{FromExtension, KeyExtractor};
 
 use crate::exchange::{Exchange, Shared};
-use crate::{MemoryStore, ResponseFuture, TokenStore};
+use crate::store::DefaultStore;
+use crate::{ResponseFuture, TokenStore};
 
 /// Sends each request with the token of its session, and remembers what the answer brings.
 ///
 /// Made by [`AffinityTokenLayer`](crate::AffinityTokenLayer). Its readiness, response and error are
 /// the inner service's own.
 #[derive(Debug)]
-pub struct AffinityToken<S, K = FromExtension, St = MemoryStore> {
+pub struct AffinityToken<S, K = FromExtension, St = DefaultStore> {
     inner: S,
     extractor: K,
     shared: Arc<Shared<St>>,
@@ -40,7 +41,7 @@ impl<S, K, St> AffinityToken<S, K, St> {
         &mut self.inner
     }
 
-    /// Returns the inner service and forgets the rest.
+    /// Returns the inner service and drops the rest.
     pub fn into_inner(self) -> S {
         self.inner
     }

@@ -4,19 +4,28 @@ use std::sync::Arc;
 
 use crate::{Session, Token};
 
+/// The store of a layer whose type names none.
+#[cfg(feature = "memory")]
+pub(crate) type DefaultStore = crate::MemoryStore;
+/// The store of a layer whose type names none.
+#[cfg(not(feature = "memory"))]
+pub(crate) type DefaultStore = Arc<dyn TokenStore + Send + Sync>;
+
 /// A memory of tokens, by session.
 ///
-/// The layer asks it before each request and tells it after each answer, on the thread that polls the
-/// request. So a store must answer at once and not wait for a network: one that several processes share
-/// keeps a copy in each of them, or lies in memory that they share. It can forget whatever it likes: a
-/// session without a token starts anew.
+/// The layer reads it before each request and changes it after an answer, on the thread that polls the
+/// request. So a store must return at once and not wait for a network: one that several processes share
+/// keeps a copy in each of them. It can forget whatever it likes: a session without a token starts anew.
+/// It must not call the layer back.
 ///
-/// What it is given is a copy of its own, so it can keep it. The trait is dyn-compatible:
-/// `Arc<dyn TokenStore + Send + Sync>` is a store.
+/// Which failures make a session forget its token is decided and counted by the layer, so a store only
+/// stores. What it is given are copies that pin no read buffer, so it can keep them. The trait is
+/// dyn-compatible: `Arc<dyn TokenStore + Send + Sync>` is a store.
 ///
 /// # Examples
 ///
-/// A plain map, which two clients share. It has no bound, so it suits a known number of sessions:
+/// A plain map, which two clients share. It has no bounds and ignores lifetimes, so it suits a known
+/// number of sessions and a gateway whose tokens do not expire:
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -67,11 +76,24 @@ use crate::{Session, Token};
 /// # }
 /// ```
 pub trait TokenStore {
-    /// Returns the token of this session, if it is remembered.
+    /// Returns the token of this session, if it is remembered and its lifetime has not ended.
     fn get(&self, session: &Session) -> Option<Token>;
 
-    /// Remembers this token, in the place of another.
+    /// Remembers this token for as long as its [`lifetime`](Token::lifetime), and replaces any other.
     fn put(&self, session: &Session, token: Token);
+
+    /// Remembers this token unless there is one already, and returns whether it does.
+    ///
+    /// The layer calls this instead of [`put`](Self::put) where
+    /// [the first token wins](crate::AffinityTokenLayer::first_token_wins). The default reads and then
+    /// puts: of two threads that do so at once the later one wins, so override it where that matters.
+    fn put_first(&self, session: &Session, token: Token) -> bool {
+        let is_first = self.get(session).is_none();
+        if is_first {
+            self.put(session, token);
+        }
+        is_first
+    }
 
     /// Forgets this token, and no other that came in its place meanwhile.
     fn forget(&self, session: &Session, token: &Token);
@@ -84,6 +106,10 @@ impl<St: TokenStore + ?Sized> TokenStore for Arc<St> {
 
     fn put(&self, session: &Session, token: Token) {
         (**self).put(session, token);
+    }
+
+    fn put_first(&self, session: &Session, token: Token) -> bool {
+        (**self).put_first(session, token)
     }
 
     fn forget(&self, session: &Session, token: &Token) {

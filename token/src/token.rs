@@ -1,6 +1,7 @@
 //! The token that a gateway issues.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::HeaderValue;
 
@@ -10,8 +11,10 @@ use http::HeaderValue;
 /// and tabs. It holds a copy of its bytes and nothing else: a header value of hyper is a slice of a
 /// read buffer of 8 KiB, all of which a clone would keep.
 ///
-/// Whoever has a token can pick a replica, so it is a sensitive header value (HTTP/2 does not put it
-/// into its compression table), and `Debug` does not show it.
+/// A token picks a replica for anyone who has it, so it is a sensitive header value (HTTP/2 does not put
+/// it into its compression table), and `Debug` does not show it.
+///
+/// Two tokens are equal if their bytes are, whatever their lifetimes.
 ///
 /// # Examples
 ///
@@ -25,10 +28,13 @@ use http::HeaderValue;
 /// assert!(HeaderValue::from(token).is_sensitive());
 /// # Ok::<_, tower_affinity_token::InvalidToken>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(HeaderValue);
+#[derive(Clone)]
+pub struct Token {
+    value: HeaderValue,
+    lifetime: Option<Duration>,
+}
 
-/// The error of bytes that are no [`Token`]: what is wrong and where, never the value.
+/// The error returned for bytes that are not a [`Token`]: what is wrong and where, never the value.
 ///
 /// # Examples
 ///
@@ -55,25 +61,31 @@ impl Token {
     /// Returns the bytes as they go into a header.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.value.as_bytes()
     }
-}
 
-/// The grammar of a header value, without the blank ones.
-fn check(bytes: &[u8]) -> Result<(), Reason> {
-    if is_blank(bytes) {
-        return Err(Reason::Blank);
+    /// Returns for how long the gateway says that the token is valid from now on, if it says so.
+    ///
+    /// A store must not return the token later than that.
+    #[must_use]
+    pub const fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
     }
-    if bytes.len() > Token::MAX_LEN {
-        return Err(Reason::TooLong { len: bytes.len() });
+
+    /// Sets for how long the token is valid from now on; `None` for as long as it is used.
+    #[must_use]
+    pub const fn with_lifetime(mut self, lifetime: Option<Duration>) -> Self {
+        self.lifetime = lifetime;
+        self
     }
-    let is_invalid = |byte: u8| byte.is_ascii_control() && byte != b'\t';
-    match bytes.iter().position(|byte| is_invalid(*byte)) {
-        Some(index) => Err(Reason::InvalidByte {
-            byte: bytes[index],
-            index,
-        }),
-        None => Ok(()),
+
+    /// Takes over a value that was a token's.
+    #[cfg(feature = "memory")]
+    pub(crate) const fn from_checked(value: HeaderValue) -> Self {
+        Self {
+            value,
+            lifetime: None,
+        }
     }
 }
 
@@ -86,18 +98,45 @@ impl TryFrom<&[u8]> for Token {
     type Error = InvalidToken;
 
     fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
-        check(bytes).map_err(InvalidToken)?;
-        let mut value = HeaderValue::from_bytes(bytes).expect("the bytes were checked");
+        if is_blank(bytes) {
+            return Err(InvalidToken(Reason::Blank));
+        }
+        if bytes.len() > Self::MAX_LEN {
+            return Err(InvalidToken(Reason::TooLong { len: bytes.len() }));
+        }
+        let value = HeaderValue::from_bytes(bytes);
+        let mut value = value.map_err(|_| InvalidToken(Reason::of_invalid_byte(bytes)))?;
         value.set_sensitive(true);
-        Ok(Self(value))
+        Ok(Self {
+            value,
+            lifetime: None,
+        })
+    }
+}
+
+impl Reason {
+    /// Looks for the byte for which a header value was refused.
+    fn of_invalid_byte(bytes: &[u8]) -> Self {
+        let is_invalid = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+        let index = bytes.iter().position(is_invalid).unwrap_or_default();
+        let byte = bytes[index];
+        Self::InvalidByte { byte, index }
     }
 }
 
 impl From<Token> for HeaderValue {
     fn from(token: Token) -> Self {
-        token.0
+        token.value
     }
 }
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl Eq for Token {}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,8 +7,8 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 use tower_affinity_token::{
-    AffinityToken, AffinityTokenLayer, InvalidToken, MemoryStore, ResponseFuture, Session, Token,
-    TokenStore,
+    AffinityToken, AffinityTokenLayer, Ending, InvalidSession, InvalidToken, MemoryStore, Outcome,
+    ResponseFuture, Session, Token, TokenStore,
 };
 use tower_session_affinity::FromExtension;
 
@@ -24,6 +24,9 @@ fn all_types_are_clone_debug_send_and_sync() {
     is_plain::<Session>();
     is_plain::<Token>();
     is_plain::<InvalidToken>();
+    is_plain::<InvalidSession>();
+    is_plain::<Outcome>();
+    is_plain::<Ending>();
 }
 
 #[test]
@@ -54,6 +57,11 @@ fn a_closure_needs_no_annotation_and_the_settings_chain_in_any_order() {
         .or_fn(|req| req.headers().get("x-user-id")?.try_into().ok())
         .store(MemoryStore::new())
         .forget_on(|status| status.is_server_error())
+        .forget_after(3, |ending| ending == Ending::Error)
+        .on_outcome(|outcome| assert!(!outcome.as_str().is_empty()))
+        .lifetime(|_| None)
+        .closed_header(NAME)
+        .first_token_wins()
         .token_part(|value| value)
         .opening(HeaderValue::from_static("new"))
         .or_fn(|req| req.uri().path().parse().ok())

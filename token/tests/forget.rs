@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, StatusCode};
-use support::{Gateway, TOKEN, answer, client, issue, send, sent, turn, values};
+use http::{Request, Response, StatusCode};
+use support::{Gateway, InFlight, TOKEN, answer, client, issue, send, sent, turn};
 use tower_affinity_token::{AffinityToken, AffinityTokenLayer, MemoryStore, TokenStore};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -18,6 +18,11 @@ fn layer() -> AffinityTokenLayer {
     AffinityTokenLayer::new(TOKEN)
 }
 
+/// A turn of `chat-1` that is on its way.
+fn in_flight(layer: &AffinityTokenLayer) -> InFlight<MemoryStore> {
+    InFlight::send(layer, turn(A, "chat-1"))
+}
+
 /// A client that remembers `t1` for `chat-1`.
 fn remembering() -> AffinityToken<Gateway> {
     let client = client(&layer());
@@ -30,9 +35,9 @@ fn by_default_404_410_and_503_forget_the_token_and_no_other_status_does() {
     for status in 100..1000 {
         let client = remembering();
         send(&client, turn(A, "chat-1"), answer(status, None));
-        let left = sent(&client, A, "chat-1");
+        let then = sent(&client, A, "chat-1");
         assert_eq!(
-            left.is_none(),
+            then.is_none(),
             [404, 410, 503].contains(&status),
             "{status}"
         );
@@ -86,47 +91,11 @@ fn a_dead_answer_that_repeats_the_token_forgets_it() {
     assert_eq!(sent(&client, A, "chat-1"), None);
 }
 
-/// A request whose answer the test gives when it likes.
-struct InFlight {
-    response: tokio_test::task::Spawn<
-        tower_affinity_token::ResponseFuture<
-            mock::future::ResponseFuture<Response<HeaderMap>>,
-            tower_affinity_token::MemoryStore,
-        >,
-    >,
-    answer: mock::SendResponse<Response<HeaderMap>>,
-    left_with: Vec<String>,
-}
-
-impl InFlight {
-    fn send(layer: &AffinityTokenLayer) -> Self {
-        let (inner, mut gateway) = mock::pair::<Request<()>, Response<HeaderMap>>();
-        gateway.allow(1);
-        let mut service = tokio_test::task::spawn(layer.layer(inner));
-        let ready = service.enter(|cx, mut service| service.poll_ready(cx));
-        assert!(ready.is_ready());
-        let response = tokio_test::task::spawn(service.call(turn(A, "chat-1")));
-        let (request, answer) = tokio_test::block_on(gateway.next_request()).unwrap();
-        let left_with = values(request.headers());
-        Self {
-            response,
-            answer,
-            left_with,
-        }
-    }
-
-    fn answer(mut self, status: u16, token: Option<&str>) {
-        self.answer
-            .send_response(answer(status, token).map(|()| HeaderMap::new()));
-        assert!(self.response.poll().is_ready());
-    }
-}
-
 #[test]
 fn two_first_requests_at_once_get_two_tokens_and_the_later_answer_wins() {
     let layer = layer();
-    let (one, other) = (InFlight::send(&layer), InFlight::send(&layer));
-    assert_eq!((one.left_with.len(), other.left_with.len()), (0, 0));
+    let (one, other) = (in_flight(&layer), in_flight(&layer));
+    assert_eq!((one.sent_with.len(), other.sent_with.len()), (0, 0));
     other.answer(200, Some("t2"));
     one.answer(200, Some("t1"));
     assert_eq!(sent(&client(&layer), A, "chat-1").as_deref(), Some("t1"));
@@ -136,8 +105,8 @@ fn two_first_requests_at_once_get_two_tokens_and_the_later_answer_wins() {
 fn a_dead_answer_spares_a_newer_token_that_came_meanwhile() {
     let layer = layer();
     issue(&client(&layer), A, "chat-1", "t1");
-    let (slow, quick) = (InFlight::send(&layer), InFlight::send(&layer));
-    assert_eq!(slow.left_with, ["t1"]);
+    let (slow, quick) = (in_flight(&layer), in_flight(&layer));
+    assert_eq!(slow.sent_with, ["t1"]);
     quick.answer(200, Some("t2"));
     slow.answer(503, None);
     assert_eq!(sent(&client(&layer), A, "chat-1").as_deref(), Some("t2"));
@@ -146,7 +115,7 @@ fn a_dead_answer_spares_a_newer_token_that_came_meanwhile() {
 #[test]
 fn a_dead_answer_to_a_request_without_a_token_forgets_nothing() {
     let layer = layer();
-    let (slow, quick) = (InFlight::send(&layer), InFlight::send(&layer));
+    let (slow, quick) = (in_flight(&layer), in_flight(&layer));
     quick.answer(200, Some("t1"));
     slow.answer(503, None);
     assert_eq!(sent(&client(&layer), A, "chat-1").as_deref(), Some("t1"));
@@ -159,6 +128,86 @@ fn a_dead_answer_to_the_callers_own_token_forgets_nothing() {
     own.headers_mut().insert(TOKEN, "t1".parse().unwrap());
     send(&client, own, answer(503, None));
     assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
+}
+
+#[test]
+fn an_older_answer_that_repeats_a_forgotten_token_does_not_revive_it() {
+    let layer = layer();
+    issue(&client(&layer), A, "chat-1", "t1");
+    let (quick, slow) = (in_flight(&layer), in_flight(&layer));
+    quick.answer(503, None);
+    slow.answer(200, Some("t1"));
+    assert_eq!(sent(&client(&layer), A, "chat-1"), None);
+}
+
+#[test]
+fn an_older_answer_that_issues_a_forgotten_token_does_not_revive_it() {
+    let layer = layer();
+    // Sent before there is a token; a gateway whose token names the replica issues the same one again.
+    let slow = in_flight(&layer);
+    issue(&client(&layer), A, "chat-1", "t1");
+    send(&client(&layer), turn(A, "chat-1"), answer(503, None));
+    slow.answer(200, Some("t1"));
+    assert_eq!(sent(&client(&layer), A, "chat-1"), None);
+}
+
+#[test]
+fn an_older_answer_to_a_different_token_does_not_revive_a_forgotten_one() {
+    let layer = layer();
+    issue(&client(&layer), A, "chat-1", "t1");
+    let slow = in_flight(&layer);
+    issue(&client(&layer), A, "chat-1", "t2");
+    send(&client(&layer), turn(A, "chat-1"), answer(410, None));
+    slow.answer(200, Some("t2"));
+    assert_eq!(sent(&client(&layer), A, "chat-1"), None);
+}
+
+#[test]
+fn an_older_answer_does_not_replace_a_newer_token_by_the_one_that_it_repeats() {
+    let layer = layer();
+    issue(&client(&layer), A, "chat-1", "t1");
+    let (quick, slow) = (in_flight(&layer), in_flight(&layer));
+    quick.answer(200, Some("t2"));
+    slow.answer(200, Some("t1"));
+    assert_eq!(sent(&client(&layer), A, "chat-1").as_deref(), Some("t2"));
+}
+
+#[test]
+fn an_older_answer_that_brings_a_token_that_was_never_forgotten_is_remembered() {
+    let layer = layer();
+    issue(&client(&layer), A, "chat-1", "t1");
+    let (quick, slow) = (in_flight(&layer), in_flight(&layer));
+    quick.answer(503, None);
+    slow.answer(200, Some("t2"));
+    assert_eq!(sent(&client(&layer), A, "chat-1").as_deref(), Some("t2"));
+}
+
+#[test]
+fn a_forgotten_token_that_is_issued_to_a_later_request_is_remembered_again() {
+    let client = remembering();
+    send(&client, turn(A, "chat-1"), answer(503, None));
+    issue(&client, A, "chat-1", "t1");
+    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
+}
+
+#[test]
+fn a_token_that_is_forgotten_in_one_session_can_be_issued_to_another_at_the_same_time() {
+    let layer = layer();
+    issue(&client(&layer), A, "chat-1", "t1");
+    let other = InFlight::send(&layer, turn(A, "chat-2"));
+    send(&client(&layer), turn(A, "chat-1"), answer(503, None));
+    other.answer(200, Some("t1"));
+    assert_eq!(sent(&client(&layer), A, "chat-2").as_deref(), Some("t1"));
+}
+
+#[test]
+fn the_services_of_one_layer_know_what_each_has_forgotten() {
+    let layer = layer();
+    let slow = InFlight::send(&layer.clone(), turn(A, "chat-1"));
+    issue(&client(&layer), A, "chat-1", "t1");
+    send(&client(&layer), turn(A, "chat-1"), answer(503, None));
+    slow.answer(200, Some("t1"));
+    assert_eq!(sent(&client(&layer), A, "chat-1"), None);
 }
 
 #[test]

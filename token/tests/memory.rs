@@ -2,13 +2,32 @@
 
 use std::time::{Duration, Instant};
 
-use http::Uri;
-use tower_affinity_token::{MemoryStore, Session, Token, TokenStore};
-use tower_session_affinity::AffinityKey;
+use allocation_counter::measure;
+use http::{HeaderValue, Uri};
+use tower_affinity_token::{MemoryStore, Session, Token, TokenStore, header::X_SESSION_TOKEN};
 
 fn session(number: usize) -> Session {
-    let key = AffinityKey::try_from(format!("chat-{number}")).unwrap();
-    Session::new(&Uri::from_static("https://a.example/"), &key).unwrap()
+    session_of(&format!("chat-{number}"))
+}
+
+fn session_of(key: &str) -> Session {
+    let (uri, key) = (Uri::from_static("https://a.example/"), key.parse().unwrap());
+    Session::new(&X_SESSION_TOKEN, &uri, &key).unwrap()
+}
+
+/// No bound but that on sessions.
+fn of_sessions(max_sessions: usize) -> MemoryStore {
+    MemoryStore::bounded(max_sessions, usize::MAX, Duration::MAX)
+}
+
+/// No bound but that on idle time.
+fn of_idle_time(max_idle: Duration) -> MemoryStore {
+    MemoryStore::bounded(usize::MAX, usize::MAX, max_idle)
+}
+
+fn remembered(store: &MemoryStore, numbers: std::ops::Range<usize>) -> Vec<usize> {
+    let is_remembered = |number: &usize| store.get(&session(*number)).is_some();
+    numbers.filter(is_remembered).collect()
 }
 
 fn token(text: &str) -> Token {
@@ -17,7 +36,7 @@ fn token(text: &str) -> Token {
 
 #[test]
 fn no_more_sessions_than_the_bound_are_remembered() {
-    let store = MemoryStore::bounded(100, MemoryStore::MAX_IDLE);
+    let store = of_sessions(100);
     for number in 0..10_000 {
         store.put(&session(number), token("t"));
     }
@@ -41,8 +60,8 @@ fn debug_shows_how_many_sessions_there_are_and_nothing_of_them() {
 }
 
 #[test]
-fn at_the_bound_the_session_that_was_idle_longest_makes_room() {
-    let store = MemoryStore::bounded(3, MemoryStore::MAX_IDLE);
+fn at_the_bound_the_least_recently_used_session_is_evicted() {
+    let store = of_sessions(3);
     for number in 0..3 {
         store.put(&session(number), token("t"));
         assert_eq!(store.len(), number + 1);
@@ -51,15 +70,12 @@ fn at_the_bound_the_session_that_was_idle_longest_makes_room() {
     assert_eq!(store.len(), 3);
     store.put(&session(3), token("t"));
     assert_eq!(store.len(), 3);
-    let remembered: Vec<_> = (0..4)
-        .filter(|number| store.get(&session(*number)).is_some())
-        .collect();
-    assert_eq!(remembered, [0, 2, 3]);
+    assert_eq!(remembered(&store, 0..4), [0, 2, 3]);
 }
 
 #[test]
 fn a_session_is_forgotten_when_it_was_idle_for_long() {
-    let store = MemoryStore::bounded(10, Duration::from_millis(20));
+    let store = of_idle_time(Duration::from_millis(20));
     store.put(&session(0), token("t"));
     std::thread::sleep(Duration::from_millis(40));
     assert_eq!(store.get(&session(0)), None);
@@ -69,7 +85,7 @@ fn a_session_is_forgotten_when_it_was_idle_for_long() {
 #[test]
 fn a_session_that_is_used_is_not_forgotten() {
     const IDLE: Duration = Duration::from_millis(200);
-    let store = MemoryStore::bounded(10, IDLE);
+    let store = of_idle_time(IDLE);
     let (mut put, mut used) = (Instant::now(), Instant::now());
     store.put(&session(0), token("t"));
     while put.elapsed() < 2 * IDLE {
@@ -88,8 +104,9 @@ fn a_session_that_is_used_is_not_forgotten() {
 }
 
 #[test]
-fn the_default_bounds_are_100_000_sessions_and_an_hour() {
+fn the_default_bounds_are_100_000_sessions_64_mebibytes_and_an_hour() {
     assert_eq!(MemoryStore::MAX_SESSIONS, 100_000);
+    assert_eq!(MemoryStore::MAX_BYTES, 64 << 20);
     assert_eq!(MemoryStore::MAX_IDLE, Duration::from_secs(60 * 60));
     let store = MemoryStore::default();
     for number in 0..100_500 {
@@ -133,4 +150,195 @@ fn clones_share_what_they_remember() {
     let store = MemoryStore::new();
     store.clone().put(&session(0), token("t"));
     assert_eq!(store.get(&session(0)), Some(token("t")));
+}
+
+/// What a session is counted for.
+fn size(session: &Session, token: &Token) -> usize {
+    session.as_str().len() + token.as_bytes().len() + MemoryStore::SESSION_BYTES
+}
+
+#[test]
+fn no_more_bytes_than_the_bound_are_remembered_and_the_newest_sessions_are_kept() {
+    let each = size(&session(0), &token("t"));
+    let store = MemoryStore::bounded(usize::MAX, 3 * each + 1, Duration::MAX);
+    for number in 0..9 {
+        store.put(&session(number), token("t"));
+        assert_eq!(store.len(), 3.min(number + 1));
+        assert_eq!(store.bytes(), store.len() * each);
+    }
+    assert_eq!(remembered(&store, 0..9), [6, 7, 8]);
+}
+
+#[test]
+fn a_longer_token_evicts_others_and_a_shorter_one_makes_room() {
+    let each = size(&session(0), &token("t"));
+    let store = MemoryStore::bounded(usize::MAX, 3 * each, Duration::MAX);
+    for number in 0..3 {
+        store.put(&session(number), token("t"));
+    }
+    store.put(&session(2), token("tt"));
+    assert_eq!((store.len(), store.bytes()), (2, 2 * each + 1));
+    store.put(&session(2), token("t"));
+    store.put(&session(3), token("t"));
+    assert_eq!((store.len(), store.bytes()), (3, 3 * each));
+    assert_eq!(remembered(&store, 0..4), [1, 2, 3]);
+}
+
+#[test]
+fn a_session_that_is_larger_than_the_bound_is_not_remembered() {
+    let store = MemoryStore::bounded(usize::MAX, 10, Duration::MAX);
+    store.put(&session(0), token("t"));
+    assert_eq!((store.len(), store.bytes()), (0, 0));
+}
+
+#[test]
+fn what_is_forgotten_evicted_or_over_has_no_bytes() {
+    let store = of_sessions(2);
+    for number in 0..4 {
+        store.put(&session(number), token("t"));
+    }
+    store.forget(&session(3), &token("t"));
+    assert_eq!(store.bytes(), size(&session(2), &token("t")));
+    store.put(&session(2), token("t").with_lifetime(Some(Duration::ZERO)));
+    assert_eq!((store.bytes(), store.len()), (0, 0));
+    store.put(&session(2), token("t").with_lifetime(Some(Duration::ZERO)));
+    assert_eq!(store.get(&session(2)), None);
+    assert_eq!(format!("{store:?}"), "MemoryStore { sessions: 0, .. }");
+    assert_eq!(store.bytes(), 0);
+}
+
+/// A store with so many sessions, and the bytes that it asked of the allocator: at most, and in the end.
+fn filled(sessions: usize, key_len: usize, token: &Token) -> (MemoryStore, u64, u64) {
+    let mut store = None;
+    let counted = measure(|| {
+        let store = store.insert(MemoryStore::new());
+        for number in 0..sessions {
+            let session = session_of(&format!("{number:k>key_len$}"));
+            // Copied, as the tokens of two answers are.
+            let copy = Token::try_from(token.as_bytes()).unwrap();
+            store.put(&session, copy.with_lifetime(token.lifetime()));
+            // A token that is sent has a reference count.
+            assert!(store.get(&session).is_some());
+        }
+    });
+    let current = counted.bytes_current.try_into().unwrap();
+    (store.unwrap(), counted.bytes_max, current)
+}
+
+#[test]
+fn the_default_store_never_takes_more_than_its_bound_of_bytes() {
+    // The longest tokens, and the most sessions for which the bound has room.
+    for (sessions, token_len) in [(20_000, 4096), (MemoryStore::MAX_SESSIONS, 200)] {
+        let longest = token(&"t".repeat(token_len));
+        let (store, most, _) = filled(sessions, 255, &longest);
+        let bound = MemoryStore::MAX_BYTES;
+        assert!(store.bytes() > bound / 10 * 9, "the bound was not reached");
+        assert!(most <= bound as u64, "{most} bytes");
+    }
+}
+
+#[test]
+fn a_session_is_counted_for_no_less_than_it_takes() {
+    let dated = token("t").with_lifetime(Some(Duration::from_secs(3600)));
+    // The map doubles with the last one of these.
+    for sessions in [3_585, 14_337, 57_345] {
+        for token in [&token("t"), &dated] {
+            let (store, _, takes) = filled(sessions, 8, token);
+            assert_eq!(store.len(), sessions);
+            assert!(
+                takes <= store.bytes() as u64,
+                "{takes} bytes, {sessions} sessions"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_token_is_forgotten_when_its_lifetime_has_ended_though_its_session_is_used() {
+    let store = MemoryStore::new();
+    let short = Duration::from_millis(40);
+    store.put(&session(0), token("t").with_lifetime(Some(short)));
+    store.put(&session(1), token("t").with_lifetime(Some(Duration::MAX)));
+    let put = Instant::now();
+    while put.elapsed() < 2 * short {
+        store.get(&session(0));
+        std::thread::sleep(short / 8);
+    }
+    assert_eq!(store.get(&session(0)), None);
+    assert_eq!(store.get(&session(1)), Some(token("t")));
+}
+
+#[test]
+fn a_token_with_a_lifetime_is_forgotten_when_its_session_was_idle_for_long() {
+    let store = of_idle_time(Duration::from_millis(20));
+    store.put(&session(0), token("t").with_lifetime(Some(Duration::MAX)));
+    std::thread::sleep(Duration::from_millis(40));
+    assert_eq!(store.get(&session(0)), None);
+}
+
+#[test]
+fn a_token_that_is_put_again_has_its_new_lifetime() {
+    let store = MemoryStore::new();
+    let over = Some(Duration::ZERO);
+    store.put(&session(0), token("t").with_lifetime(over));
+    store.put(&session(0), token("t"));
+    assert_eq!(store.get(&session(0)), Some(token("t")));
+    store.put(&session(0), token("t").with_lifetime(over));
+    assert_eq!(store.get(&session(0)), None);
+}
+
+#[test]
+fn idle_sessions_are_evicted_by_the_use_of_others() {
+    let store = of_idle_time(Duration::from_millis(50));
+    for number in 0..20 {
+        store.put(&session(number), token("t"));
+    }
+    std::thread::sleep(Duration::from_millis(60));
+    for _ in 0..5 {
+        store.get(&session(99));
+    }
+    // `Debug` counts what is there, without the evictions that are due.
+    assert_eq!(format!("{store:?}"), "MemoryStore { sessions: 0, .. }");
+}
+
+#[test]
+fn the_first_token_is_put_where_there_is_none_or_one_that_is_over() {
+    let store = MemoryStore::new();
+    // Not the least recently used session, which is evicted with its last change.
+    store.put(&session(1), token("t"));
+    let over = token("t0").with_lifetime(Some(Duration::ZERO));
+    store.put(&session(0), over);
+    assert!(store.put_first(&session(0), token("t1")));
+    assert!(!store.put_first(&session(0), token("t2")));
+    assert_eq!(store.get(&session(0)), Some(token("t1")));
+    store.forget(&session(0), &token("t1"));
+    assert!(store.put_first(&session(0), token("t2")));
+    assert_eq!(store.get(&session(0)), Some(token("t2")));
+}
+
+#[test]
+fn of_many_threads_that_put_first_one_wins() {
+    for number in 0..200 {
+        let store = MemoryStore::new();
+        let wins = std::thread::scope(|scope| {
+            let put = |text: &'static str| {
+                let store = &store;
+                scope.spawn(move || store.put_first(&session(number), token(text)))
+            };
+            let threads = [put("a"), put("b"), put("c"), put("d")];
+            threads.map(|thread| thread.join().unwrap())
+        });
+        assert_eq!(wins.iter().filter(|wins| **wins).count(), 1);
+    }
+}
+
+#[test]
+fn a_token_is_returned_as_a_sensitive_value_and_without_a_lifetime() {
+    let store = MemoryStore::new();
+    for lifetime in [None, Some(Duration::from_secs(600))] {
+        store.put(&session(0), token("t").with_lifetime(lifetime));
+        let token = store.get(&session(0)).unwrap();
+        assert_eq!(token.lifetime(), None);
+        assert!(HeaderValue::from(token).is_sensitive());
+    }
 }

@@ -1,6 +1,6 @@
 //! What becomes of a header that is already there, row by row.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use refusing::refusing_map;
@@ -201,13 +201,16 @@ proptest! {
     #[test]
     fn what_leaves_is_what_the_plain_layer_lets_leave(
         before in vec(value(), 0..4), others in 0..12_usize, replace: bool, suppressed: bool,
-        has_key: bool, listed in proptest::option::of(any::<bool>()), has_authority: bool,
+        has_key: bool, listed in proptest::option::of(any::<bool>()), has_authority: bool, connects: bool,
     ) {
         let policy = if replace { MergePolicy::Replace } else { MergePolicy::Keep };
         let hosts = listed.map(|listed| {
             [HostPattern::from_static(if listed { "a.example" } else { "b.example" })]
         });
         let mut request = Request::get(if has_authority { A } else { "/chat" }).body(()).unwrap();
+        if connects {
+            *request.method_mut() = Method::CONNECT;
+        }
         for i in 0..others {
             let name = HeaderName::try_from(format!("x-{i}")).unwrap();
             request.headers_mut().append(name, HeaderValue::from(i));

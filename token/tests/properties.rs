@@ -18,7 +18,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tower_session_affinity::AffinityKey;
 
-/// The spellings of each authority; no other two are the same.
+/// The spellings of each origin; no other two are the same.
 const AUTHORITIES: [&[&str]; 4] = [
     &[
         "https://a.example/",
@@ -30,8 +30,8 @@ const AUTHORITIES: [&[&str]; 4] = [
         "http://a.example:80/?q",
         "http://A.EXAMPLE./",
     ],
-    &["https://b.example/", "https://b.example./"],
-    &["https://b.example:8443/", "http://B.example:8443/"],
+    &["https://b.example:8443/", "https://B.example.:8443/"],
+    &["http://b.example:8443/", "ws://b.example:8443/"],
 ];
 const KEYS: [&str; 3] = ["chat-1", "chat-2", "chat-11"];
 
@@ -56,7 +56,10 @@ enum Step {
         issued: Issued,
     },
     Fail(Index),
+    /// Drops a request that was polled.
     Drop(Index),
+    /// Drops a request that may never have been polled.
+    DropUnpolled(Index),
     /// Answers a request and drops it before it is polled again.
     AnswerAndDrop(Index),
 }
@@ -65,6 +68,8 @@ enum Step {
 enum Issued {
     New,
     Received,
+    /// A token that was issued to the session before, as by a gateway whose tokens name replicas.
+    Old(Index),
     Nothing,
 }
 
@@ -73,6 +78,9 @@ struct InFlight {
     place: Place,
     received: Option<String>,
     is_own: bool,
+    is_polled: bool,
+    /// The number of tokens that were forgotten before it was sent.
+    moment: usize,
     answer: oneshot::Sender<Answer>,
     future: Spawn<Pending>,
 }
@@ -81,38 +89,96 @@ struct InFlight {
 #[derive(Default)]
 struct Model {
     tokens: HashMap<Place, String>,
-    issued: usize,
+    /// The tokens that were issued to each session.
+    issued: HashMap<Place, Vec<String>>,
+    /// The failures in a row of each token.
+    failures: HashMap<(Place, String), usize>,
+    /// The tokens that were forgotten, in order.
+    forgotten: Vec<(Place, String)>,
 }
 
 impl Model {
     /// A token that says by whom and to whom it was issued.
-    fn issue(&mut self, (authority, key): Place) -> String {
-        self.issued += 1;
-        format!("authority {authority}, key {key}, number {}", self.issued)
+    fn issue(&mut self, place: Place) -> String {
+        let (authority, key) = place;
+        let issued = self.issued.entry(place).or_default();
+        let token = format!("authority {authority}, key {key}, number {}", issued.len());
+        issued.push(token.clone());
+        token
     }
 
     fn answered(&mut self, request: &InFlight, status: u16, token: Option<String>) {
         if request.is_own {
             return;
         }
-        let is_dead = [404, 410, 503].contains(&status) && request.received.is_some();
-        let is_repeated = token.is_none() || token == request.received;
-        if is_dead && is_repeated {
-            self.tokens.retain(|place, token| {
-                *place != request.place || Some(&*token) != request.received.as_ref()
-            });
-        } else if let Some(token) = token {
-            self.tokens.insert(request.place, token);
+        let is_dead = [404, 410, 503].contains(&status);
+        match token.filter(|token| Some(token) != request.received.as_ref()) {
+            Some(token) => {
+                if let Some(received) = request.received.clone().filter(|_| is_dead) {
+                    self.forget(request.place, received);
+                }
+                self.remember(request, status, is_dead, token);
+            }
+            None => self.settle(request, status, is_dead),
         }
+    }
+
+    /// An answer brings a token that its request did not carry.
+    fn remember(&mut self, request: &InFlight, status: u16, is_dead: bool, token: String) {
+        let named = (request.place, token);
+        self.failures.remove(&named);
+        if self.forgotten[request.moment..].contains(&named) {
+            if !is_dead {
+                self.settle(request, status, false);
+            }
+        } else {
+            self.tokens.insert(request.place, named.1);
+        }
+    }
+
+    /// An answer brings nothing new.
+    fn settle(&mut self, request: &InFlight, status: u16, is_dead: bool) {
+        let Some(received) = request.received.clone() else {
+            return;
+        };
+        if is_dead {
+            self.forget(request.place, received);
+        } else if [502, 504].contains(&status) {
+            self.failed(request);
+        } else {
+            self.failures.remove(&(request.place, received));
+        }
+    }
+
+    fn failed(&mut self, request: &InFlight) {
+        let Some(received) = request.received.clone().filter(|_| !request.is_own) else {
+            return;
+        };
+        let failures = self.failures.entry((request.place, received.clone()));
+        let failures = failures.or_default();
+        *failures += 1;
+        if *failures == 2 {
+            self.forget(request.place, received);
+        }
+    }
+
+    fn forget(&mut self, place: Place, token: String) {
+        if self.tokens.get(&place) == Some(&token) {
+            self.tokens.remove(&place);
+        }
+        let named = (place, token);
+        self.failures.remove(&named);
+        self.forgotten.push(named);
     }
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let place = || (0..AUTHORITIES.len(), 0..KEYS.len());
     let send = (place(), any::<Index>(), prop::bool::weighted(0.1));
-    let status = select(vec![200_u16, 400, 404, 410, 500, 503]);
+    let status = select(vec![200_u16, 400, 404, 410, 500, 502, 503, 504]);
     let issued = prop_oneof![
         3 => Just(Issued::New), 1 => Just(Issued::Received), 2 => Just(Issued::Nothing),
+        2 => any::<Index>().prop_map(Issued::Old),
     ];
     prop_oneof![
         5 => send.prop_map(|(place, spelling, own)| Step::Send { place, spelling, own }),
@@ -121,6 +187,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(which, status, issued)| Step::Answer { which, status, issued }),
         1 => any::<Index>().prop_map(Step::Fail),
         1 => any::<Index>().prop_map(Step::Drop),
+        1 => any::<Index>().prop_map(Step::DropUnpolled),
         1 => any::<Index>().prop_map(Step::AnswerAndDrop),
     ]
 }
@@ -168,7 +235,7 @@ impl World {
             async { answered.await.unwrap() }
         });
         let sessions = if has_room { 100 } else { 2 };
-        let store = MemoryStore::bounded(sessions, MemoryStore::MAX_IDLE);
+        let store = MemoryStore::bounded(sessions, MemoryStore::MAX_BYTES, MemoryStore::MAX_IDLE);
         let layer = AffinityTokenLayer::new(X_SESSION_TOKEN).store(store);
         let client = layer.layer(gateway);
         Self {
@@ -190,7 +257,9 @@ impl World {
             _ if self.on_the_way.is_empty() => {}
             Step::Poll(which) => {
                 let which = which.index(self.on_the_way.len());
-                prop_assert!(self.on_the_way[which].future.poll().is_pending());
+                let request = &mut self.on_the_way[which];
+                prop_assert!(request.future.poll().is_pending());
+                request.is_polled = true;
             }
             Step::Answer {
                 which,
@@ -199,13 +268,27 @@ impl World {
             } => self.answer(which, status, issued)?,
             Step::Fail(which) => {
                 let mut request = self.remove(which);
+                self.model.failed(&request);
                 request.answer.send(Err("failed")).unwrap();
                 prop_assert!(request.future.poll().is_ready());
             }
-            Step::Drop(which) => drop(self.remove(which)),
+            Step::Drop(which) => {
+                let mut request = self.remove(which);
+                prop_assert!(request.future.poll().is_pending());
+                self.model.failed(&request);
+            }
+            Step::DropUnpolled(which) => {
+                let request = self.remove(which);
+                if request.is_polled {
+                    self.model.failed(&request);
+                }
+            }
             Step::AnswerAndDrop(which) => {
                 let request = self.remove(which);
                 let token = self.model.issue(request.place);
+                if request.is_polled {
+                    self.model.failed(&request);
+                }
                 request.answer.send(Ok(answer(200, Some(&token)))).unwrap();
             }
         }
@@ -240,6 +323,8 @@ impl World {
             place,
             received,
             is_own,
+            is_polled: false,
+            moment: self.model.forgotten.len(),
             answer,
             future,
         });
@@ -251,6 +336,10 @@ impl World {
         let token = match issued {
             Issued::New => Some(self.model.issue(request.place)),
             Issued::Received => request.received.clone(),
+            Issued::Old(which) => {
+                let issued = self.model.issued.get(&request.place);
+                issued.map(|issued| which.get(issued).clone())
+            }
             Issued::Nothing => None,
         };
         self.model.answered(&request, status, token.clone());
@@ -267,7 +356,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn a_token_goes_only_to_its_authority_and_session_and_it_is_the_one_of_the_model(
+    fn a_token_goes_only_to_its_origin_and_session_and_it_is_the_one_of_the_model(
         steps in vec(step(), 1..80), has_room: bool,
     ) {
         let mut world = World::new(has_room);

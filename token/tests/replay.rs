@@ -1,12 +1,13 @@
 //! Which token goes to whom.
 
 use std::convert::Infallible;
-use std::future::{pending, ready};
+use std::future::ready;
+use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use support::{TOKEN, answer, client, issue, send, sent, turn, values};
-use tower::{Service, ServiceExt, service_fn};
-use tower_affinity_token::{AffinityTokenLayer, MemoryStore, Session, TokenStore};
+use tower::{Service, service_fn};
+use tower_affinity_token::{AffinityToken, AffinityTokenLayer, MemoryStore, Session, TokenStore};
 use tower_layer::Layer;
 use tower_session_affinity::{AffinityKey, HostPattern, NoAffinity};
 
@@ -28,23 +29,6 @@ fn the_first_request_of_a_session_has_no_token_and_the_next_has_the_one_that_was
 }
 
 #[test]
-fn an_answer_without_a_token_leaves_the_remembered_one() {
-    let client = client(&layer());
-    issue(&client, A, "chat-1", "t1");
-    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
-    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
-}
-
-#[test]
-fn the_latest_token_wins_whatever_the_status() {
-    let client = client(&layer());
-    for (status, token) in [(200, "t1"), (200, "t2"), (500, "t3"), (503, "t4")] {
-        send(&client, turn(A, "chat-1"), answer(status, Some(token)));
-        assert_eq!(sent(&client, A, "chat-1").as_deref(), Some(token));
-    }
-}
-
-#[test]
 fn a_token_stays_with_its_session() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "t1");
@@ -54,12 +38,16 @@ fn a_token_stays_with_its_session() {
 }
 
 #[test]
-fn a_token_stays_at_its_authority() {
+fn a_token_stays_at_its_origin() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "t1");
     for other in [
         B,
         "http://a.example/",
+        "http://a.example:443/",
+        "ws://a.example:443/",
+        "a.example:443",
+        "https://a.example:80/",
         "https://a.example:8443/",
         "https://a.example.b.example/",
         "https://example/",
@@ -70,7 +58,49 @@ fn a_token_stays_at_its_authority() {
 }
 
 #[test]
-fn case_default_port_trailing_dot_and_user_do_not_make_another_authority() {
+fn a_token_that_was_issued_over_tls_is_not_sent_without_tls() {
+    for (secure, plain) in [
+        ("https://api.example:8443/", "http://api.example:8443/"),
+        ("https://b.example/", "http://b.example:443/"),
+        ("https://b.example:80/", "http://b.example/"),
+        ("wss://b.example:9/", "ws://b.example:9/"),
+        ("https://b.example:443/", "b.example:443"),
+    ] {
+        let client = client(&layer());
+        issue(&client, secure, "chat-1", "t1");
+        assert_eq!(sent(&client, plain, "chat-1"), None, "{plain}");
+        issue(&client, plain, "chat-1", "t2");
+        assert_eq!(sent(&client, secure, "chat-1").as_deref(), Some("t1"));
+    }
+}
+
+#[test]
+fn one_store_behind_two_header_names_does_not_mix_their_tokens() {
+    let store = MemoryStore::new();
+    let other = HeaderName::from_static("x-other-token");
+    let (ours, theirs) = (
+        client(&layer().store(store.clone())),
+        client(&AffinityTokenLayer::new(other.clone()).store(store.clone())),
+    );
+    issue(&ours, A, "chat-1", "t1");
+    let headers = send(&theirs, turn(A, "chat-1"), answer(200, None));
+    assert_eq!(headers.get(&other), None);
+    assert_eq!(sent(&ours, A, "chat-1").as_deref(), Some("t1"));
+}
+
+#[test]
+fn one_store_behind_two_layers_of_one_name_is_one_memory() {
+    let store = MemoryStore::new();
+    let (one, other) = (
+        client(&layer().store(store.clone())),
+        client(&AffinityTokenLayer::with_store(TOKEN, store)),
+    );
+    issue(&one, A, "chat-1", "t1");
+    assert_eq!(sent(&other, A, "chat-1").as_deref(), Some("t1"));
+}
+
+#[test]
+fn case_default_port_trailing_dot_and_user_do_not_make_another_origin() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "t1");
     for same in [
@@ -123,7 +153,7 @@ fn without_a_key_nothing_is_remembered_or_sent() {
 }
 
 #[test]
-fn a_request_that_is_marked_goes_without_and_its_answer_teaches_nothing() {
+fn a_request_that_is_marked_goes_without_and_its_answer_is_not_looked_at() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "t1");
     let mut marked = turn(A, "chat-1");
@@ -134,7 +164,27 @@ fn a_request_that_is_marked_goes_without_and_its_answer_teaches_nothing() {
 }
 
 #[test]
-fn a_host_that_is_not_listed_gets_nothing_and_its_answer_teaches_nothing() {
+fn a_connect_for_a_tunnel_gets_nothing_and_one_for_a_websocket_gets_the_token() {
+    let connect = |uri| {
+        let mut request = turn(uri, "chat-1");
+        *request.method_mut() = Method::CONNECT;
+        request
+    };
+    let client = client(&layer());
+    issue(&client, "a.example:443", "chat-1", "of no scheme");
+    issue(&client, A, "chat-1", "t1");
+    let mut tunnel = connect("a.example:443");
+    tunnel.headers_mut().insert(TOKEN, "own".parse().unwrap());
+    for request in [tunnel, connect("a.example:443")] {
+        let headers = send(&client, request, answer(200, Some("t2")));
+        assert_eq!(values(&headers), [""; 0]);
+    }
+    let websocket = send(&client, connect("wss://a.example/chat"), answer(200, None));
+    assert_eq!(values(&websocket), ["t1"]);
+}
+
+#[test]
+fn a_host_that_is_not_listed_gets_nothing_and_its_answer_is_not_looked_at() {
     let store = MemoryStore::new();
     let layer = layer().store(store.clone());
     let listed = client(&layer.only_hosts([HostPattern::from_static("a.example")]));
@@ -143,6 +193,26 @@ fn a_host_that_is_not_listed_gets_nothing_and_its_answer_teaches_nothing() {
     assert_eq!(sent(&listed, A, "chat-1").as_deref(), Some("t1"));
     assert_eq!(sent(&listed, B, "chat-1"), None);
     assert_eq!(store.len(), 1);
+}
+
+#[test]
+fn an_empty_list_allows_no_host_and_of_two_lists_the_last_one_applies() {
+    let pattern = HostPattern::from_static;
+    for (layer, expected) in [
+        (layer().only_hosts([]), [None, None]),
+        (
+            layer()
+                .only_hosts([pattern("a.example")])
+                .only_hosts([pattern("b.example")]),
+            [None, Some("t1")],
+        ),
+    ] {
+        let client = client(&layer);
+        for (uri, expected) in [A, B].into_iter().zip(expected) {
+            issue(&client, uri, "chat-1", "t1");
+            assert_eq!(sent(&client, uri, "chat-1").as_deref(), expected, "{uri}");
+        }
+    }
 }
 
 #[test]
@@ -165,7 +235,7 @@ fn fallbacks_name_the_session_in_their_order() {
 }
 
 #[test]
-fn the_key_never_leaves() {
+fn the_key_is_never_sent() {
     let client = client(&layer().opening(HeaderValue::from_static("new")));
     for (uri, token) in [(A, Some("t1")), (A, None), ("/chat", None)] {
         let headers = send(&client, turn(uri, "secret-chat"), answer(200, token));
@@ -176,80 +246,24 @@ fn the_key_never_leaves() {
 }
 
 #[test]
-fn the_response_header_may_have_another_name() {
-    let issued = HeaderName::from_static("x-issued");
-    let client = client(&layer().response_header(issued.clone()));
-    let mut other = answer(200, Some("not this"));
-    other
-        .headers_mut()
-        .insert(issued, HeaderValue::from_static("t1"));
-    send(&client, turn(A, "chat-1"), other);
-    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
-}
-
-#[test]
-fn only_the_chosen_part_of_the_response_header_is_the_token() {
-    let client = client(&layer().token_part(|value| &value[..value.len().min(2)]));
-    issue(&client, A, "chat-1", "t1; Expires=never");
-    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
-}
-
-#[test]
-fn the_opening_is_sent_until_a_token_is_remembered() {
-    let client = client(&layer().opening(HeaderValue::from_static("NEW")));
-    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("NEW"));
-    issue(&client, A, "chat-1", "t1");
-    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
-}
-
-#[test]
-fn the_opening_is_not_sent_where_nothing_could_be_remembered() {
-    let client = client(&layer().opening(HeaderValue::from_static("NEW")));
-    assert_eq!(sent(&client, "/chat", "chat-1"), None);
-    let keyless = Request::get(A).body(()).unwrap();
-    let headers = send(&client, keyless, answer(200, None));
-    assert_eq!(values(&headers), [""; 0]);
-}
-
-#[test]
-fn a_value_that_is_no_token_is_ignored() {
-    let too_long = "t".repeat(4097);
-    let client = client(&layer());
-    issue(&client, A, "chat-1", "t1");
-    for ignored in ["", " ", "\t", &too_long] {
-        issue(&client, A, "chat-1", ignored);
-        assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
+fn a_token_is_sent_as_a_sensitive_value_however_it_came_to_be_remembered() {
+    let is_sensitive = |client: &AffinityToken<_, _, _>| {
+        let headers = send(client, turn(A, "chat-1"), answer(200, None));
+        headers[TOKEN].is_sensitive()
+    };
+    let latest = client(&layer());
+    for token in ["t1", "t1", "t2"] {
+        issue(&latest, A, "chat-1", token);
+        assert!(is_sensitive(&latest), "issued, repeated or changed");
     }
-}
-
-#[test]
-fn a_token_may_have_4096_bytes_and_bytes_outside_of_ascii() {
-    let client = client(&layer());
-    for token in ["t".repeat(4096), "ü, \t\"".to_owned()] {
-        issue(&client, A, "chat-1", &token);
-        assert_eq!(sent(&client, A, "chat-1"), Some(token));
+    let first = client(&layer().first_token_wins());
+    issue(&first, A, "chat-1", "t1");
+    assert!(is_sensitive(&first), "the first one");
+    let dated = client(&layer().lifetime(|_| Some(Duration::from_secs(600))));
+    for _ in 0..2 {
+        issue(&dated, A, "chat-1", "t1");
+        assert!(is_sensitive(&dated), "with a lifetime, and prolonged");
     }
-}
-
-#[test]
-fn the_first_value_that_is_a_token_counts() {
-    let client = client(&layer());
-    let mut several = answer(200, Some(" "));
-    for value in ["t1", "t2"] {
-        several
-            .headers_mut()
-            .append(TOKEN, HeaderValue::from_static(value));
-    }
-    send(&client, turn(A, "chat-1"), several);
-    assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
-}
-
-#[test]
-fn a_token_leaves_as_a_sensitive_value() {
-    let client = client(&layer());
-    issue(&client, A, "chat-1", "t1");
-    let headers = send(&client, turn(A, "chat-1"), answer(200, None));
-    assert!(headers[TOKEN].is_sensitive());
 }
 
 #[test]
@@ -258,7 +272,12 @@ fn no_debug_output_has_a_key_or_a_token() {
     let layer = layer().store(store.clone());
     let client = client(&layer);
     issue(&client, A, "chat-1", "t1");
-    let session = Session::new(&A.parse().unwrap(), &AffinityKey::from_static("chat-1")).unwrap();
+    let session = Session::new(
+        &TOKEN,
+        &A.parse().unwrap(),
+        &AffinityKey::from_static("chat-1"),
+    )
+    .unwrap();
     let token = store.get(&session).unwrap();
     let mut answering = layer.layer(service_fn(|_: Request<()>| {
         ready(Ok::<_, Infallible>(Response::new(())))
@@ -285,53 +304,4 @@ fn services_of_one_layer_and_their_clones_share_what_they_remember() {
     let (one, other) = (client(&layer), client(&layer.clone()));
     issue(&one, A, "chat-1", "t1");
     assert_eq!(sent(&other.clone(), A, "chat-1").as_deref(), Some("t1"));
-}
-
-#[test]
-fn an_error_of_the_inner_service_is_handed_on_and_teaches_nothing() {
-    let layer = layer();
-    issue(&client(&layer), A, "chat-1", "t1");
-    let broken = layer.layer(service_fn(async |_: Request<()>| {
-        Err::<Response<()>, _>("broken")
-    }));
-    let result = tokio_test::block_on(broken.oneshot(turn(A, "chat-1")));
-    assert_eq!(result.unwrap_err(), "broken");
-    assert_eq!(sent(&client(&layer), A, "chat-1").as_deref(), Some("t1"));
-}
-
-#[test]
-fn a_future_that_is_dropped_remembers_nothing() {
-    let store = MemoryStore::new();
-    let layer = layer().store(store.clone());
-    let answer = || answer(200, Some("t1"));
-    let mut answering = layer.layer(service_fn(|_: Request<()>| {
-        ready(Ok::<_, Infallible>(answer()))
-    }));
-    drop(answering.call(turn(A, "chat-1")));
-    assert!(
-        store.is_empty(),
-        "never polled, though the answer was there"
-    );
-
-    let mut hanging = layer.layer(service_fn(|_: Request<()>| {
-        pending::<Result<Response<()>, Infallible>>()
-    }));
-    let mut future = tokio_test::task::spawn(hanging.call(turn(A, "chat-1")));
-    assert!(future.poll().is_pending());
-    drop(future);
-    assert!(store.is_empty(), "polled while there was no answer");
-}
-
-#[test]
-fn the_answer_is_handed_on_as_it_is() {
-    let inner = service_fn(async |_: Request<()>| {
-        Response::builder()
-            .status(299)
-            .header(TOKEN, "t1")
-            .body("body")
-    });
-    let response = tokio_test::block_on(layer().layer(inner).oneshot(turn(A, "chat-1"))).unwrap();
-    assert_eq!(response.status(), 299);
-    assert_eq!(response.headers()[TOKEN], "t1");
-    assert_eq!(response.into_body(), "body");
 }

@@ -4,7 +4,8 @@
 //! `X-Amzn-SageMaker-Session-Id` opens a session, whose id the answer has in
 //! `X-Amzn-SageMaker-New-Session-Id`, as `ID; Expires=yyyy-mm-ddThh:mm:ssZ`. A request with the id goes
 //! to the instance of the session. Ids match `^[a-zA-Z0-9](-*[a-zA-Z0-9])*$` and have at most 256
-//! characters. What the model's container refuses, a closed session for one, is answered with 424.
+//! characters. What the model's container refuses, a closed session for one, is answered with 424. The
+//! answer to a request that closes a session has its id in `X-Amzn-SageMaker-Closed-Session-Id`.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -19,19 +20,23 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use replica::Replica;
 use tower::{Service, ServiceExt};
-use tower_affinity_token::AffinityTokenLayer;
-use tower_affinity_token::header::{X_AMZN_SAGEMAKER_NEW_SESSION_ID, X_AMZN_SAGEMAKER_SESSION_ID};
+use tower_affinity_token::header::{
+    X_AMZN_SAGEMAKER_CLOSED_SESSION_ID, X_AMZN_SAGEMAKER_NEW_SESSION_ID,
+    X_AMZN_SAGEMAKER_SESSION_ID,
+};
+use tower_affinity_token::{AffinityTokenLayer, attributes};
 use tower_layer::Layer;
 use tower_session_affinity::AffinityKey;
 
 #[path = "support/replica.rs"]
 mod replica;
 
-/// What a request asked for: a new session, a session, or neither.
+/// What a request asked for: a new session, a session, its end, or none of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
     New,
     Session(String),
+    Close(String),
     Nothing,
 }
 
@@ -41,6 +46,8 @@ struct Endpoint(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
+    /// The attribute behind an id that is issued.
+    expires: Option<&'static str>,
     opened: usize,
     open: BTreeSet<String>,
     asked: Vec<Asked>,
@@ -57,12 +64,18 @@ impl Endpoint {
             Some(id) if id == "NEW_SESSION" => {
                 state.opened += 1;
                 let id = format!("session--{}", state.opened);
-                let issued = format!("{id}; Expires=2026-11-23T16:00:00Z");
+                let expires = state.expires.unwrap_or("2999-11-26T16:00:00Z");
+                let issued = format!("{id}; Expires={expires}");
                 state.open.insert(id);
                 (
                     Asked::New,
                     response.header(X_AMZN_SAGEMAKER_NEW_SESSION_ID, issued),
                 )
+            }
+            Some(id) if request.uri().query() == Some("close") => {
+                assert!(state.open.remove(&id));
+                let response = response.header(X_AMZN_SAGEMAKER_CLOSED_SESSION_ID, &id);
+                (Asked::Close(id), response)
             }
             Some(id) => {
                 assert!(is_session_id(&id), "{id} is no session id");
@@ -101,7 +114,9 @@ fn is_session_id(id: &str) -> bool {
 fn layer() -> AffinityTokenLayer {
     AffinityTokenLayer::new(X_AMZN_SAGEMAKER_SESSION_ID)
         .response_header(X_AMZN_SAGEMAKER_NEW_SESSION_ID)
-        .token_part(|value| value.split(|byte| *byte == b';').next().unwrap_or_default())
+        .token_part(attributes::token)
+        .lifetime(attributes::lifetime)
+        .closed_header(X_AMZN_SAGEMAKER_CLOSED_SESSION_ID)
         .opening(HeaderValue::from_static("NEW_SESSION"))
         .forget_on(|status| status == StatusCode::FAILED_DEPENDENCY)
 }
@@ -116,7 +131,20 @@ where
     S: Service<Request<Empty<Bytes>>, Response = Response<Incoming>> + Clone,
     S::Error: std::fmt::Debug,
 {
-    let uri = format!("http://{address}/endpoints/model/invocations");
+    invoke_path(client, address, "invocations", key).await
+}
+
+async fn invoke_path<S>(
+    client: &S,
+    address: SocketAddr,
+    path: &str,
+    key: Option<&'static str>,
+) -> StatusCode
+where
+    S: Service<Request<Empty<Bytes>>, Response = Response<Incoming>> + Clone,
+    S::Error: std::fmt::Debug,
+{
+    let uri = format!("http://{address}/endpoints/model/{path}");
     let mut request = Request::post(uri).body(Empty::new()).unwrap();
     if let Some(key) = key {
         request
@@ -162,6 +190,31 @@ async fn a_session_that_was_closed_is_followed_by_a_new_one() {
     assert_eq!([turn().await, turn().await, turn().await], [424, 200, 200]);
     let expected = [Asked::New, session(1), Asked::New, session(2)];
     assert_eq!(endpoint.asked(), expected);
+}
+
+#[tokio::test]
+async fn a_session_that_its_client_closes_is_followed_by_a_new_one_and_no_request_is_refused() {
+    let endpoint = Endpoint::default();
+    let server = start(&endpoint).await;
+    let client = layer().layer(Client::builder(TokioExecutor::new()).build_http());
+    for path in ["invocations", "invocations?close", "invocations"] {
+        let status = invoke_path(&client, server.address, path, Some("chat-1")).await;
+        assert_eq!(status, 200, "{path}");
+    }
+    let closed = Asked::Close("session--1".to_owned());
+    assert_eq!(endpoint.asked(), [Asked::New, closed, Asked::New]);
+}
+
+#[tokio::test]
+async fn an_id_whose_time_has_passed_is_not_sent() {
+    let endpoint = Endpoint::default();
+    endpoint.0.lock().unwrap().expires = Some("2023-11-26T16:00:00Z");
+    let server = start(&endpoint).await;
+    let client = layer().layer(Client::builder(TokioExecutor::new()).build_http());
+    for _ in 0..2 {
+        assert_eq!(invoke(&client, server.address, Some("chat-1")).await, 200);
+    }
+    assert_eq!(endpoint.asked(), [Asked::New, Asked::New]);
 }
 
 #[tokio::test]

@@ -2,9 +2,9 @@
 
 use std::convert::Infallible;
 
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use support::{Gateway, TOKEN, answer, issue, send, sent, turn, values};
-use tower::{Layer, Service, ServiceBuilder};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_affinity_token::AffinityTokenLayer;
 use tower_session_affinity::{FromHeaders, SessionAffinityLayer, header};
 
@@ -78,4 +78,52 @@ fn two_layers_for_two_headers_do_not_mix() {
         (&headers[TOKEN], &headers[other]),
         (&"t1".parse().unwrap(), &"o1".parse().unwrap())
     );
+}
+
+/// llm-d with split prefill and decode: two instances of its plugin, each with a header of its own.
+#[test]
+fn prefill_and_decode_have_a_token_each_which_live_and_die_apart() {
+    use tower_affinity_token::header::{X_SESSION_TOKEN, X_SESSION_TOKEN_PREFILL};
+
+    let client = ServiceBuilder::new()
+        .layer(AffinityTokenLayer::new(X_SESSION_TOKEN))
+        .layer(AffinityTokenLayer::new(X_SESSION_TOKEN_PREFILL).forget_on(|_| false))
+        .service(Gateway);
+    let answer = |status, decode: Option<&'static str>, prefill: Option<&'static str>| {
+        let mut answer = answer(status, decode);
+        if let Some(token) = prefill {
+            let token = HeaderValue::from_static(token);
+            answer.headers_mut().insert(X_SESSION_TOKEN_PREFILL, token);
+        }
+        answer
+    };
+    let sent = |answer| {
+        let headers = send(&client, turn(A, "chat-1"), answer);
+        let token = |name| {
+            headers
+                .get(name)
+                .map(|value| value.to_str().unwrap().to_owned())
+        };
+        (token(X_SESSION_TOKEN), token(X_SESSION_TOKEN_PREFILL))
+    };
+    let token = |text: &str| Some(text.to_owned());
+    assert_eq!(sent(answer(200, Some("d1"), Some("p1"))), (None, None));
+    let both = sent(answer(200, Some("d1"), Some("p2")));
+    assert_eq!(both, (token("d1"), token("p1")));
+    let changed = sent(answer(503, None, None));
+    assert_eq!(changed, (token("d1"), token("p2")));
+    assert_eq!(sent(answer(200, None, None)), (None, token("p2")));
+}
+
+/// A response cache hands one session's answer, and the token in it, to another: it goes outside.
+#[test]
+fn a_response_cache_inside_of_the_layer_hands_one_sessions_token_to_another() {
+    let cached = tower::service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(answer(200, Some("of chat-1")).map(|()| HeaderMap::new()))
+    });
+    let layer = AffinityTokenLayer::new(TOKEN);
+    let inside = layer.layer(cached);
+    tokio_test::block_on(inside.oneshot(turn(A, "chat-2"))).unwrap();
+    let then = sent(&layer.layer(Gateway), A, "chat-2");
+    assert_eq!(then.as_deref(), Some("of chat-1"));
 }

@@ -12,6 +12,7 @@ use http::{Request, Response};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry_sdk::metrics::data::ScopeMetrics;
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_session_affinity::{
@@ -141,6 +142,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .service(service_fn(provider));
     converse(client, url).await?;
     meters.force_flush()?;
-    println!("{:#?}", exporter.get_finished_metrics()?);
+    for exported in exporter.get_finished_metrics()? {
+        for metric in exported.scope_metrics().flat_map(ScopeMetrics::metrics) {
+            println!("{}: {:?}", metric.name(), metric.data());
+        }
+    }
     Ok(())
 }

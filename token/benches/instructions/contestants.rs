@@ -5,7 +5,7 @@ use std::hint::black_box;
 use gungraun::{
     Callgrind, EntryPoint, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group,
 };
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, StatusCode};
 use tower_affinity_token::{AffinityTokenLayer, header::X_SESSION_TOKEN};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -46,7 +46,10 @@ fn remembering() -> AffinityTokenLayer {
     let layer = layer();
     for number in 0..REPEATS {
         remember(&layer, number);
-        exchange(&mut layer.layer(Gateway(None)), request(Some(key(number))));
+        exchange(
+            &mut layer.layer(Gateway::new(None)),
+            request(Some(key(number))),
+        );
     }
     layer
 }
@@ -56,22 +59,22 @@ where
     L::Service: Service<Request<()>, Future: Unpin>,
 {
     // The optimizer is not to know how the layer was set.
-    counted_exchanges(&mut black_box(layer).layer(Gateway(token)), requests);
+    counted_exchanges(&mut black_box(layer).layer(Gateway::new(token)), requests);
 }
 
 #[library_benchmark]
 fn bare() {
-    counted_exchanges(&mut Gateway(None), requests());
+    counted_exchanges(&mut Gateway::new(None), requests());
 }
 
 #[library_benchmark]
 fn bare_without_key() {
-    counted_exchanges(&mut Gateway(None), requests_without_key());
+    counted_exchanges(&mut Gateway::new(None), requests_without_key());
 }
 
 #[library_benchmark]
 fn bare_with_token() {
-    counted_exchanges(&mut Gateway(Some(TOKEN)), requests());
+    counted_exchanges(&mut Gateway::new(Some(TOKEN)), requests());
 }
 
 #[library_benchmark]
@@ -96,6 +99,16 @@ fn remembered() {
 }
 
 #[library_benchmark]
+fn remembered_after_a_failure() {
+    let layer = remembering();
+    remember(&layer, REPEATS);
+    let mut failing = layer.layer(Gateway::new(None));
+    failing.get_mut().status = StatusCode::BAD_GATEWAY;
+    exchange(&mut failing, request(Some(key(REPEATS))));
+    count(layer, None, requests());
+}
+
+#[library_benchmark]
 fn repeated() {
     count(remembering(), Some(TOKEN), requests());
 }
@@ -115,6 +128,7 @@ library_benchmark_group!(
         no_key,
         nothing_remembered,
         remembered,
+        remembered_after_a_failure,
         repeated,
         changed
     ]

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use tower_affinity_token::{AffinityTokenLayer, TokenStore, header::X_SESSION_TOKEN};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -24,7 +24,19 @@ pub(crate) const NEW: HeaderValue = HeaderValue::from_static("MTI3LjAuMC4xOjI5MD
 
 /// Answers each request, perhaps with a token.
 #[derive(Clone)]
-pub(crate) struct Gateway(pub(crate) Option<HeaderValue>);
+pub(crate) struct Gateway {
+    pub(crate) status: StatusCode,
+    pub(crate) token: Option<HeaderValue>,
+}
+
+impl Gateway {
+    pub(crate) fn new(token: Option<HeaderValue>) -> Self {
+        Self {
+            status: StatusCode::OK,
+            token,
+        }
+    }
+}
 
 impl Service<Request<()>> for Gateway {
     type Response = Response<()>;
@@ -38,7 +50,8 @@ impl Service<Request<()>> for Gateway {
     fn call(&mut self, request: Request<()>) -> Self::Future {
         drop(black_box(request));
         let mut response = Response::new(());
-        if let Some(token) = &self.0 {
+        *response.status_mut() = self.status;
+        if let Some(token) = &self.token {
             response
                 .headers_mut()
                 .insert(X_SESSION_TOKEN, token.clone());
@@ -87,6 +100,6 @@ pub(crate) fn remember<St: TokenStore + Clone>(
     layer: &AffinityTokenLayer<FromExtension, St>,
     number: usize,
 ) {
-    let mut service = layer.layer(Gateway(Some(TOKEN)));
+    let mut service = layer.layer(Gateway::new(Some(TOKEN)));
     exchange(&mut service, request(Some(key(number))));
 }

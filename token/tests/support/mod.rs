@@ -7,10 +7,12 @@ use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderName, Request, Response};
+use tokio_test::task::{Spawn, spawn};
 use tower::{Service, ServiceExt};
-use tower_affinity_token::{AffinityToken, AffinityTokenLayer, TokenStore, header};
+use tower_affinity_token::{AffinityToken, AffinityTokenLayer, ResponseFuture, TokenStore, header};
 use tower_layer::Layer;
 use tower_session_affinity::{AffinityKey, KeyExtractor};
+use tower_test::mock;
 
 pub(crate) const TOKEN: HeaderName = header::X_SESSION_TOKEN;
 
@@ -93,4 +95,60 @@ pub(crate) fn values(headers: &HeaderMap) -> Vec<String> {
     values
         .map(|value| String::from_utf8(value.as_bytes().to_vec()).unwrap())
         .collect()
+}
+
+type Waiting<St> = ResponseFuture<mock::future::ResponseFuture<Response<HeaderMap>>, St>;
+
+/// A request whose answer the test gives when it likes.
+pub(crate) struct InFlight<St: TokenStore> {
+    response: Spawn<Waiting<St>>,
+    answer: mock::SendResponse<Response<HeaderMap>>,
+    pub(crate) sent_with: Vec<String>,
+}
+
+impl<St: TokenStore> InFlight<St> {
+    /// Sends a request, which is polled once.
+    pub(crate) fn send<K>(layer: &AffinityTokenLayer<K, St>, request: Request<()>) -> Self
+    where
+        K: KeyExtractor + Clone,
+        St: Clone,
+    {
+        let mut in_flight = Self::call(layer, request);
+        assert!(in_flight.response.poll().is_pending());
+        in_flight
+    }
+
+    /// Calls the service, and does not poll its future.
+    pub(crate) fn call<K>(layer: &AffinityTokenLayer<K, St>, request: Request<()>) -> Self
+    where
+        K: KeyExtractor + Clone,
+        St: Clone,
+    {
+        let (inner, mut gateway) = mock::pair::<Request<()>, Response<HeaderMap>>();
+        gateway.allow(1);
+        let mut service = layer.layer(inner);
+        tokio_test::block_on(service.ready()).unwrap();
+        let response = spawn(service.call(request));
+        let (request, answer) = tokio_test::block_on(gateway.next_request()).unwrap();
+        Self {
+            response,
+            answer,
+            sent_with: values(request.headers()),
+        }
+    }
+
+    pub(crate) fn answer(self, status: u16, token: Option<&str>) {
+        self.answer_with(answer(status, token));
+    }
+
+    pub(crate) fn answer_with(mut self, answer: Response<()>) {
+        self.answer.send_response(answer.map(|()| HeaderMap::new()));
+        assert!(matches!(self.response.poll(), Poll::Ready(Ok(_))));
+    }
+
+    /// Lets the inner service return an error.
+    pub(crate) fn fail(mut self) {
+        self.answer.send_error("broken");
+        assert!(matches!(self.response.poll(), Poll::Ready(Err(_))));
+    }
 }

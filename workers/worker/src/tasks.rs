@@ -1,7 +1,7 @@
 //! Tasks of their own, which are in no scope unless they take one along.
 
 use futures_util::{FutureExt, future::join};
-use tower_session_affinity::{AffinityKey, Scoped};
+use tower_session_affinity::AffinityFutureExt;
 use worker::{Context, Env, wasm_bindgen_futures::spawn_local};
 
 use crate::rest;
@@ -11,17 +11,14 @@ pub(crate) async fn spawn(env: &Env, prompt: &str) {
     let (bare, bare_done) = ask(env, prompt, "bare").remote_handle();
     spawn_local(bare);
     let (taken, taken_done) = ask(env, prompt, "taken along").remote_handle();
-    spawn_local(Scoped::new(AffinityKey::current(), taken));
+    spawn_local(taken.in_current_affinity());
     join(bare_done, taken_done).await;
 }
 
 /// Asks twice in each of two tasks that go on after the response.
 pub(crate) fn wait_until(env: &Env, context: &Context, prompt: &str) {
     context.wait_until(ask(env, prompt, "bare"));
-    context.wait_until(Scoped::new(
-        AffinityKey::current(),
-        ask(env, prompt, "taken along"),
-    ));
+    context.wait_until(ask(env, prompt, "taken along").in_current_affinity());
 }
 
 fn ask(env: &Env, prompt: &str, how: &str) -> impl Future<Output = ()> + use<> {

@@ -1,0 +1,130 @@
+//! The settings of a layer, and what they make of a request and of an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use tower_session_affinity::{HostPattern, MergePolicy, NoAffinity};
+
+use crate::report::Report;
+use crate::token::is_blank;
+use crate::{Ending, Outcome, Token};
+
+/// Reads from the value of a response header for how long its token is valid.
+pub(crate) type ReadLifetime = fn(&[u8]) -> Option<Duration>;
+
+/// The lifetime of a token whose time has passed.
+pub(crate) const OVER: Option<Duration> = Some(Duration::ZERO);
+
+/// All settings of a layer, but for where keys come from and where tokens are remembered.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) request_header: HeaderName,
+    pub(crate) response_header: HeaderName,
+    pub(crate) closed_header: Option<HeaderName>,
+    pub(crate) token_part: fn(&[u8]) -> &[u8],
+    pub(crate) lifetime: Option<ReadLifetime>,
+    pub(crate) opening: Option<HeaderValue>,
+    pub(crate) merge_policy: MergePolicy,
+    pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
+    pub(crate) first_wins: bool,
+    pub(crate) is_dead: fn(StatusCode) -> bool,
+    pub(crate) max_failures: u32,
+    pub(crate) is_failure: fn(Ending) -> bool,
+    pub(crate) report: Report,
+}
+
+/// What the response header of an answer brings.
+pub(crate) enum Issued {
+    Nothing,
+    /// Values, none of which is a token that is valid now.
+    Invalid,
+    /// The token that the request carried.
+    Again {
+        lifetime: Option<Duration>,
+    },
+    /// A different token.
+    New(Token),
+}
+
+impl Rules {
+    pub(crate) fn new(header_name: HeaderName) -> Self {
+        Self {
+            response_header: header_name.clone(),
+            request_header: header_name,
+            closed_header: None,
+            token_part: |value| value,
+            lifetime: None,
+            opening: None,
+            merge_policy: MergePolicy::Keep,
+            only_hosts: None,
+            first_wins: false,
+            is_dead: |status| matches!(status.as_u16(), 404 | 410 | 503),
+            max_failures: 2,
+            is_failure: Ending::is_failure,
+            report: Report::default(),
+        }
+    }
+
+    /// Returns why this request must be sent without the header, if it must.
+    #[inline]
+    pub(crate) fn forbid<B>(&self, request: &Request<B>) -> Option<Outcome> {
+        // One that opens a WebSocket over HTTP/2 (RFC 8441) has a scheme, and goes to the host itself.
+        if *request.method() == Method::CONNECT && request.uri().scheme().is_none() {
+            return Some(Outcome::Tunnel);
+        }
+        if let Some(hosts) = self.only_hosts.as_deref() {
+            let uri = request.uri();
+            if uri.authority().is_none() {
+                return Some(Outcome::NoAuthority);
+            }
+            if !hosts.iter().any(|host| host.matches(uri)) {
+                return Some(Outcome::HostNotAllowed);
+            }
+        }
+        let marker = request.extensions().get::<NoAffinity>();
+        marker.map(|_| Outcome::Suppressed)
+    }
+
+    /// Reads the first value that holds a token.
+    pub(crate) fn issued(&self, headers: &HeaderMap, sent: Option<&Token>) -> Issued {
+        let mut issued = Issued::Nothing;
+        for value in headers.get_all(&self.response_header) {
+            let part = (self.token_part)(value.as_bytes());
+            let lifetime = || self.lifetime.and_then(|read| read(value.as_bytes()));
+            // Most gateways repeat the token, which need not be copied.
+            if sent.is_some_and(|sent| sent.as_bytes() == part) {
+                let lifetime = lifetime();
+                issued = Issued::Again { lifetime };
+                if lifetime != OVER {
+                    break;
+                }
+            } else if let Some(token) = Self::token(part, lifetime) {
+                return Issued::New(token);
+            } else if matches!(issued, Issued::Nothing) && !is_blank(value.as_bytes()) {
+                issued = Issued::Invalid;
+            }
+        }
+        issued
+    }
+
+    /// Makes a token of this part, unless its time has passed.
+    fn token(part: &[u8], lifetime: impl FnOnce() -> Option<Duration>) -> Option<Token> {
+        let token = Token::try_from(part).ok()?;
+        let lifetime = lifetime();
+        (lifetime != OVER).then(|| token.with_lifetime(lifetime))
+    }
+
+    /// Returns the tokens of the sessions that this answer says are over.
+    pub(crate) fn closed(&self, headers: &HeaderMap) -> impl Iterator<Item = Token> {
+        let names = self.closed_header.iter();
+        let values = names.flat_map(|name| headers.get_all(name));
+        let tokens = values.map(|value| (self.token_part)(value.as_bytes()).try_into());
+        tokens.filter_map(Result::ok)
+    }
+
+    #[inline]
+    pub(crate) fn tell(&self, outcome: Outcome) {
+        self.report.tell(outcome, &self.request_header);
+    }
+}

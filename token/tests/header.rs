@@ -1,0 +1,45 @@
+//! The names are what gateways read: a misspelled one fails silently.
+
+use tower_affinity_token::header;
+
+#[test]
+fn each_constant_has_the_name_that_its_documentation_promises() {
+    for (constant, name) in [
+        (header::X_SESSION_TOKEN, "x-session-token"),
+        (header::X_SESSION_TOKEN_PREFILL, "x-session-token-prefill"),
+        (header::X_CODEX_TURN_STATE, "x-codex-turn-state"),
+        (
+            header::X_AMZN_SAGEMAKER_SESSION_ID,
+            "x-amzn-sagemaker-session-id",
+        ),
+        (
+            header::X_AMZN_SAGEMAKER_NEW_SESSION_ID,
+            "x-amzn-sagemaker-new-session-id",
+        ),
+        (
+            header::X_AMZN_SAGEMAKER_CLOSED_SESSION_ID,
+            "x-amzn-sagemaker-closed-session-id",
+        ),
+    ] {
+        assert_eq!(constant, name);
+    }
+}
+
+/// A constant that the table above lacks is not held to its name.
+#[test]
+fn no_constant_is_left_out() {
+    let source = include_str!("../src/header.rs");
+    let constants = source.matches("pub const ").count();
+    let tested = include_str!("header.rs").matches("header::X_").count();
+    // One of the matches is the pattern itself.
+    assert_eq!(constants, tested - 1);
+}
+
+#[test]
+fn each_constant_is_its_name_in_upper_case() {
+    for line in include_str!("../src/header.rs").split("pub const ").skip(1) {
+        let (constant, rest) = line.split_once(':').unwrap();
+        let name = rest.split('"').nth(1).unwrap();
+        assert_eq!(constant, name.to_uppercase().replace('-', "_"));
+    }
+}
