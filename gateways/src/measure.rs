@@ -41,6 +41,12 @@ pub const EIGHT_CHATS: &[&str] = &[
     "100",
 ];
 
+/// A chat template that puts a hundred rules before every conversation.
+pub const LONG_SYSTEM_PROMPT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/long_system_prompt.jinja"
+);
+
 /// nginx with [`nginx_conf`].
 ///
 /// # Panics

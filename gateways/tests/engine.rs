@@ -7,7 +7,7 @@ use std::io;
 
 use gateways::engine::Kind;
 use gateways::launch;
-use gateways::measure::{Case, EIGHT_CHATS, measure, nginx, share};
+use gateways::measure::{Case, EIGHT_CHATS, LONG_SYSTEM_PROMPT, measure, nginx, share};
 
 const NGINX: Case = Case {
     name: "four servers behind nginx",
@@ -18,12 +18,6 @@ const NGINX: Case = Case {
     launch: nginx,
     size: EIGHT_CHATS,
 };
-
-/// A chat template that puts a hundred rules before every conversation.
-const LONG_SYSTEM_PROMPT: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/long_system_prompt.jinja"
-);
 
 #[tokio::test]
 async fn behind_nginx_the_key_pays_and_the_engine_counts_the_same_tokens() -> io::Result<()> {

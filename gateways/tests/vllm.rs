@@ -8,7 +8,7 @@
 use std::io;
 
 use gateways::engine::Kind;
-use gateways::measure::{Case, EIGHT_CHATS, measure, nginx, share};
+use gateways::measure::{Case, EIGHT_CHATS, LONG_SYSTEM_PROMPT, measure, nginx, share};
 use serde_json::Value;
 
 const NGINX: Case = Case {
@@ -20,12 +20,6 @@ const NGINX: Case = Case {
     launch: nginx,
     size: EIGHT_CHATS,
 };
-
-/// A chat template that puts a hundred rules before every conversation.
-const LONG_SYSTEM_PROMPT: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/long_system_prompt.jinja"
-);
 
 /// The tokens of a block of the cache, as the servers are started.
 const BLOCK: u64 = 32;
