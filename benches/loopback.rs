@@ -1,7 +1,7 @@
-//! What the layer takes of a hyper client's throughput over loopback, beside tower-http and a closure; a
-//! report, not a gate.
+//! What the layer takes of the throughput over loopback, of a hyper client beside tower-http and a closure,
+//! and of the gateway of the examples beside one with a copy by hand; a report, not a gate.
 //!
-//! `cargo bench --bench loopback`. The clients take turns on one thread, the server's too, so that whatever
+//! `cargo bench --bench loopback`. The clients take turns on one thread, the servers' too, so that whatever
 //! else the machine does hits all of them. Each round gives one ratio a client to the bare one of the same
 //! round: of the time that passed, and of the time that the thread had a core for.
 
@@ -11,34 +11,39 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tower::util::{BoxService, MapRequestLayer};
-use tower::{Layer, Service, ServiceBuilder, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 use tower_http::set_header::SetRequestHeaderLayer;
 use tower_session_affinity::{SessionAffinityLayer, header::X_SESSION_AFFINITY};
 
 #[path = "shared/clock.rs"]
 mod clock;
+#[path = "loopback/gateways.rs"]
+mod gateways;
 mod shared;
 use clock::Clock;
 
 const ROUNDS: u32 = 401;
-const REQUESTS_A_TURN: u32 = 200;
+/// Few, so that the turns of a round are close together.
+const REQUESTS_A_TURN: u32 = 50;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Body = Empty<Bytes>;
 
-/// A client, and what each of its turns took.
+/// A client, what it sends, and what each of its turns took.
 struct Contestant {
     name: &'static str,
+    head: Parts,
     client: BoxService<Request<Body>, Response<Incoming>, BoxError>,
     turns: Vec<Turn>,
 }
@@ -56,30 +61,47 @@ async fn main() -> Result<(), BoxError> {
         return Ok(());
     }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let uri = Uri::try_from(format!("http://{}/", listener.local_addr()?))?;
-    let mut server = JoinSet::new();
-    server.spawn(serve(listener));
+    let upstream = listener.local_addr()?;
+    let mut servers = JoinSet::new();
+    servers.spawn(serve(listener));
 
-    let mut contestants = contestants();
-    for Contestant { client, .. } in &mut contestants {
-        turn(client, &uri).await?;
+    println!(
+        "{ROUNDS} rounds of {REQUESTS_A_TURN} requests each; with / without: median (quartiles; 5 % to 95 %)"
+    );
+    let uri = Uri::try_from(format!("http://{upstream}/"))?;
+    run("A client", clients(&uri)).await?;
+    for (title, http2) in [
+        ("A gateway whose caller speaks HTTP/1.1", false),
+        ("A gateway whose caller speaks HTTP/2", true),
+    ] {
+        let contestants = gateways::contestants(upstream, http2, &mut servers).await?;
+        run(title, contestants).await?;
+    }
+    Ok(())
+}
+
+async fn run(title: &str, mut contestants: Vec<Contestant>) -> Result<(), BoxError> {
+    for contestant in &mut contestants {
+        contestant.turn().await?;
     }
     for round in 0..ROUNDS as usize {
         for place in 0..contestants.len() {
             // Each is as often the first of a round as the others are.
             let next = (round + place) % contestants.len();
-            let Contestant { client, turns, .. } = &mut contestants[next];
-            turns.push(turn(client, &uri).await?);
+            let turn = contestants[next].turn().await?;
+            contestants[next].turns.push(turn);
         }
     }
-    report(&contestants);
+    report(title, &contestants);
     Ok(())
 }
 
-fn contestants() -> Vec<Contestant> {
+fn clients(uri: &Uri) -> Vec<Contestant> {
     // A name that the compiler does not know, and a value made at run time, as ours is.
     let name = || black_box(X_SESSION_AFFINITY);
     let value = || HeaderValue::from(shared::key());
+    let ours = SessionAffinityLayer::new().or(shared::key());
+    let theirs = SetRequestHeaderLayer::if_not_present(name(), value());
     let by_hand = MapRequestLayer::new({
         let (name, value) = (name(), value());
         move |mut request: Request<Body>| {
@@ -87,59 +109,53 @@ fn contestants() -> Vec<Contestant> {
             request
         }
     });
+    let client = || Client::builder(TokioExecutor::new()).build_http();
+    let head = head(uri);
     vec![
-        contestant("no layer", tower::layer::util::Identity::new()),
-        contestant(
-            "this layer, a fixed key",
-            SessionAffinityLayer::new().or(shared::key()),
-        ),
-        contestant(
-            "tower-http `if_not_present`",
-            SetRequestHeaderLayer::if_not_present(name(), value()),
-        ),
-        contestant("a closure that inserts", by_hand),
+        Contestant::new("no layer", &head, client()),
+        Contestant::new("this layer, a fixed key", &head, ours.layer(client())),
+        Contestant::new("tower-http `if_not_present`", &head, theirs.layer(client())),
+        Contestant::new("a closure that inserts", &head, by_hand.layer(client())),
     ]
 }
 
-fn contestant<L, S>(name: &'static str, layer: L) -> Contestant
-where
-    L: Layer<Client<HttpConnector, Body>, Service = S>,
-    S: Service<Request<Body>, Response = Response<Incoming>> + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-{
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let client = ServiceBuilder::new()
-        .map_err(Into::into)
-        .layer(layer)
-        .service(client);
-    Contestant {
-        name,
-        client: BoxService::new(client),
-        turns: Vec::new(),
-    }
+fn head(uri: &Uri) -> Parts {
+    let (mut head, ()) = shared::request(5).into_parts();
+    head.uri = uri.clone();
+    head
 }
 
-/// Sends one request after the other and returns the time that they took.
-async fn turn<S>(client: &mut S, uri: &Uri) -> Result<Turn, BoxError>
-where
-    S: Service<Request<Body>, Response = Response<Incoming>, Error = BoxError>,
-{
-    let (started, clock) = (Instant::now(), Clock::start());
-    for _ in 0..REQUESTS_A_TURN {
-        let response = client.ready().await?.call(request(uri)).await?;
-        response.into_body().collect().await?;
+impl Contestant {
+    fn new<S>(name: &'static str, head: &Parts, client: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Incoming>> + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+    {
+        Self {
+            name,
+            head: head.clone(),
+            client: BoxService::new(client.map_err(Into::into)),
+            turns: Vec::new(),
+        }
     }
-    Ok(Turn {
-        wall: started.elapsed(),
-        core: clock.elapsed(),
-    })
-}
 
-fn request(uri: &Uri) -> Request<Body> {
-    let (mut parts, ()) = shared::request(5).into_parts();
-    parts.uri = uri.clone();
-    Request::from_parts(parts, Empty::new())
+    /// Sends one request after the other and returns the time that they took.
+    async fn turn(&mut self) -> Result<Turn, BoxError> {
+        let (started, clock) = (Instant::now(), Clock::start());
+        for _ in 0..REQUESTS_A_TURN {
+            let request = Request::from_parts(self.head.clone(), Empty::new());
+            let response = self.client.ready().await?.call(request).await?;
+            if response.status() != StatusCode::OK {
+                return Err(format!("{}: {}", self.name, response.status()).into());
+            }
+            response.into_body().collect().await?;
+        }
+        Ok(Turn {
+            wall: started.elapsed(),
+            core: clock.elapsed(),
+        })
+    }
 }
 
 async fn serve(listener: TcpListener) {
@@ -153,11 +169,10 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-fn report(contestants: &[Contestant]) {
+fn report(title: &str, contestants: &[Contestant]) {
     println!(
-        "{ROUNDS} rounds of {REQUESTS_A_TURN} requests each; with / without: median (quartiles; 5 % to 95 %)\n"
+        "\n| {title} | requests a second | by wall clock | by the time that the thread had a core |"
     );
-    println!("| | requests a second | by wall clock | by the time that the thread had a core |");
     println!("|---|---|---|---|");
     let bare = &contestants[0].turns;
     for Contestant { name, turns, .. } in contestants {

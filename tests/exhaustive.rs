@@ -7,23 +7,29 @@
     reason = "the oracle is a library of its own, of which this test needs a part"
 )]
 
-use http::{HeaderMap, HeaderValue, Request, Uri};
-use tower_session_affinity::{KeyExtractor, Outcome, SessionAffinityLayer};
+use std::num::NonZeroU8;
 
-use request::{Derivation, Fill, Input, Key, Name, Pattern, Place, Settings, Source, Value};
-use table::{Verdict, judge, values};
+use http::{HeaderValue, Uri};
+
+use layer::AnyLayer;
+use request::{
+    Adopt, Derivation, Fill, Input, Key, Name, Pattern, Place, Row, Settings, Source, Suffix, Value,
+};
+use table::{judge, left, touched, without};
 
 #[path = "../fuzz/src/host.rs"]
 mod host;
 #[path = "../fuzz/src/key.rs"]
 mod key;
+#[path = "../fuzz/src/layer.rs"]
+mod layer;
 #[path = "../fuzz/src/request.rs"]
 mod request;
 #[path = "../fuzz/src/table.rs"]
 mod table;
 
 /// How many combinations there are. The README repeats it.
-const COMBINATIONS: usize = 326_400;
+const COMBINATIONS: usize = 447_360;
 
 const HEADER: Name = Name("x-session-affinity");
 const SESSION: Name = Name("x-session-id");
@@ -77,6 +83,8 @@ fn all_settings(sources: &[Option<Source>; 3]) -> Vec<Settings> {
                     only_hosts: list.as_ref().map(|list| list.iter().map(pattern).collect()),
                     sources: sources.clone(),
                     derivation,
+                    destinations: None,
+                    adopt: None,
                 });
             }
         }
@@ -110,6 +118,7 @@ fn all_inputs(
                                     extension: extension.map(key),
                                     no_affinity,
                                     scope: scope.map(key),
+                                    is_connect: false,
                                 });
                             }
                         }
@@ -125,39 +134,89 @@ fn value(bytes: &[u8]) -> Value {
     Value(HeaderValue::from_bytes(bytes).expect("a header value"))
 }
 
-fn stamp(
-    layer: &SessionAffinityLayer<impl KeyExtractor>,
-    input: &Input,
-    request: &Request<()>,
-) -> (Outcome, HeaderMap) {
-    let mut headers = request.headers().clone();
-    let (method, uri, extensions) = (request.method(), request.uri(), request.extensions());
-    let mut stamp = || layer.stamp(method, uri, &mut headers, extensions);
-    let outcome = match &input.scope {
+fn check(settings: &Settings, layer: &dyn AnyLayer, input: &Input) {
+    let request = input.request();
+    let stamp = || layer.stamp(&request);
+    let (outcome, after) = match &input.scope {
         None => stamp(),
         Some(key) => key.affinity_key().sync_scope(stamp),
     };
-    (outcome, headers)
+    let expected = judge(settings, input, &request);
+    let touched = touched(settings);
+    let is_as_expected = outcome == expected.outcome
+        && left(&after, &touched) == Vec::from_iter(expected.left.clone())
+        && without(after.clone(), &touched) == without(request.headers().clone(), &touched);
+    assert!(
+        is_as_expected,
+        "{settings:?} {input:?}: {outcome:?} and {after:?}, not {expected:?}"
+    );
 }
 
-fn check(settings: &Settings, layer: &SessionAffinityLayer<impl KeyExtractor>, input: &Input) {
-    let request = input.request();
-    let (outcome, mut after) = stamp(layer, input, &request);
-    let Verdict {
-        outcome: expected,
-        left,
-    } = judge(settings, input, &request);
-    assert_eq!(outcome, expected, "{settings:?} {input:?}");
-    assert_eq!(
-        values(&after, HEADER.0),
-        Vec::from_iter(left),
-        "{settings:?} {input:?}"
-    );
+/// Every kind of table with every way to adopt, beside each policy, derivation and last source.
+fn settings_of_destinations() -> Vec<Settings> {
+    let row = |host: &str, header_name| Row {
+        host: Pattern(host.to_owned()),
+        path_suffixes: vec![],
+        header_name,
+        max_len: None,
+    };
+    let elsewhere = || row("b.example", Some(USER));
+    let reads_session = || row("a.example", Some(SESSION));
+    let limited = Row {
+        max_len: NonZeroU8::new(5),
+        ..reads_session()
+    };
+    let other_path = Row {
+        path_suffixes: vec![Suffix("/chat")],
+        ..row("a.example", Some(HEADER))
+    };
+    let tables = [
+        None,
+        Some(vec![elsewhere()]),
+        Some(vec![row("a.example", None), elsewhere()]),
+        Some(vec![elsewhere(), limited]),
+        Some(vec![other_path, reads_session(), elsewhere()]),
+    ];
+    let adopts = [None, Some(false), Some(true)];
+    let mut all = Vec::new();
+    for replace in [false, true] {
+        for table in &tables {
+            for adopt in adopts {
+                for fixed in [None, Some("fixed-key")] {
+                    for derivation in [None, Some(Derivation::PerHost)] {
+                        all.push(Settings {
+                            header_name: None,
+                            replace,
+                            only_hosts: None,
+                            sources: [None, None, fixed.map(|it| Source::Fixed(Some(key(it))))],
+                            derivation,
+                            destinations: table.clone(),
+                            adopt: adopt.map(|derived| Adopt {
+                                names: vec![HEADER, SESSION],
+                                derived,
+                            }),
+                        });
+                    }
+                }
+            }
+        }
+    }
+    all
+}
 
-    let mut before = request.into_parts().0.headers;
-    before.remove(HEADER.0);
-    after.remove(HEADER.0);
-    assert_eq!(after, before, "{settings:?} {input:?}");
+/// Requests to a host and to none, in each method, with up to two lines of the header and one of each other.
+fn inputs_of_destinations() -> Vec<Input> {
+    let mut all = all_inputs(&SOURCE_VALUES, &[None, Some("read")], &[None]);
+    all.retain(|input| {
+        let lines = input.headers.iter().filter(|line| line.0.0 == HEADER.0);
+        lines.count() < 3 && input.extension.is_none()
+    });
+    let is_connect = |input: &Input| Input {
+        is_connect: true,
+        ..input.clone()
+    };
+    all.extend(all.iter().map(is_connect).collect::<Vec<_>>());
+    all
 }
 
 /// Every list of sources, and the requests that have something for them.
@@ -181,6 +240,7 @@ fn groups() -> Vec<(Vec<Settings>, Vec<Input>)> {
             all_inputs(&none, &SOURCE_VALUES, &[None, Some("scope")]),
         ));
     }
+    groups.push((settings_of_destinations(), inputs_of_destinations()));
     groups
 }
 
@@ -197,7 +257,7 @@ fn every_combination_is_sent_as_the_oracle_says() {
                     for settings in settings {
                         let layer = settings.layer();
                         for input in inputs {
-                            check(settings, &layer, input);
+                            check(settings, &*layer, input);
                         }
                     }
                 });

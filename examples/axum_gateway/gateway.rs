@@ -8,51 +8,52 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::uri::{Authority, InvalidUri, Scheme};
 use http::{StatusCode, Uri, Version, header::HOST};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 use tower_session_affinity::{
-    FromExtension, FromHeaders, MergePolicy, Or, SessionAffinity, SessionAffinityLayer, header,
+    FromExtension, FromHeaders, MergePolicy, Or, SessionAffinityLayer, header,
 };
 
 /// Returns the gateway before this upstream.
 pub(crate) fn router(upstream: SocketAddr) -> Result<Router, InvalidUri> {
-    Ok(Router::new()
-        .fallback(forward)
-        .with_state(Gateway::new(upstream)?))
+    router_over(layer().layer(client()), upstream)
 }
 
-type Upstream = SessionAffinity<Client<HttpConnector, Body>, Or<FromExtension, FromHeaders>>;
+/// Adopts the session that an agent already names, and sends it on under one name.
+fn layer() -> SessionAffinityLayer<Or<FromExtension, FromHeaders>> {
+    SessionAffinityLayer::new()
+        .adopt(header::CALLER_SESSIONS)
+        // The upstream sees one valid key or none. It is the caller's word, so behind authentication, derive
+        // it with the tenant in front (SECURITY.md).
+        .merge_policy(MergePolicy::Replace)
+}
+
+/// Returns the gateway that sends requests on with this client.
+pub(crate) fn router_over<C>(client: C, upstream: SocketAddr) -> Result<Router, InvalidUri>
+where
+    C: Service<Request, Response = Response<Incoming>, Future: Send>,
+    C: Clone + Send + Sync + 'static,
+{
+    let upstream = upstream.to_string().parse()?;
+    Ok(Router::new()
+        .fallback(forward::<C>)
+        .with_state(Gateway { client, upstream }))
+}
 
 #[derive(Clone)]
-struct Gateway {
-    client: Upstream,
+struct Gateway<C> {
+    client: C,
     upstream: Authority,
 }
 
-impl Gateway {
-    fn new(upstream: SocketAddr) -> Result<Self, InvalidUri> {
-        // What agents already send, the most telling first; a value that is no key is passed over.
-        let sessions = FromHeaders::new([
-            header::X_SESSION_AFFINITY,
-            header::X_SESSION_ID,
-            header::X_CLAUDE_CODE_SESSION_ID,
-            header::SESSION_ID,
-        ]);
-        // `Replace`: the upstream sees one valid key or none. It is the caller's word, so behind
-        // authentication, derive it with the tenant in front (SECURITY.md).
-        let layer = SessionAffinityLayer::new()
-            .or(sessions)
-            .merge_policy(MergePolicy::Replace);
-        let client = Client::builder(TokioExecutor::new())
-            // Without a timer idle connections stay open.
-            .pool_timer(TokioTimer::new())
-            .build(connector());
-        Ok(Self {
-            client: layer.layer(client),
-            upstream: upstream.to_string().parse()?,
-        })
-    }
+/// Returns the client that sends requests to the upstream.
+pub(crate) fn client() -> Client<HttpConnector, Body> {
+    Client::builder(TokioExecutor::new())
+        // Without a timer idle connections stay open.
+        .pool_timer(TokioTimer::new())
+        .build(connector())
 }
 
 /// Returns what connects to the upstream.
@@ -67,7 +68,10 @@ pub(crate) fn connector() -> HttpConnector {
 ///
 /// A gateway for more than one kind of caller also drops the fields of RFC 9110, section 7.6.1, which
 /// concern one connection.
-async fn forward(State(gateway): State<Gateway>, mut request: Request) -> Response {
+async fn forward<C>(State(gateway): State<Gateway<C>>, mut request: Request) -> Response
+where
+    C: Service<Request, Response = Response<Incoming>>,
+{
     let mut uri = std::mem::take(request.uri_mut()).into_parts();
     uri.scheme = Some(Scheme::HTTP);
     uri.authority = Some(gateway.upstream);

@@ -5,5 +5,6 @@
 pub mod body;
 pub mod host;
 pub mod key;
+pub mod layer;
 pub mod request;
 pub mod table;

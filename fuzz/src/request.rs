@@ -1,13 +1,10 @@
 //! A layer's settings and a request, made of arbitrary bytes.
 
-use std::sync::Arc;
+use std::num::NonZeroU8;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use tower_session_affinity::{
-    AffinityKey, AffinitySecret, FromExtension, FromHeaders, FromScope, HostPattern, KeyExtractor,
-    MergePolicy, NoAffinity, Or, RequestHead, SessionAffinityLayer, from_fn,
-};
+use tower_session_affinity::{AffinityKey, NoAffinity};
 
 /// The secret of every derivation.
 pub const SECRET: [u8; 32] = [7; 32];
@@ -37,7 +34,9 @@ const PATTERNS: [&str; 13] = [
     "xn--bcher-kva.example",
 ];
 
-const URIS: [&str; 16] = [
+const SUFFIXES: [&str; 3] = ["/v1", "/chat", "/v1/chat"];
+
+const URIS: [&str; 18] = [
     "http://a.example/v1",
     "https://a.example",
     "https://b.A.EXAMPLE./v1",
@@ -54,6 +53,8 @@ const URIS: [&str; 16] = [
     "/v1/chat",
     "*",
     "http://./",
+    "https://a.example/api/v1/chat/?a=/b",
+    "https://b.a.example:443/chat//",
 ];
 
 /// As many names as a header map has room for.
@@ -79,6 +80,8 @@ pub struct Settings {
     pub only_hosts: Option<Vec<Pattern>>,
     pub sources: [Option<Source>; 3],
     pub derivation: Option<Derivation>,
+    pub destinations: Option<Vec<Row>>,
+    pub adopt: Option<Adopt>,
 }
 
 /// All that a layer sees of a request.
@@ -90,7 +93,28 @@ pub struct Input {
     pub extension: Option<Key>,
     pub no_affinity: bool,
     pub scope: Option<Key>,
+    pub is_connect: bool,
 }
+
+/// A destination.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct Row {
+    pub host: Pattern,
+    /// None for any path.
+    pub path_suffixes: Vec<Suffix>,
+    pub header_name: Option<Name>,
+    pub max_len: Option<NonZeroU8>,
+}
+
+/// The headers whose session is adopted.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct Adopt {
+    pub names: Vec<Name>,
+    pub derived: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Suffix(pub &'static str);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Name(pub &'static str);
@@ -136,37 +160,6 @@ impl Settings {
     pub fn name(&self) -> &'static str {
         self.header_name.map_or("x-session-affinity", |name| name.0)
     }
-
-    /// Makes the layer through the public API.
-    ///
-    /// # Panics
-    ///
-    /// If the crate refuses a secret of 32 bytes.
-    pub fn layer(&self) -> SessionAffinityLayer<impl KeyExtractor + Clone + use<>> {
-        let [first, second, third] = self.sources.clone();
-        let mut layer = SessionAffinityLayer::new()
-            .or(first)
-            .or(second)
-            .or(third)
-            .merge_policy(if self.replace {
-                MergePolicy::Replace
-            } else {
-                MergePolicy::Keep
-            });
-        if let Some(name) = self.header_name {
-            layer = layer.header_name(HeaderName::from_static(name.0));
-        }
-        if let Some(hosts) = &self.only_hosts {
-            let pattern = |Pattern(text): &Pattern| text.parse::<HostPattern>().ok();
-            layer = layer.only_hosts(hosts.iter().filter_map(pattern));
-        }
-        let secret = AffinitySecret::new(&SECRET).expect("a secret of 32 bytes");
-        match &self.derivation {
-            None => layer,
-            Some(Derivation::PerHost) => layer.derive_per_host(secret),
-            Some(Derivation::For(label)) => layer.derive_for(secret, label),
-        }
-    }
 }
 
 impl Input {
@@ -174,7 +167,11 @@ impl Input {
     #[must_use]
     pub fn request(&self) -> Request<()> {
         let mut request = Request::new(());
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = if self.is_connect {
+            Method::CONNECT
+        } else {
+            Method::POST
+        };
         *request.uri_mut() = self.uri.0.clone();
         let headers = request.headers_mut();
         if self.fill.0 > NEARLY_FULL {
@@ -215,41 +212,15 @@ impl Key {
     }
 }
 
-impl KeyExtractor for Source {
-    fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
-        match self {
-            Self::Fixed(key) => key.as_ref().map(Key::affinity_key).extract(head),
-            Self::Headers(names) => {
-                let names = names.iter().map(|name| HeaderName::from_static(name.0));
-                FromHeaders::new(names).extract(head)
-            }
-            Self::Closure(name) => {
-                let name = name.0;
-                from_fn(move |req| req.headers().get(name)?.try_into().ok()).extract(head)
-            }
-            Self::Shared(name) => {
-                let source: Arc<dyn KeyExtractor> = Arc::new(Self::Closure(*name));
-                Or::new(None::<FromExtension>, source).extract(head)
-            }
-            Self::Extension => FromExtension.extract(head),
-            Self::Scope => FromScope.extract(head),
-        }
-    }
-
-    fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
-        match self {
-            Self::Headers(names) => {
-                let names = names.iter().map(|name| HeaderName::from_static(name.0));
-                FromHeaders::new(names).has_invalid_key(head)
-            }
-            _ => false,
-        }
-    }
-}
-
 impl<'a> Arbitrary<'a> for Name {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         u.choose(&NAMES).map(|name| Self(name))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Suffix {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        u.choose(&SUFFIXES).map(|suffix| Self(suffix))
     }
 }
 

@@ -1,94 +1,161 @@
 //! The truth table of `MergePolicy`, and the second step that derives.
 
+use std::collections::BTreeSet;
+
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Request, Uri};
 use sha2::Sha256;
 use tower_session_affinity::Outcome;
 
-use crate::request::{Derivation, Input, ROOM, SECRET, Settings, Source};
+use crate::request::{
+    Adopt, Derivation, Input, Name, Pattern, ROOM, Row, SECRET, Settings, Source, Suffix,
+};
 use crate::{host, key};
 
-/// What becomes of a request: its outcome, and the bytes of the one value that leaves.
+/// What becomes of a request: its outcome, and the one header that leaves of those that the layer may touch.
 #[derive(Debug, PartialEq)]
 pub struct Verdict {
     pub outcome: Outcome,
-    pub left: Option<Vec<u8>>,
-}
-
-impl Verdict {
-    fn none(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            left: None,
-        }
-    }
+    pub left: Option<(&'static str, Vec<u8>)>,
 }
 
 /// Judges a request that has not been stamped yet.
 #[must_use]
 pub fn judge(settings: &Settings, input: &Input, request: &Request<()>) -> Verdict {
-    let raw = merge(settings, input, request);
-    let (Some(derivation), Some(left)) = (&settings.derivation, &raw.left) else {
-        return raw;
-    };
-    let destination = match derivation {
-        Derivation::For(label) => Some(label.clone()),
-        Derivation::PerHost => spell_host(request.uri()),
-    };
-    let Some(destination) = destination else {
-        return Verdict::none(Outcome::NoAuthority);
-    };
-    let outcome = match raw.outcome {
-        Outcome::Kept => Outcome::KeptDerived,
-        outcome => outcome,
-    };
-    Verdict {
-        outcome,
-        left: Some(derive(&destination, left).into_bytes()),
+    let verdict = aim(settings, input, request).and_then(|target| {
+        let (outcome, value) = merge(settings, input, request.headers(), target.name)?;
+        let (outcome, value) = derive_left(settings, request.uri(), outcome, value)?;
+        match target.max_len {
+            Some(max_len) if value.len() > max_len => Err(Outcome::TooLong),
+            _ => Ok((outcome, (target.name, value))),
+        }
+    });
+    match verdict {
+        Ok((outcome, left)) => Verdict {
+            outcome,
+            left: Some(left),
+        },
+        Err(outcome) => Verdict {
+            outcome,
+            left: None,
+        },
     }
 }
 
-/// The rows of the table, from the top.
-fn merge(settings: &Settings, input: &Input, request: &Request<()>) -> Verdict {
-    if let Some(hosts) = &settings.only_hosts {
-        if host::host_and_port(request.uri()).is_none() {
-            return Verdict::none(Outcome::NoAuthority);
+/// The names that a layer may touch: the one or those that could carry the key, and those it adopts.
+#[must_use]
+pub fn touched(settings: &Settings) -> BTreeSet<&'static str> {
+    let mut names = BTreeSet::new();
+    match &settings.destinations {
+        None => names.extend([settings.name()]),
+        Some(rows) => {
+            let rows = rows.iter().filter(|row| host::parse(&row.host.0).is_some());
+            names.extend(rows.filter_map(|row| row.header_name).map(|name| name.0));
         }
-        let mut patterns = hosts.iter().filter_map(|pattern| host::parse(&pattern.0));
-        if !patterns.any(|pattern| host::matches(&pattern, request.uri())) {
-            return Verdict::none(Outcome::HostNotAllowed);
-        }
+    }
+    if let Some(adopt) = &settings.adopt {
+        names.extend(adopt.names.iter().map(|name| name.0));
+    }
+    names
+}
+
+struct Target {
+    name: &'static str,
+    max_len: Option<usize>,
+}
+
+/// Where the key goes, or why nowhere.
+fn aim(settings: &Settings, input: &Input, request: &Request<()>) -> Result<Target, Outcome> {
+    let uri = request.uri();
+    if input.is_connect && uri.scheme_str().is_none() {
+        return Err(Outcome::Tunnel);
+    }
+    let is_listed = |pattern: &Pattern| {
+        host::parse(&pattern.0).is_some_and(|pattern| host::matches(&pattern, uri))
+    };
+    let needs_host = settings.only_hosts.is_some() || settings.destinations.is_some();
+    if needs_host && host::host_and_port(uri).is_none() {
+        return Err(Outcome::NoAuthority);
+    }
+    if let Some(hosts) = &settings.only_hosts
+        && !hosts.iter().any(is_listed)
+    {
+        return Err(Outcome::HostNotAllowed);
+    }
+    let mut target = Target {
+        name: settings.name(),
+        max_len: None,
+    };
+    if let Some(rows) = &settings.destinations {
+        let mut rows = rows.iter();
+        let row = rows.find(|row| is_listed(&row.host) && has_path(row, uri));
+        let row = row.ok_or(Outcome::HostNotAllowed)?;
+        target.name = row.header_name.ok_or(Outcome::HeaderNotRead)?.0;
+        target.max_len = row.max_len.map(|bytes| usize::from(bytes.get()));
     }
     if input.no_affinity {
-        return Verdict::none(Outcome::Suppressed);
+        return Err(Outcome::Suppressed);
     }
-    let headers = request.headers();
-    let name = settings.name();
+    Ok(target)
+}
+
+fn has_path(row: &Row, uri: &Uri) -> bool {
+    let text = uri.path();
+    let ends =
+        |suffix: &Suffix| text.ends_with(suffix.0) || text.ends_with(&format!("{}/", suffix.0));
+    row.path_suffixes.is_empty() || row.path_suffixes.iter().any(ends)
+}
+
+/// The rows of the table, from the top.
+fn merge(
+    settings: &Settings,
+    input: &Input,
+    headers: &HeaderMap,
+    name: &str,
+) -> Result<(Outcome, Vec<u8>), Outcome> {
     let present = values(headers, name);
+    let is_never_kept = match &settings.adopt {
+        Some(adopt) if adopt.derived => adopt.names.iter().any(|adopted| adopted.0 == name),
+        _ => false,
+    };
     if !settings.replace
+        && !is_never_kept
         && let Some(first) = present.iter().find(|value| !is_blank(value))
     {
-        return Verdict {
-            outcome: Outcome::Kept,
-            left: Some(first.clone()),
-        };
+        return Ok((Outcome::Kept, first.clone()));
     }
     let Some(key) = find_key(settings, input, headers) else {
-        return Verdict::none(if has_invalid_key(settings, headers) {
+        return Err(if has_invalid_key(settings, headers) {
             Outcome::InvalidKey
         } else {
             Outcome::NoKey
         });
     };
-    let outcome = match present.is_empty() {
-        false => Outcome::Replaced,
-        true if headers.keys_len() < ROOM => Outcome::Stamped,
-        true => return Verdict::none(Outcome::MapFull),
-    };
-    Verdict {
-        outcome,
-        left: Some(key.into_bytes()),
+    match present.is_empty() {
+        false => Ok((Outcome::Replaced, key.into_bytes())),
+        true if headers.keys_len() < ROOM => Ok((Outcome::Stamped, key.into_bytes())),
+        true => Err(Outcome::MapFull),
     }
+}
+
+/// The second step, for the value that the table left.
+fn derive_left(
+    settings: &Settings,
+    uri: &Uri,
+    outcome: Outcome,
+    value: Vec<u8>,
+) -> Result<(Outcome, Vec<u8>), Outcome> {
+    let destination = match &settings.derivation {
+        None => return Ok((outcome, value)),
+        Some(Derivation::For(label)) => label.clone(),
+        Some(Derivation::PerHost) => spell_host(uri).ok_or(Outcome::NoAuthority)?,
+    };
+    let outcome = match outcome {
+        Outcome::Kept => Outcome::KeptDerived,
+        outcome => outcome,
+    };
+    let parts = [destination.as_bytes(), value.trim_ascii()];
+    Ok((outcome, derive("tsa-dst-v1", &parts).into_bytes()))
 }
 
 /// The extensions come first, then the sources in their order.
@@ -104,24 +171,58 @@ fn find_key(settings: &Settings, input: &Input, headers: &HeaderMap) -> Option<S
         Source::Extension => of_extension(),
         Source::Scope => input.scope.as_ref().map(|key| key.0.clone()),
     };
-    of_extension().or_else(|| settings.sources.iter().flatten().find_map(of_source))
-}
-
-/// Whether a source that reads headers finds one that is neither a key nor blank.
-fn has_invalid_key(settings: &Settings, headers: &HeaderMap) -> bool {
-    let of_source = |source: &Source| match source {
-        Source::Headers(names) => {
-            let mut values = names.iter().flat_map(|name| headers.get_all(name.0));
-            values.any(|value| !is_blank(value.as_bytes()) && key::text(value).is_none())
+    let adopted = || match &settings.adopt {
+        None => None,
+        Some(Adopt { names, derived }) if *derived => {
+            let mut values = names.iter().flat_map(|name| values(headers, name.0));
+            let value = values.find(|value| !is_blank(value))?;
+            Some(derive("tsa-key-v1", &[value.trim_ascii()]))
         }
-        _ => false,
+        Some(Adopt { names, .. }) => of_source(&Source::Headers(names.clone())),
     };
-    settings.sources.iter().flatten().any(of_source)
+    of_extension()
+        .or_else(|| settings.sources.iter().flatten().find_map(of_source))
+        .or_else(adopted)
 }
 
-/// All values of one name, in order.
+/// Whether a source that reads headers finds a value that is neither a key nor blank. One that derives its
+/// key takes any value.
+fn has_invalid_key(settings: &Settings, headers: &HeaderMap) -> bool {
+    let mut names = Vec::<&Name>::new();
+    for source in settings.sources.iter().flatten() {
+        if let Source::Headers(read) = source {
+            names.extend(read);
+        }
+    }
+    if let Some(adopt) = &settings.adopt
+        && !adopt.derived
+    {
+        names.extend(&adopt.names);
+    }
+    let mut values = names.iter().flat_map(|name| headers.get_all(name.0));
+    values.any(|value| !is_blank(value.as_bytes()) && key::text(value).is_none())
+}
+
+/// All values of these names, of each in order.
 #[must_use]
-pub fn values(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
+pub fn left(headers: &HeaderMap, names: &BTreeSet<&'static str>) -> Vec<(&'static str, Vec<u8>)> {
+    let lines = names.iter().flat_map(|name| {
+        let values = values(headers, name).into_iter();
+        values.map(|value| (*name, value))
+    });
+    lines.collect()
+}
+
+/// The headers without these names; the order of values counts within a name.
+#[must_use]
+pub fn without(mut headers: HeaderMap, names: &BTreeSet<&'static str>) -> HeaderMap {
+    for name in names {
+        headers.remove(*name);
+    }
+    headers
+}
+
+fn values(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
     let values = headers.get_all(name).into_iter();
     values.map(|value| value.as_bytes().to_vec()).collect()
 }
@@ -146,11 +247,10 @@ fn spell_host(uri: &Uri) -> Option<String> {
     }
 }
 
-fn derive(destination: &str, raw: &[u8]) -> String {
-    let raw = raw.trim_ascii();
+fn derive(label: &str, parts: &[&[u8]]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(&SECRET).expect("a key of any length");
-    mac.update(b"tsa-dst-v1");
-    for part in [destination.as_bytes(), raw] {
+    mac.update(label.as_bytes());
+    for part in parts {
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part);
     }
