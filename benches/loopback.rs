@@ -34,8 +34,7 @@ mod shared;
 use clock::Clock;
 
 const ROUNDS: u32 = 401;
-/// Few, so that the turns of a round are close together.
-const REQUESTS_A_TURN: u32 = 50;
+const REQUESTS_A_TURN: u32 = 200;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Body = Empty<Bytes>;
