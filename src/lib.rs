@@ -166,11 +166,6 @@ pub use secret::{AffinitySecret, InvalidAffinitySecret};
 pub use service::SessionAffinity;
 
 /// The examples of the README, compiled and run; some are of these features.
-#[cfg(all(
-    doctest,
-    feature = "body-field",
-    feature = "hmac",
-    feature = "scope"
-))]
+#[cfg(all(doctest, feature = "body-field", feature = "hmac", feature = "scope"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
