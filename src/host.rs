@@ -115,7 +115,11 @@ impl HostPattern {
     }
 
     /// Whether the authority is spelled as here, so that it matches and there is nothing to parse.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call for each pattern costs twice the comparison"
+    )]
+    #[inline(always)]
     fn is_spelled(&self, authority: &str, uri: &Uri) -> bool {
         *self.authority == *authority && self.allows_scheme(uri)
     }
@@ -131,10 +135,7 @@ impl HostPattern {
 
     #[inline]
     fn allows_scheme(&self, uri: &Uri) -> bool {
-        self.scheme.is_none_or(|expected| {
-            uri.scheme_str()
-                .is_some_and(|scheme| scheme.eq_ignore_ascii_case(expected))
-        })
+        self.scheme.is_none_or(|expected| is_scheme(uri, expected))
     }
 
     /// Returns the host as the authority of this pattern spells it.
@@ -231,6 +232,12 @@ pub(crate) fn host_of(authority: &str) -> &str {
         place.bytes().position(|byte| byte == b':')
     };
     &place[..end.unwrap_or(place.len())]
+}
+
+#[inline(never)]
+fn is_scheme(uri: &Uri, expected: &str) -> bool {
+    let scheme = uri.scheme_str();
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(expected))
 }
 
 /// The port that a connector uses: the URI's own, else the default of its scheme.

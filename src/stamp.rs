@@ -171,7 +171,11 @@ impl Settings {
     }
 
     /// Returns where the key goes, or why none may be sent.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "its result is large, and costs more than it does"
+    )]
+    #[inline(always)]
     fn target(&self, head: RequestHead<'_>) -> Result<Target<'_>, Outcome> {
         if is_tunnel(head) {
             return Err(Outcome::Tunnel);
@@ -250,7 +254,7 @@ impl Settings {
 
     /// Emits the event alone.
     #[inline]
-    pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
+    fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
         #[cfg(feature = "tracing")]
         {
             let special = self.special.as_ref();
@@ -264,7 +268,8 @@ impl Settings {
 
 impl Special {
     /// Aims at the header that the host reads, or returns why none may be sent there.
-    #[inline]
+    // Apart from the plain case, which is short enough to be inlined.
+    #[inline(never)]
     fn aim<'a>(&'a self, target: &mut Target<'a>, uri: &Uri) -> Result<(), Outcome> {
         if let Some(hosts) = &self.only_hosts {
             match is_listed(hosts, uri) {

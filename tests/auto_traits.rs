@@ -3,9 +3,9 @@
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use tower_session_affinity::{
-    AffinityKey, FromExtension, FromFn, FromHeaders, HostPattern, InvalidAffinityKey,
-    InvalidHostPattern, MergePolicy, NoAffinity, Or, Outcome, RequestHead, SessionAffinity,
-    SessionAffinityLayer,
+    AffinityKey, FromExtension, FromFn, FromHeaders, FromParent, HostPattern, InvalidAffinityKey,
+    InvalidHostPattern, MergePolicy, NoAffinity, Or, Outcome, ParentKey, RequestHead,
+    SessionAffinity, SessionAffinityLayer,
 };
 #[cfg(feature = "scope")]
 use tower_session_affinity::{
@@ -25,6 +25,8 @@ fn everything_public_is_clone_send_sync_unpin_and_debug() {
     shareable::<FromExtension>();
     shareable::<FromFn<fn(RequestHead<'_>) -> Option<AffinityKey>>>();
     shareable::<FromHeaders>();
+    shareable::<FromParent>();
+    shareable::<ParentKey>();
     shareable::<Or<FromExtension, AffinityKey>>();
     shareable::<MergePolicy>();
     shareable::<NoAffinity>();

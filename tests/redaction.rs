@@ -11,8 +11,8 @@ use http::{Extensions, HeaderMap, Method, Uri};
 use http::{HeaderValue, Request};
 use tower::Layer;
 use tower_session_affinity::{
-    AffinityKey, AffinitySecret, Destination, Destinations, FromExtension, FromHeaders,
-    HostPattern, KeyExtractor, MergePolicy, NoAffinity, Or, Outcome, RequestHead,
+    AffinityKey, AffinitySecret, Destination, Destinations, FromExtension, FromHeaders, FromParent,
+    HostPattern, KeyExtractor, MergePolicy, NoAffinity, Or, Outcome, ParentKey, RequestHead,
     SessionAffinityLayer, from_fn, header,
 };
 
@@ -74,11 +74,13 @@ fn debug_output() -> Vec<Output> {
         debug("FromExtension", &FromExtension),
         debug("FromFn", &closure),
         debug("FromHeaders", &headers),
+        debug("FromParent", &FromParent),
         debug("HostPattern", &HostPattern::from_static("host.example")),
         debug("MergePolicy", &MergePolicy::Keep),
         debug("NoAffinity", &NoAffinity),
         debug("Or", &Or::new(key(), closure)),
         debug("Outcome", &Outcome::Stamped),
+        debug("ParentKey", &ParentKey(key())),
         debug("RequestHead", &head),
         debug("SessionAffinity", &per_host.layer("the inner service")),
         debug("SessionAffinityLayer", &per_host),
@@ -154,6 +156,7 @@ fn scope_output() -> Vec<Output> {
         debug("AffinityScopeLayer", &layer),
         debug("AffinityScope", &layer.layer("the inner service")),
         debug("Scoped", &key().scope(ready(()))),
+        debug("Scoped", &ParentKey(key()).scope(ready(()))),
         debug("ScopedBody", response.body()),
         future_output,
     ]

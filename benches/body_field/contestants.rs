@@ -70,9 +70,9 @@ fn collect(Pieces(mut pieces): Pieces) -> Bytes {
         return pieces.pop_front().unwrap_or_default();
     }
     let mut text = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces
-        .iter()
-        .for_each(|piece| text.extend_from_slice(piece));
+    for piece in &pieces {
+        text.extend_from_slice(piece);
+    }
     text.freeze()
 }
 

@@ -22,7 +22,9 @@ macro_rules! contestants {
             #[bench::dense_64k("dense_64k")]
             #[bench::dense_64k_pieces("dense_64k_pieces")]
             fn $contestant(id: &str) -> usize {
-                let $request = request(&Shape::by_id(id).pieces());
+                // Kept until afterwards, so that freeing it is not counted.
+                let pieces = Shape::by_id(id).pieces();
+                let $request = request(&pieces);
                 $call
             }
         )+

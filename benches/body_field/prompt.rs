@@ -15,7 +15,7 @@ pub(crate) struct Shape {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A conversation with two tools: messages of 500 characters, a line feed every 60 and some quotes.
+    /// A conversation with two tools: messages of seven lines of 68 characters, each with two quotes.
     Chat,
     /// Lists of numbers and of short strings, where nothing can be skipped.
     Dense,

@@ -13,41 +13,69 @@ use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use serde_json::json;
+use serde_json::{Map, Value};
+use tokio::time::{Instant, timeout_at};
 use tower::{Layer, ServiceExt};
 use tower_session_affinity::{SessionAffinity, SessionAffinityLayer};
 
 use crate::args::Args;
 use crate::conversation::Conversation;
-use crate::failure::{Failure, causes};
-use crate::secret::ApiKey;
+use crate::dialect::{Ask, Dialect};
+use crate::extra::Extra;
+use crate::failure::{Failure, SHOWN, causes};
+use crate::hint;
+use crate::secret::{ApiKey, Secrets};
+use crate::variant::{Carrier, Variants};
+
+type Http = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// What speaks to the endpoint.
 pub(crate) struct Client {
-    pub(crate) api_key: ApiKey,
+    pub(crate) dialect: &'static dyn Dialect,
+    pub(crate) secrets: Secrets,
     pub(crate) replica_header: HeaderName,
     pub(crate) timeout: Duration,
+    pub(crate) request_timeout: Duration,
     endpoint: Uri,
-    authorization: Option<HeaderValue>,
+    api_key: ApiKey,
+    extra: Extra,
     model: String,
     max_tokens: u32,
-    http: SessionAffinity<legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
+    variants: Variants,
+    http: Http,
+}
+
+/// What is known of an endpoint before anything is sent.
+#[derive(Clone)]
+pub(crate) struct Access {
+    pub(crate) dialect: &'static dyn Dialect,
+    pub(crate) api_key: ApiKey,
+    pub(crate) extra: Extra,
+    pub(crate) secrets: Secrets,
 }
 
 impl Client {
     /// Fails if the system has no certificates and the endpoint needs them.
-    pub(crate) fn new(args: &Args, endpoint: Uri, api_key: ApiKey) -> io::Result<Self> {
-        let layer = SessionAffinityLayer::new().header_name(args.header_name.clone());
+    pub(crate) fn new(
+        args: &Args,
+        endpoint: Uri,
+        access: Access,
+        variants: Variants,
+    ) -> io::Result<Self> {
         let http = legacy::Client::builder(TokioExecutor::new()).build(connector(&endpoint)?);
         Ok(Self {
-            authorization: api_key.bearer(),
-            api_key,
+            dialect: access.dialect,
+            secrets: access.secrets,
             replica_header: args.replica_header.clone(),
             timeout: args.timeout(),
+            request_timeout: args.request_timeout(),
             endpoint,
+            api_key: access.api_key,
+            extra: access.extra,
             model: args.model.clone().unwrap_or_else(|| "simulated".to_owned()),
             max_tokens: args.max_tokens,
-            http: layer.layer(http),
+            variants,
+            http,
         })
     }
 
@@ -56,13 +84,20 @@ impl Client {
         &self,
         conversation: &Conversation,
     ) -> Result<Response<Incoming>, Failure> {
-        let sent = self.http.clone().oneshot(self.request(conversation));
-        let answered = tokio::time::timeout(self.timeout, sent).await;
-        let answered = answered.map_err(|_| Failure::Silent {
-            limit: self.timeout,
+        let sent = self
+            .layered(conversation)
+            .oneshot(self.request(conversation));
+        let limit = self.timeout.min(self.request_timeout);
+        let answered = timeout_at(Instant::now() + limit, sent).await;
+        let answered = answered.map_err(|_| {
+            if limit < self.timeout {
+                Failure::TookTooLong { pieces: 0, limit }
+            } else {
+                Failure::Silent { limit }
+            }
         })?;
         answered.map_err(|error| {
-            let reason = causes(&error);
+            let reason = self.secrets.clean(causes(&error).as_bytes(), SHOWN);
             if let Some(expected) = not_spoken(&error) {
                 Failure::OtherProtocol { expected, reason }
             } else if error.is_connect() {
@@ -76,33 +111,63 @@ impl Client {
         })
     }
 
-    fn request(&self, conversation: &Conversation) -> Request<Full<Bytes>> {
-        let body = json!({
-            "model": self.model,
-            "messages": conversation.messages,
-            "stream": true,
-            "stream_options": {"include_usage": true},
-            "max_tokens": self.max_tokens,
-            // The same answers in every run, so that two runs send the same prompts.
-            "temperature": 0,
+    /// Returns the client with the layer that sends a conversation's key, where a header carries it.
+    fn layered(&self, conversation: &Conversation) -> SessionAffinity<Http> {
+        let layer = match self.variants.carrier(conversation.variant) {
+            Some(Carrier::Header(name)) => SessionAffinityLayer::new().header_name(name.clone()),
+            _ => SessionAffinityLayer::new(),
+        };
+        layer.layer(self.http.clone())
+    }
+
+    /// Returns the body of a request, without a key.
+    fn body(&self, conversation: &Conversation) -> Map<String, Value> {
+        let mut body = self.dialect.body(&Ask {
+            model: &self.model,
+            messages: &conversation.messages,
+            max_tokens: self.max_tokens,
         });
-        let mut request = Request::new(Full::from(body.to_string()));
+        self.extra.body(&mut body);
+        body
+    }
+
+    /// Returns what may help, where the text of a refusal names a field that was sent.
+    pub(crate) fn hint(&self, conversation: &Conversation, refusal: &str) -> Option<String> {
+        match self.variants.carrier(conversation.variant) {
+            Some(Carrier::BodyField(name)) if hint::names(refusal, name) => {
+                Some("The endpoint does not take the field of --body-field.".to_owned())
+            }
+            _ => hint::refused_field(refusal, &self.body(conversation)),
+        }
+    }
+
+    fn request(&self, conversation: &Conversation) -> Request<Full<Bytes>> {
+        let mut body = self.body(conversation);
+        let carrier = self
+            .variants
+            .carrier(conversation.variant)
+            .zip(conversation.key());
+        if let Some((Carrier::BodyField(name), key)) = carrier {
+            body.insert(name.clone(), key.as_str().into());
+        }
+        let mut request = Request::new(Full::from(Value::Object(body).to_string()));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.endpoint.clone();
-        let json = HeaderValue::from_static("application/json");
-        let agent = HeaderValue::from_static(concat!("affinity-probe/", env!("CARGO_PKG_VERSION")));
+        let agent = concat!("affinity-probe/", env!("CARGO_PKG_VERSION"));
         let headers = request.headers_mut();
-        headers.insert(header::CONTENT_TYPE, json);
-        headers.insert(
-            header::ACCEPT,
-            HeaderValue::from_static("text/event-stream"),
-        );
-        headers.insert(header::USER_AGENT, agent);
-        if let Some(authorization) = &self.authorization {
-            headers.insert(header::AUTHORIZATION, authorization.clone());
+        for (name, value) in [
+            (header::CONTENT_TYPE, "application/json"),
+            (header::ACCEPT, "text/event-stream"),
+            // What compresses a stream holds its first tokens back.
+            (header::ACCEPT_ENCODING, "identity"),
+            (header::USER_AGENT, agent),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
         }
-        // The whole difference between the two arms.
-        if let Some(key) = conversation.key() {
+        self.dialect.head(&self.api_key, headers);
+        self.extra.head(headers);
+        // The whole difference between the variants.
+        if let Some((Carrier::Header(_), key)) = carrier {
             request.extensions_mut().insert(key.clone());
         }
         request

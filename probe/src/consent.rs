@@ -6,12 +6,12 @@ use http::Uri;
 
 use crate::args::Args;
 use crate::client::shown;
-use crate::conversation::Size;
+use crate::plan::Plan;
 use crate::report::grouped;
 
 /// Says what will be sent, and asks unless `--yes` was given; otherwise returns why it will not.
-pub(crate) fn ask(args: &Args, endpoint: &Uri) -> Result<(), &'static str> {
-    let size = Size::of(args);
+pub(crate) fn ask(args: &Args, plan: &Plan, endpoint: &Uri) -> Result<(), &'static str> {
+    let size = plan.size();
     eprintln!(
         "This sends {} requests with about {} prompt tokens to {},\nand asks for at most {} tokens of answers.",
         grouped(size.requests),
@@ -19,6 +19,17 @@ pub(crate) fn ask(args: &Args, endpoint: &Uri) -> Result<(), &'static str> {
         shown(endpoint),
         grouped(size.answer_tokens),
     );
+    let names = plan.variants.carriers().len();
+    if names > 1 {
+        eprintln!("It tries {names} names: {}.", plan.variants.list());
+    }
+    if let Some(file) = &args.conversations_file {
+        let count = plan.recorded.len();
+        eprintln!(
+            "It sends {count} recorded conversations from {}.",
+            file.display()
+        );
+    }
     if args.yes {
         return Ok(());
     }

@@ -1,10 +1,12 @@
-//! The conversations, made of seeded random words.
+//! The conversations: of seeded random words, or of a file.
 
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tower_session_affinity::AffinityKey;
 
-use crate::args::Args;
+use crate::plan::Plan;
+use crate::variant::{Variant, WITHOUT_KEY};
 
 /// Words that most tokenizers take as one token each.
 const WORDS: [&str; 64] = [
@@ -18,109 +20,118 @@ const WORDS: [&str; 64] = [
 ];
 
 /// The words of a user's turn.
-const TURN_WORDS: u32 = 40;
+pub(crate) const TURN_WORDS: u32 = 40;
 
 /// The words at the very start of a conversation that no other one shares: 48 bits.
 const OPENING_WORDS: u32 = 8;
 
-/// What a chat template adds to a message, in tokens, roughly.
-const MESSAGE_OVERHEAD: u32 = 5;
-
-/// Which half of the experiment a request belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Arm {
-    WithoutKey,
-    WithKey,
-}
-
 /// One message, as the chat completions interface has it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) role: String,
-    pub(crate) content: String,
+    /// A text or a list of parts.
+    #[serde(default)]
+    pub(crate) content: Value,
+    /// What else a recorded message has, such as the calls of tools.
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
-/// A conversation in one arm: what was said so far, and what will be asked.
+/// A conversation in one variant: what was said so far, and what will be asked.
 #[derive(Debug)]
 pub(crate) struct Conversation {
-    pub(crate) arm: Arm,
+    pub(crate) variant: Variant,
     pub(crate) number: u32,
     pub(crate) messages: Vec<Message>,
     key: AffinityKey,
-    words: Rng,
+    script: Script,
 }
 
-/// How much a run will send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Size {
-    pub(crate) requests: u64,
-    pub(crate) prompt_tokens: u64,
-    pub(crate) answer_tokens: u64,
-}
-
-impl Arm {
-    pub(crate) const BOTH: [Self; 2] = [Self::WithoutKey, Self::WithKey];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::WithoutKey => "without key",
-            Self::WithKey => "with key",
-        }
-    }
+/// What comes next in a conversation.
+#[derive(Debug)]
+enum Script {
+    /// Random words, and then whatever the model answers.
+    Words(Rng),
+    /// The recorded turns that are still to come, the next one last. A turn is what was said from one
+    /// answer to the next: the recorded answers take the place of the model's.
+    Recorded(Vec<Vec<Message>>),
 }
 
 impl Message {
     pub(crate) fn new(role: &str, content: impl Into<String>) -> Self {
         Self {
             role: role.to_owned(),
-            content: content.into(),
+            content: Value::String(content.into()),
+            rest: Map::new(),
         }
     }
 }
 
 impl Conversation {
-    /// Makes both arms of every conversation.
+    /// Makes every conversation in every variant.
     ///
     /// The seed decides on the words. `run` decides on the keys and on the words at the start of each
-    /// prompt: another one in each run, so that what an earlier run left in a cache is of no use.
-    pub(crate) fn all(args: &Args, run: u64) -> Vec<Self> {
-        let mut words = Rng::with_seed(args.seed);
-        let mut opening = Rng::with_seed(args.seed ^ run);
-        let both = (1..=args.conversations).flat_map(|number| Arm::BOTH.map(|arm| (number, arm)));
-        both.map(|(number, arm)| {
-            let mut text = random_words(&mut opening, OPENING_WORDS);
-            text.push(' ');
-            text += &random_words(&mut words, args.prefix_tokens - OPENING_WORDS);
+    /// prompt: different ones in each run, so that what an earlier run left in a cache is of no use.
+    pub(crate) fn all(plan: &Plan, run: u64) -> Vec<Self> {
+        let mut words = Rng::with_seed(plan.seed);
+        let mut opening = Rng::with_seed(plan.seed ^ run);
+        let numbers = 1..=plan.conversations;
+        let all = numbers
+            .flat_map(|number| (0..plan.variants.len()).map(move |variant| (number, variant)));
+        all.map(|(number, variant)| {
+            let start = random_words(&mut opening, OPENING_WORDS);
+            let recorded = plan.recorded.get(number as usize - 1);
+            let (messages, script) = recorded.map_or_else(
+                || {
+                    let text = random_words(&mut words, plan.prefix_tokens - OPENING_WORDS);
+                    let system = Message::new("system", format!("{start} {text}"));
+                    (vec![system], Script::Words(words.fork()))
+                },
+                |turns| begun(turns, &start),
+            );
+            let key = random_key(&mut opening);
             Self {
-                arm,
+                variant,
                 number,
-                messages: vec![Message::new("system", text)],
-                key: random_key(&mut opening),
-                words: words.fork(),
+                messages,
+                key,
+                script,
             }
         })
         .collect()
     }
 
     /// Returns what tells it from every other one.
-    pub(crate) fn id(&self) -> (u32, Arm) {
-        (self.number, self.arm)
+    pub(crate) fn id(&self) -> (u32, Variant) {
+        (self.number, self.variant)
     }
 
-    /// Returns the key, in the arm that has one.
+    /// Returns the key, in the variants that have one.
     pub(crate) fn key(&self) -> Option<&AffinityKey> {
-        (self.arm == Arm::WithKey).then_some(&self.key)
+        (self.variant != WITHOUT_KEY).then_some(&self.key)
     }
 
-    /// Adds what the user says next.
-    pub(crate) fn ask(&mut self) {
-        let question = random_words(&mut self.words, TURN_WORDS);
-        self.messages.push(Message::new("user", question));
+    /// Adds what is said next; it is false if nothing is.
+    pub(crate) fn ask(&mut self) -> bool {
+        match &mut self.script {
+            Script::Words(words) => {
+                let question = random_words(words, TURN_WORDS);
+                self.messages.push(Message::new("user", question));
+                true
+            }
+            Script::Recorded(turns) => {
+                let turn = turns.pop();
+                self.messages.extend(turn.iter().flatten().cloned());
+                turn.is_some()
+            }
+        }
     }
 
-    /// Adds what the model said.
+    /// Adds what the model said, unless it is recorded what it said.
     pub(crate) fn hear(&mut self, answer: &str) {
+        if let Script::Recorded(_) = self.script {
+            return;
+        }
         // Some endpoints refuse an empty message, which is what a model that only thought has said.
         let answer = if answer.trim().is_empty() {
             "Yes."
@@ -131,20 +142,23 @@ impl Conversation {
     }
 }
 
-impl Size {
-    pub(crate) fn of(args: &Args) -> Self {
-        let conversations = 2 * u64::from(args.conversations);
-        let opening = u64::from(args.prefix_tokens + MESSAGE_OVERHEAD);
-        let question = u64::from(TURN_WORDS + MESSAGE_OVERHEAD);
-        let answer = u64::from(args.max_tokens + MESSAGE_OVERHEAD);
-        let turns = u64::from(args.turns);
-        let prompt = |turn| opening + turn * question + (turn - 1) * answer;
-        Self {
-            requests: conversations * turns,
-            prompt_tokens: conversations * (1..=turns).map(prompt).sum::<u64>(),
-            answer_tokens: conversations * turns * u64::from(args.max_tokens),
+/// Begins a recorded conversation with words of its own, in its system prompt or as one.
+fn begun(turns: &[Vec<Message>], start: &str) -> (Vec<Message>, Script) {
+    let mut turns = turns.to_vec();
+    let first = turns.first_mut().and_then(|turn| turn.first_mut());
+    let mut messages = Vec::new();
+    match first {
+        Some(Message {
+            role,
+            content: Value::String(text),
+            ..
+        }) if role == "system" || role == "developer" => {
+            *text = format!("{start}\n{text}");
         }
+        _ => messages.push(Message::new("system", start)),
     }
+    turns.reverse();
+    (messages, Script::Recorded(turns))
 }
 
 /// Returns words that follow from a number, as the simulated model says them.
@@ -178,16 +192,15 @@ fn random_key(rng: &mut Rng) -> AffinityKey {
 mod tests {
     use std::collections::HashSet;
 
-    use clap::Parser;
-
     use super::*;
+    use crate::plan::tests::plan;
 
-    fn args() -> Args {
-        Args::parse_from(["affinity-probe", "--conversations", "20"])
+    fn text(message: &Message) -> &str {
+        message.content.as_str().expect("text")
     }
 
     fn opening(conversation: &Conversation) -> String {
-        let words = conversation.messages[0].content.split(' ');
+        let words = text(&conversation.messages[0]).split(' ');
         words
             .take(OPENING_WORDS as usize)
             .collect::<Vec<_>>()
@@ -195,11 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn no_two_conversations_or_arms_share_the_start_of_their_prompt() {
-        let openings: HashSet<_> = Conversation::all(&args(), 7)
+    fn no_two_conversations_or_variants_share_the_start_of_their_prompt() {
+        let openings: HashSet<_> = Conversation::all(&plan(&["--conversations=20"]), 7)
             .into_iter()
             .map(|conversation| {
-                assert_eq!(conversation.messages[0].content.split(' ').count(), 1200);
+                assert_eq!(text(&conversation.messages[0]).split(' ').count(), 1200);
                 opening(&conversation)
             })
             .collect();
@@ -208,20 +221,20 @@ mod tests {
 
     #[test]
     fn another_run_of_the_same_seed_begins_its_prompts_with_other_words() {
-        let first = |run| Conversation::all(&args(), run).swap_remove(0);
+        let first = |run| Conversation::all(&plan(&[]), run).swap_remove(0);
         let (one, two, again) = (first(1), first(2), first(1));
         assert_ne!(opening(&one), opening(&two));
-        assert_eq!(one.messages[0].content, again.messages[0].content);
+        assert_eq!(one.messages, again.messages);
         assert_eq!(one.key, again.key);
         assert_ne!(one.key, two.key);
     }
 
     #[test]
-    fn only_one_arm_has_keys_and_they_are_uuids() {
-        for conversation in Conversation::all(&args(), 7) {
+    fn every_variant_but_one_has_keys_and_they_are_uuids() {
+        for conversation in Conversation::all(&plan(&["--header-name=a,b"]), 7) {
             assert_eq!(
                 conversation.key().is_some(),
-                conversation.arm == Arm::WithKey
+                conversation.variant != WITHOUT_KEY
             );
             let key = conversation.key.as_str();
             assert_eq!((key.len(), &key[14..15]), (36, "4"));
@@ -230,20 +243,30 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_what_the_turns_add_up_to() {
-        let args = Args::parse_from([
-            "affinity-probe",
-            "--conversations=1",
-            "--turns=2",
-            "--prefix-tokens=100",
-            "--max-tokens=10",
-        ]);
-        // Each arm: 105 + 45, and then 105 + 2 × 45 + 15.
-        let expected = Size {
-            requests: 4,
-            prompt_tokens: 2 * (150 + 210),
-            answer_tokens: 40,
-        };
-        assert_eq!(Size::of(&args), expected);
+    fn a_recorded_conversation_begins_with_words_of_its_own_and_keeps_its_answers() {
+        let turns = vec![
+            vec![
+                Message::new("system", "Be kind."),
+                Message::new("user", "Hi"),
+            ],
+            vec![
+                Message::new("assistant", "Hello"),
+                Message::new("user", "Bye"),
+            ],
+        ];
+        let mut plan = plan(&[]);
+        plan.recorded = vec![turns];
+        plan.conversations = 1;
+        let mut all = Conversation::all(&plan, 7);
+        for conversation in &mut all {
+            assert!(conversation.ask());
+            conversation.hear("Howdy");
+            assert!(conversation.ask());
+            assert!(!conversation.ask());
+            let said: Vec<_> = conversation.messages.iter().map(text).collect();
+            assert_eq!(said[1..], ["Hi", "Hello", "Bye"]);
+            assert!(said[0].ends_with("\nBe kind."));
+        }
+        assert_ne!(all[0].messages[0], all[1].messages[0]);
     }
 }

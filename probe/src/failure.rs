@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-/// Why a request gave no measurement. Texts from outside were cleaned of the API key before.
+/// How much of a text from outside is shown, in characters.
+pub(crate) const SHOWN: usize = 300;
+
+/// Why a request gave no measurement. Texts from outside were cleaned before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// No connection came about.
@@ -18,15 +21,21 @@ pub(crate) enum Failure {
     },
     /// The connection ended before any answer.
     Closed { reason: String },
-    /// A status other than 200 and 429.
-    Status { status: StatusCode, detail: String },
-    /// 429, and more waiting than this tool does.
-    RateLimited {
+    /// A status that is no success.
+    Status {
+        status: StatusCode,
+        detail: String,
+        /// Which option may help.
+        hint: Option<String>,
+    },
+    /// The endpoint is busy, and asks for more waiting than this tool does.
+    Busy {
+        status: StatusCode,
         retry_after: Option<Duration>,
         tries: u32,
         detail: String,
     },
-    /// 200, but no event stream.
+    /// A success, but neither an event stream nor JSON.
     NoStream {
         content_type: String,
         detail: String,
@@ -36,9 +45,20 @@ pub(crate) enum Failure {
     /// An event that is no chunk of a chat.
     NoChunk { detail: String },
     /// The stream ended before the answer did.
-    BrokeOff { pieces: u32, reason: String },
+    BrokeOff {
+        pieces: u32,
+        reason: String,
+        /// The last event that was none of the interface.
+        last: Option<String>,
+    },
+    /// The answer is encoded in a way that this tool does not know.
+    Encoding { name: String },
     /// Nothing arrived for this long.
     Silent { limit: Duration },
+    /// The answer was not over after this long.
+    TookTooLong { pieces: u32, limit: Duration },
+    /// The answer has more than any answer needs.
+    TooMuch { what: &'static str },
 }
 
 impl Failure {
@@ -47,7 +67,8 @@ impl Failure {
         match self {
             Self::Connect { .. }
             | Self::OtherProtocol { .. }
-            | Self::RateLimited { .. }
+            | Self::Busy { .. }
+            | Self::Encoding { .. }
             | Self::NoStream { .. } => true,
             Self::Status { status, .. } => {
                 !status.is_server_error() && *status != StatusCode::REQUEST_TIMEOUT
@@ -56,8 +77,16 @@ impl Failure {
             | Self::ErrorEvent { .. }
             | Self::NoChunk { .. }
             | Self::BrokeOff { .. }
-            | Self::Silent { .. } => false,
+            | Self::Silent { .. }
+            | Self::TookTooLong { .. }
+            | Self::TooMuch { .. } => false,
         }
+    }
+
+    /// Whether the endpoint understood the request and does not want it as it is.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let refusals = [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY];
+        matches!(self, Self::Status { status, .. } if refusals.contains(status))
     }
 
     /// Returns the status, if one arrived.
@@ -67,12 +96,14 @@ impl Failure {
             | Self::OtherProtocol { .. }
             | Self::Closed { .. }
             | Self::Silent { .. } => None,
-            Self::Status { status, .. } => Some(*status),
-            Self::RateLimited { .. } => Some(StatusCode::TOO_MANY_REQUESTS),
+            Self::Status { status, .. } | Self::Busy { status, .. } => Some(*status),
             Self::NoStream { .. }
+            | Self::Encoding { .. }
             | Self::ErrorEvent { .. }
             | Self::NoChunk { .. }
-            | Self::BrokeOff { .. } => Some(StatusCode::OK),
+            | Self::BrokeOff { .. }
+            | Self::TookTooLong { .. }
+            | Self::TooMuch { .. } => Some(StatusCode::OK),
         }
     }
 }
@@ -95,25 +126,37 @@ impl fmt::Display for Failure {
                     "the endpoint closed the connection without an answer: {reason}"
                 )
             }
-            Self::Status { status, detail } => {
-                write!(f, "the endpoint answered {status}{}{detail}", colon(detail))?;
-                f.write_str(hint(*status))
+            Self::Status {
+                status,
+                detail,
+                hint,
+            } => {
+                write!(
+                    f,
+                    "the endpoint answered {}{}",
+                    named(*status),
+                    behind_colon(detail)
+                )?;
+                match hint {
+                    Some(hint) => write!(f, "\n{hint}"),
+                    None => f.write_str(usual_hint(*status)),
+                }
             }
-            Self::RateLimited {
+            Self::Busy {
+                status,
                 retry_after,
                 tries,
                 detail,
             } => {
-                write!(f, "the endpoint answered 429 Too Many Requests ")?;
-                match retry_after {
-                    Some(wait) => write!(f, "and asks to wait {} s", wait.as_secs())?,
-                    None => f.write_str("and does not say how long to wait")?,
-                }
+                let asks = retry_after.map_or_else(
+                    || "does not say how long to wait".to_owned(),
+                    |wait| format!("asks to wait {}", seconds(wait)),
+                );
+                let (status, tries) = (named(*status), count(*tries, "try", "tries"));
+                let detail = behind_colon(detail);
                 write!(
                     f,
-                    "; given up after {}{}{detail}",
-                    count(*tries, "try", "tries"),
-                    colon(detail)
+                    "the endpoint answered {status} and {asks}; given up after {tries}{detail}"
                 )
             }
             Self::NoStream {
@@ -121,8 +164,8 @@ impl fmt::Display for Failure {
                 detail,
             } => write!(
                 f,
-                "the endpoint answered with {content_type} instead of an event stream{}{detail}",
-                colon(detail)
+                "the endpoint answered with {content_type} instead of an event stream{}",
+                behind_colon(detail)
             ),
             Self::ErrorEvent { detail } => {
                 write!(
@@ -136,13 +179,33 @@ impl fmt::Display for Failure {
                     "the stream holds an event that is no chunk of a chat: {detail}"
                 )
             }
-            Self::BrokeOff { pieces, reason } => {
+            Self::BrokeOff {
+                pieces,
+                reason,
+                last,
+            } => {
+                let pieces = count(*pieces, "piece", "pieces");
                 write!(
                     f,
-                    "the stream broke off after {} of the answer: {reason}",
-                    count(*pieces, "piece", "pieces")
-                )
+                    "the stream broke off after {pieces} of the answer: {reason}"
+                )?;
+                match last {
+                    Some(last) => write!(f, "; the last event was: {last}"),
+                    None => Ok(()),
+                }
             }
+            Self::Encoding { name } => write!(
+                f,
+                "the answer has the content-encoding {name}, which this tool does not read\n\
+                 It asks for `accept-encoding: identity`; --header can ask for something else."
+            ),
+            Self::TookTooLong { pieces, limit } => write!(
+                f,
+                "the answer was not over after {} s (--request-timeout) and {}",
+                limit.as_secs(),
+                count(*pieces, "piece", "pieces")
+            ),
+            Self::TooMuch { what } => write!(f, "the endpoint sent {what}: given up"),
             Self::Silent { limit } => {
                 write!(f, "nothing arrived for {} s (--timeout)", limit.as_secs())
             }
@@ -154,11 +217,35 @@ fn count(number: u32, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-const fn colon(detail: &str) -> &'static str {
-    if detail.is_empty() { "" } else { ": " }
+/// Returns a status with its name, also where it is not a standard one.
+fn named(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
 }
 
-fn hint(status: StatusCode) -> &'static str {
+/// Writes a time in seconds, with a fraction where it has one.
+pub(crate) fn seconds(time: Duration) -> String {
+    if time.subsec_millis() == 0 {
+        format!("{} s", time.as_secs())
+    } else {
+        format!("{:.3}", time.as_secs_f64())
+            .trim_end_matches('0')
+            .to_owned()
+            + " s"
+    }
+}
+
+fn behind_colon(detail: &str) -> String {
+    if detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {detail}")
+    }
+}
+
+fn usual_hint(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             "\nThe API key is read from the variable that --api-key-env names."

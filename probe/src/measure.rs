@@ -5,10 +5,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::answer::{Answer, attempt};
-use crate::chunk::Usage;
 use crate::client::Client;
-use crate::conversation::{Arm, Conversation};
-use crate::failure::Failure;
+use crate::conversation::Conversation;
+use crate::failure::{Failure, seconds};
+use crate::summary::Tokens;
+use crate::usage::Usage;
+use crate::variant::Variant;
 
 /// How often a request is sent, at most, while the endpoint says that it is busy.
 const TRIES: u32 = 4;
@@ -19,7 +21,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What is known of one request.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Record {
-    pub(crate) arm: Arm,
+    #[serde(skip)]
+    pub(crate) variant: Variant,
+    /// How many requests were under way at once.
+    pub(crate) concurrency: u32,
     pub(crate) conversation: u32,
     pub(crate) turn: u32,
     pub(crate) tries: u32,
@@ -27,20 +32,25 @@ pub(crate) struct Record {
     /// From the last sending of the request to the first piece of the answer.
     pub(crate) ttft_ms: Option<f64>,
     pub(crate) total_ms: Option<f64>,
+    /// As it was reported.
     #[serde(flatten)]
     pub(crate) usage: Usage,
+    /// What the report adds up to, if it fits together.
+    #[serde(skip)]
+    pub(crate) tokens: Option<Tokens>,
+    #[serde(skip)]
+    pub(crate) prompt_tokens: Option<u64>,
     pub(crate) replica: Option<String>,
     pub(crate) failure: Option<String>,
 }
 
-/// Sends the next turn of a conversation; the answer becomes a part of it.
+/// Sends a conversation as it stands; the answer becomes a part of it.
 pub(crate) async fn measure(
     client: &Client,
     conversation: &mut Conversation,
     turn: u32,
     note: impl Fn(&str),
 ) -> (Record, Option<Failure>) {
-    conversation.ask();
     let mut tries = 0;
     let result = loop {
         tries += 1;
@@ -52,15 +62,16 @@ pub(crate) async fn measure(
         else {
             break result;
         };
-        if !wait.is_zero() {
-            note(&format!(
-                "the endpoint is busy (429); waiting {} s",
-                wait.as_secs()
-            ));
+        if let Err(Failure::Busy { status, .. }) = &result {
+            let (status, wait) = (status.as_u16(), seconds(wait));
+            note(&format!("the endpoint is busy ({status}); waiting {wait}"));
         }
         tokio::time::sleep(wait).await;
     };
-    let record = Record::new(conversation, turn, tries);
+    let record = Record {
+        tries,
+        ..Record::new(conversation.variant, conversation.number, turn)
+    };
     match result {
         Ok(answer) => {
             conversation.hear(answer.text());
@@ -73,7 +84,7 @@ pub(crate) async fn measure(
 /// Returns how long to wait before the request is sent again, if it should be.
 fn wait(failure: &Failure, tries: u32) -> Option<Duration> {
     match failure {
-        Failure::RateLimited { retry_after, .. } => {
+        Failure::Busy { retry_after, .. } => {
             let wait = retry_after.unwrap_or(Duration::from_secs(1 << tries));
             (tries < TRIES && wait <= LONGEST_WAIT).then_some(wait)
         }
@@ -84,16 +95,19 @@ fn wait(failure: &Failure, tries: u32) -> Option<Duration> {
 }
 
 impl Record {
-    fn new(conversation: &Conversation, turn: u32, tries: u32) -> Self {
+    pub(crate) fn new(variant: Variant, conversation: u32, turn: u32) -> Self {
         Self {
-            arm: conversation.arm,
-            conversation: conversation.number,
+            variant,
+            concurrency: 1,
+            conversation,
             turn,
-            tries,
+            tries: 1,
             status: None,
             ttft_ms: None,
             total_ms: None,
             usage: Usage::default(),
+            tokens: None,
+            prompt_tokens: None,
             replica: None,
             failure: None,
         }
@@ -122,12 +136,14 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
-    fn limited(seconds: Option<u64>) -> Failure {
-        let retry_after = seconds.map(Duration::from_secs);
-        Failure::RateLimited {
-            retry_after,
+    fn busy(seconds: Option<u64>) -> Failure {
+        Failure::Busy {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: seconds.map(Duration::from_secs),
             tries: 1,
             detail: String::new(),
         }
@@ -136,14 +152,14 @@ mod tests {
     #[test]
     fn a_busy_endpoint_is_waited_for_as_it_asks_but_not_over_a_minute_and_not_forever() {
         let seconds = |failure, tries| wait(&failure, tries).map(|wait| wait.as_secs());
-        assert_eq!(seconds(limited(Some(60)), 1), Some(60));
-        assert_eq!(seconds(limited(Some(61)), 1), None);
-        assert_eq!(seconds(limited(Some(1)), TRIES), None);
+        assert_eq!(seconds(busy(Some(60)), 1), Some(60));
+        assert_eq!(seconds(busy(Some(61)), 1), None);
+        assert_eq!(seconds(busy(Some(1)), TRIES), None);
     }
 
     #[test]
     fn a_busy_endpoint_that_names_no_time_is_given_twice_as_much_at_each_try() {
-        let seconds = [1, 2, 3].map(|tries| wait(&limited(None), tries).map(|wait| wait.as_secs()));
+        let seconds = [1, 2, 3].map(|tries| wait(&busy(None), tries).map(|wait| wait.as_secs()));
         assert_eq!(seconds, [Some(2), Some(4), Some(8)]);
     }
 }

@@ -1,8 +1,9 @@
 //! The progress bar, on the standard error, and only where that is a terminal.
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 /// A progress bar over the requests of a run.
 #[derive(Debug)]
@@ -10,8 +11,14 @@ pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     pub(crate) fn new(requests: u64) -> Self {
-        let template = "{bar:40} {pos}/{len} requests, {elapsed} passed, {eta} to go";
+        let template = "{bar:30} {pos}/{len} requests, {elapsed} passed{to_go}";
         let style = ProgressStyle::with_template(template).expect("the template is valid");
+        let style = style.with_key("to_go", |state: &ProgressState, text: &mut dyn Write| {
+            // Before the first answer nothing is known.
+            if state.pos() > 0 {
+                let _ = write!(text, ", {:#} to go", HumanDuration(state.eta()));
+            }
+        });
         let bar = ProgressBar::new(requests).with_style(style);
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)

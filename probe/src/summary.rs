@@ -1,16 +1,13 @@
-//! What the records of each arm add up to.
+//! What the records of each variant add up to.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::AddAssign;
 
 use serde::Serialize;
 
-use crate::conversation::Arm;
 use crate::measure::Record;
-use crate::stats::percentile;
-
-/// What `cached_tokens_from` says of a number that was left out.
-const OMITTED: &str = "omitted, counted as 0";
+use crate::variant::{Variant, Variants};
+use crate::verdict::percentile;
 
 /// Prompt tokens, and how many of these came from a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -27,56 +24,40 @@ pub(crate) struct Ttft {
     pub(crate) p99: f64,
 }
 
-/// One arm.
+/// One variant.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Summary {
-    pub(crate) arm: Arm,
+    /// Called so in the files of earlier versions.
+    #[serde(rename = "arm")]
+    pub(crate) id: String,
+    #[serde(skip)]
+    pub(crate) variant: Variant,
+    #[serde(skip)]
+    pub(crate) name: String,
+    /// What carries the key.
+    pub(crate) carrier: Option<String>,
     pub(crate) requests: usize,
     pub(crate) failures: usize,
     /// Of the requests that reported both numbers; nothing where none did.
     pub(crate) tokens: Tokens,
     pub(crate) tokens_from_turn_2: Tokens,
     pub(crate) tokens_by_turn: Vec<Tokens>,
+    /// Of all requests that reported this one.
+    pub(crate) prompt_tokens: u64,
     pub(crate) ttft_ms: Option<Ttft>,
     pub(crate) ttft_ms_from_turn_2: Option<Ttft>,
     /// The mean number of replicas that answered a conversation, if a header named them.
     pub(crate) replicas_per_conversation: Option<f64>,
-}
-
-/// Counts as zero what an endpoint leaves out that reports cached tokens elsewhere in the run.
-///
-/// vLLM, for one, leaves the field out where nothing was cached. An endpoint that never reports it
-/// is another matter: there nothing is known. Returns how many were counted so.
-pub(crate) fn count_omitted(records: &mut [Record]) -> usize {
-    if records
-        .iter()
-        .all(|record| record.usage.cached_tokens.is_none())
-    {
-        return 0;
-    }
-    let omitted = records
-        .iter_mut()
-        .map(|record| &mut record.usage)
-        .filter(|usage| usage.prompt_tokens.is_some() && usage.cached_tokens.is_none());
-    omitted
-        .map(|usage| {
-            usage.cached_tokens = Some(0);
-            usage.cached_tokens_from = Some(OMITTED);
-        })
-        .count()
-}
-
-impl Record {
-    /// Returns both numbers, if both are known.
-    pub(crate) fn tokens(&self) -> Option<Tokens> {
-        let (prompt, cached) = self.usage.prompt_tokens.zip(self.usage.cached_tokens)?;
-        Some(Tokens { prompt, cached })
-    }
+    /// What the prompts of a thousand conversations cost, if prices are given.
+    pub(crate) cost_of_1000_conversations: Option<f64>,
 }
 
 impl Summary {
-    pub(crate) fn of(arm: Arm, all: &[Record]) -> Self {
-        let records: Vec<_> = all.iter().filter(|record| record.arm == arm).collect();
+    pub(crate) fn of(variant: Variant, variants: &Variants, all: &[Record]) -> Self {
+        let records: Vec<_> = all
+            .iter()
+            .filter(|record| record.variant == variant)
+            .collect();
         let later = || records.iter().copied().filter(|record| record.turn > 1);
         let last_turn = all.iter().map(|record| record.turn).max().unwrap_or(0);
         let of_turn = |turn| {
@@ -85,8 +66,12 @@ impl Summary {
                 .copied()
                 .filter(move |record| record.turn == turn)
         };
+        let prompts = records.iter().filter_map(|record| record.prompt_tokens);
         Self {
-            arm,
+            id: variants.id(variant),
+            variant,
+            name: variants.name(variant),
+            carrier: variants.carrier(variant).map(ToString::to_string),
             requests: records.len(),
             failures: records
                 .iter()
@@ -95,10 +80,19 @@ impl Summary {
             tokens: total(records.iter().copied()),
             tokens_from_turn_2: total(later()),
             tokens_by_turn: (1..=last_turn).map(|turn| total(of_turn(turn))).collect(),
+            prompt_tokens: prompts.fold(0, u64::saturating_add),
             ttft_ms: Ttft::of(records.iter().copied()),
             ttft_ms_from_turn_2: Ttft::of(later()),
             replicas_per_conversation: replicas_per_conversation(&records),
+            cost_of_1000_conversations: None,
         }
+    }
+
+    /// Returns the summary of every variant.
+    pub(crate) fn all(variants: &Variants, records: &[Record]) -> Vec<Self> {
+        (0..variants.len())
+            .map(|variant| Self::of(variant, variants, records))
+            .collect()
     }
 }
 
@@ -115,8 +109,8 @@ impl Tokens {
 
 impl AddAssign for Tokens {
     fn add_assign(&mut self, other: Self) {
-        self.prompt += other.prompt;
-        self.cached += other.cached;
+        self.prompt = self.prompt.saturating_add(other.prompt);
+        self.cached = self.cached.saturating_add(other.cached);
     }
 }
 
@@ -142,7 +136,7 @@ impl Ttft {
 }
 
 fn total<'a>(records: impl Iterator<Item = &'a Record>) -> Tokens {
-    records.filter_map(Record::tokens).collect()
+    records.filter_map(|record| record.tokens).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "small counts")]

@@ -155,14 +155,11 @@ impl Phase {
     fn take<D: Buf>(&mut self, given: Option<Frame<D>>, ready: &mut Ready) {
         match given.map(Frame::into_data) {
             Some(Ok(data)) => ready.pieces = self.push(into_bytes(data)),
-            Some(Err(frame)) => {
-                let [member, end] = self.end(Self::Ended);
-                ready.pieces = [member, end, Bytes::new()];
-                ready.trailers = frame.into_trailers().ok();
-            }
-            None => {
-                let [member, end] = self.end(Self::Ended);
-                ready.pieces = [member, end, Bytes::new()];
+            end => {
+                let [member, tail] = self.end(Self::Ended);
+                ready.pieces = [member, tail, Bytes::new()];
+                let trailers = end.and_then(Result::err);
+                ready.trailers = trailers.and_then(|frame| frame.into_trailers().ok());
             }
         }
     }

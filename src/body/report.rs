@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, Method, Uri};
 
+#[cfg(feature = "tracing")]
+use crate::events::Warnings;
+#[cfg(feature = "tracing")]
 use crate::outcome::Carrier;
+use crate::outcome::Hook;
 use crate::stamp::Settings;
 use crate::{Outcome, RequestHead};
 
 /// Who is told, and what they are shown of a request that has been sent meanwhile.
 #[derive(Clone)]
 pub(super) struct Report {
-    settings: Settings,
-    /// Only where there is a hook to see it.
-    head: Option<Arc<Head>>,
+    hook: Option<(Hook, Arc<Head>)>,
     /// The event belongs to the request, and not to the connection that reads the body.
     #[cfg(feature = "tracing")]
     span: tracing::Span,
@@ -29,12 +31,9 @@ struct Head {
 impl Report {
     /// Returns `None` where there is nobody to tell.
     pub(super) fn new(settings: &Settings, head: RequestHead<'_>) -> Option<Self> {
-        if settings.hook().is_none() && !cfg!(feature = "tracing") {
-            return None;
-        }
-        Some(Self {
-            settings: settings.clone(),
-            head: settings.hook().map(|_| Arc::new(head.into())),
+        let hook = settings.hook();
+        (hook.is_some() || cfg!(feature = "tracing")).then(|| Self {
+            hook: hook.map(|hook| (hook.clone(), Arc::new(head.into()))),
             #[cfg(feature = "tracing")]
             span: tracing::Span::current(),
         })
@@ -43,10 +42,13 @@ impl Report {
     pub(super) fn tell(&self, outcome: Outcome, field: &str) {
         #[cfg(feature = "tracing")]
         let _in_span = self.span.enter();
-        let carrier = Carrier::Field(field);
-        match &self.head {
-            Some(head) => self.settings.tell(outcome, carrier, head.borrow()),
-            None => self.settings.report(outcome, carrier),
+        // None of what a body decides is a warning, so there is no pause to keep to.
+        #[cfg(feature = "tracing")]
+        Warnings::new().report(outcome, Carrier::Field(field), false);
+        #[cfg(not(feature = "tracing"))]
+        let _ = field;
+        if let Some((hook, head)) = &self.hook {
+            hook.call(outcome, head.borrow());
         }
     }
 }

@@ -299,7 +299,7 @@ fn quote(bytes: &[u8]) -> Option<usize> {
 fn quotes_in_word(word: &[u8]) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     let word = u64::from_le_bytes(word.try_into().expect("8 bytes"));
-    let differences = word ^ (ONES * b'"' as u64);
+    let differences = word ^ (ONES * u64::from(b'"'));
     // What is zero borrows from the byte above, so that the bits below the lowest are right.
     differences.wrapping_sub(ONES) & !differences & (ONES << 7)
 }

@@ -40,6 +40,12 @@ fn the_member_is_the_only_allocation() {
 }
 
 #[test]
+fn bytes_that_were_never_cut_also_allocate_their_count_of_references() {
+    let text = prompt().into_bytes().into_boxed_slice();
+    assert_eq!(allocations(chat(Full::new(Bytes::from(text)))), 2);
+}
+
+#[test]
 fn a_body_that_passes_allocates_nothing() {
     let text = Bytes::from(prompt());
     let mut body = Some(FieldBody::from(Full::new(text)));

@@ -1,6 +1,9 @@
 //! What is sent when: everything at once, but the closing brace.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -85,10 +88,44 @@ fn what_was_held_back_is_sent_with_what_shows_that_it_is_not_the_end() {
 }
 
 #[test]
-fn a_body_that_knows_its_end_is_not_waited_for() {
-    let steps = [data(r#"{"a":1}"#)];
-    let mut body = body(Script::new(steps).knowing_its_end());
-    // A further poll of the inner body would end it, and then `is_end_stream` would be all that tells.
+fn white_space_without_an_end_is_not_held_back_without_an_end() {
+    let space = |len| Step::Data(Bytes::from(" ".repeat(len)));
+    let steps = [
+        data(r#"{"a":1}"#),
+        space(1023),
+        Step::Wait,
+        space(1),
+        Step::Wait,
+    ];
+    let mut body = body(Script::new(steps));
+    assert_eq!(pieces(&mut body), [r#"{"a":1"#]);
+    let held = format!("}}{}", " ".repeat(1024));
+    assert_eq!(pieces(&mut body), [MEMBER.to_owned(), held]);
+}
+
+/// Gives one piece, and knows that nothing follows it.
+struct Once(Option<Bytes>);
+
+impl Body for Once {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.0.take().expect("asked again, and would wait for ever");
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+#[test]
+fn a_body_that_knows_its_end_is_not_asked_again() {
+    let mut body = body(Once(Some(Bytes::from_static(br#"{"a":1}"#))));
     assert_eq!(pieces(&mut body), [r#"{"a":1"#, MEMBER, "}"]);
     assert!(body.is_end_stream());
 }

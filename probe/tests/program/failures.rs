@@ -215,6 +215,44 @@ fn an_error_inside_of_the_stream_is_told() {
 }
 
 #[test]
+fn every_shape_of_an_error_inside_of_the_stream_shows_the_words_of_the_endpoint() {
+    for events in [
+        "data: {\"error\":\"no memory\"}\n\n",
+        "data: {\"error\":{\"code\":1,\"msg\":\"no memory\"}}\n\n",
+        "event: error\ndata: {\"message\":\"no memory\"}\n\n",
+        "event: error\ndata: no memory\n\n",
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"no memory\"}}\n\n",
+        "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\",\"error\":{\"message\":\"no memory\"}}]}\n\n",
+        "data: {\"object\":\"error\",\"message\":\"no memory\",\"code\":500}\n\n",
+        "data: {\"detail\":\"no memory\"}\n\n",
+        "error: {\"message\":\"no memory\"}\n\n",
+        "{\"error\":{\"message\":\"no memory\"}}\n",
+        "{\"error\":{\"message\":\"no memory\"}}",
+        "[{\"error\":{\"message\":\"no memory\"}}]",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"Yes\"}}]}\n\n{\"error\":{\"message\":\"no memory\"}}\n",
+    ] {
+        let server = Server::start(move |_, _| stream(events));
+        let ran = run(probe_url(&server.url(), &[]));
+        assert_eq!(ran.code, Some(1));
+        let expected = "error: the endpoint sent an error inside of the stream: no memory\n";
+        assert!(ran.err.contains(expected), "{events}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_stream_of_events_that_are_not_known_shows_the_last_of_them() {
+    let server = Server::start(|_, _| stream("data: {\"queue\":\"you are 7th\"}\n\n"));
+    let ran = run(probe_url(&server.url(), &[]));
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err
+            .contains("; the last event was: {\"queue\":\"you are 7th\"}"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn an_event_that_is_no_json_is_told() {
     let server = Server::start(|_, _| stream("data: <html>\n\n"));
     let ran = run(probe_url(&server.url(), &[]));

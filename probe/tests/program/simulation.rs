@@ -54,7 +54,8 @@ fn with_nothing_given_the_key_is_honoured_and_what_is_simulated_says_so() {
         ran.out
     );
     assert!(
-        ran.out.contains("paired bootstrap over 8 conversations"),
+        ran.out
+            .contains("paired permutation test over 8 conversations"),
         "{}",
         ran.out
     );

@@ -1,6 +1,6 @@
 //! The program, and small servers that answer it as they are told.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -43,7 +43,8 @@ impl Received {
 
     /// Returns the number of the user's turns so far.
     pub(crate) fn turn(&self) -> usize {
-        let messages = self.body["messages"].as_array().expect("messages");
+        let messages = self.body.get("messages").or(self.body.get("input"));
+        let messages = messages.and_then(Value::as_array).expect("messages");
         messages
             .iter()
             .filter(|message| message["role"] == "user")
@@ -64,11 +65,27 @@ impl Server {
         wrap: impl Fn(TcpStream) -> Box<dyn Stream> + Send + Sync + 'static,
         answer: impl Fn(usize, &Received) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
+        Self::serve(wrap, move |index, request, stream| {
+            stream.write_all(&answer(index, request))
+        })
+    }
+
+    /// Lets a function write the answers, for as long as it likes.
+    pub(crate) fn writing(
+        write: impl Fn(usize, &Received, &mut dyn Stream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve(|stream| Box::new(stream), write)
+    }
+
+    fn serve(
+        wrap: impl Fn(TcpStream) -> Box<dyn Stream> + Send + Sync + 'static,
+        write: impl Fn(usize, &Received, &mut dyn Stream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let received = Arc::new(Mutex::new(Vec::new()));
         let is_over = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new((wrap, answer, AtomicUsize::new(0)));
+        let shared = Arc::new((wrap, write, AtomicUsize::new(0)));
         let thread = thread::spawn({
             let (received, is_over) = (received.clone(), is_over.clone());
             move || {
@@ -78,15 +95,15 @@ impl Server {
                     }
                     let (shared, received) = (shared.clone(), received.clone());
                     thread::spawn(move || {
-                        let (wrap, answer, count) = &*shared;
+                        let (wrap, write, count) = &*shared;
                         let mut stream = BufReader::new(wrap(stream));
                         let Some(request) = read(&mut stream) else {
                             return;
                         };
                         received.lock().expect("no panic").push(request.clone());
-                        let bytes = answer(count.fetch_add(1, Ordering::SeqCst), &request);
+                        let index = count.fetch_add(1, Ordering::SeqCst);
                         // A client that left is the business of its test.
-                        let _ = stream.get_mut().write_all(&bytes);
+                        let _ = write(index, &request, stream.get_mut());
                         let _ = stream.get_mut().flush();
                     });
                 }
@@ -101,7 +118,11 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/v1/chat/completions", self.address)
+        self.url_of("/v1/chat/completions")
+    }
+
+    pub(crate) fn url_of(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -158,7 +179,23 @@ pub(crate) fn stream(events: &str) -> Vec<u8> {
 }
 
 pub(crate) fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {status}\r\n{headers}connection: close\r\n\r\n{body}").into_bytes()
+    bytes(status, headers, body.as_bytes())
+}
+
+/// The same, of a body that may not be text.
+pub(crate) fn bytes(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status}\r\n{headers}connection: close\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// Returns how many tokens are cached for a request: nine tenths with a key, from the second turn on.
+pub(crate) fn cached(request: &Received) -> u64 {
+    let has_key = request.header("x-session-affinity").is_some();
+    if has_key && request.turn() > 1 {
+        900
+    } else {
+        0
+    }
 }
 
 /// Returns the program, with the API key in its environment and no terminal.

@@ -93,6 +93,10 @@ fn a_header_that_the_request_needs_for_something_else_is_refused() {
         "the requests need this header for something else",
     );
     refused(&["--header-name", "x session"], "invalid");
+    refused(
+        &["--body-field=temperature"],
+        "error: --body-field temperature: the requests need this field for something else",
+    );
 }
 
 #[test]
@@ -122,15 +126,9 @@ fn without_a_terminal_and_without_yes_nothing_is_sent() {
 }
 
 #[test]
-fn too_few_conversations_for_a_verdict_are_told_before_they_are_paid_for() {
-    let ran = run(probe(&[
-        "--conversations=5",
-        "--url=http://127.0.0.1:1/",
-        "--model=m",
-    ]));
-    assert_eq!(ran.code, Some(2));
-    let expected = "A verdict takes at least 6 conversations; this run will end without one.\n";
-    assert!(ran.err.starts_with(expected), "{}", ran.err);
+fn too_few_conversations_for_a_verdict_are_refused_before_they_are_paid_for() {
+    let expected = "error: a verdict takes at least 6 conversations, and --conversations is 2\n";
+    refused(&["--conversations=2"], expected);
 }
 
 #[test]
@@ -139,5 +137,59 @@ fn the_help_fits_into_100_columns() {
         let ran = run(probe(&[help]));
         let widest = ran.out.lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(100), "{}", ran.out);
+    }
+}
+
+#[test]
+fn the_help_names_every_exit_code() {
+    let help = run(probe(&["--help"])).out.replace('\n', " ");
+    for code in [
+        "0 measured",
+        "1 the endpoint failed",
+        "2 bad usage",
+        "3 --fail-if",
+        "4 --fail-if",
+        "130 interrupted",
+    ] {
+        assert!(help.contains(code), "{help}");
+    }
+}
+
+#[test]
+fn a_header_or_field_that_cannot_be_read_is_refused_without_its_value() {
+    let url = ["--url=http://127.0.0.1:1/v1", "--model=m", "--yes"];
+    for (arg, why) in [
+        (
+            "--header=no-colon-secret",
+            "error: --header takes 'Name: value'",
+        ),
+        (
+            "--header=content-length: secret",
+            "--header content-length: the requests need",
+        ),
+        (
+            "--header=x-a: ${NO_SUCH_VARIABLE} secret",
+            "the environment variable NO_SUCH_VARIABLE is not set",
+        ),
+        (
+            "--header=x-session-affinity: secret",
+            "--header x-session-affinity: the key has this name",
+        ),
+        ("--set=a", "error: --set takes FIELD=JSON"),
+        (
+            "--set=a=secret",
+            "error: --set a: its value is not JSON; a text has quotes",
+        ),
+        ("--set=messages=[]", "messages holds the conversation"),
+        ("--unset=messages", "messages holds the conversation"),
+    ] {
+        let args = [&url[..], &[arg]].concat();
+        let ran = run(probe(&args));
+        assert_eq!(ran.code, Some(2), "{arg}");
+        assert!(
+            ran.err.contains(why) && !ran.err.contains("secret"),
+            "{arg}: {}",
+            ran.err
+        );
     }
 }

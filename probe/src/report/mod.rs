@@ -1,0 +1,225 @@
+//! The table and the verdict, as text.
+
+mod chart;
+mod json;
+mod markdown;
+mod sweep;
+mod table;
+
+use std::fmt::{self, Display};
+
+use crate::counting::Counted;
+use crate::run::Ended;
+use crate::summary::{Summary, Tokens, Ttft};
+use crate::verdict::{Finding, Verdict};
+use table::{Table, wrapped};
+
+pub(crate) use chart::draw;
+pub(crate) use json::{Document, document};
+pub(crate) use markdown::document as markdown;
+pub(crate) use sweep::{Level, Sweep};
+
+/// How wide a table is where there is no terminal.
+const WIDE: usize = 105;
+
+/// All that a run is told by; `Display` is the report.
+#[derive(Debug)]
+pub(crate) struct Report<'a> {
+    /// What was measured, in a line or two.
+    pub(crate) subject: &'a str,
+    pub(crate) summaries: &'a [Summary],
+    pub(crate) verdict: &'a Verdict,
+    /// The other numbers of requests at once, if several were measured.
+    pub(crate) sweep: Option<&'a Sweep>,
+    pub(crate) ended: &'a Ended,
+    pub(crate) counted: Counted,
+    /// The columns of the terminal, if there is one.
+    pub(crate) width: Option<usize>,
+}
+
+impl Report<'_> {
+    fn table(&self) -> Table {
+        let is_known = self
+            .summaries
+            .iter()
+            .any(|summary| summary.tokens.prompt > 0);
+        let row = |name: &str, cell: &dyn Fn(&Summary) -> String| {
+            (
+                name.to_owned(),
+                self.summaries.iter().map(cell).collect::<Vec<_>>(),
+            )
+        };
+        let ttft = |value: fn(Ttft) -> f64| move |summary: &Summary| ms(summary.ttft_ms, value);
+        let mut rows = vec![
+            row("prompt from cache", &|summary| share(summary.tokens)),
+            row("  from turn 2 on", &|summary| {
+                share(summary.tokens_from_turn_2)
+            }),
+            row("  prompt tokens", &|summary| known(summary.prompt_tokens)),
+            row("  of these from cache", &|summary| {
+                if is_known {
+                    grouped(summary.tokens.cached)
+                } else {
+                    unknown()
+                }
+            }),
+            row("time to first token, p50", &ttft(|ttft| ttft.p50)),
+            row("  p90", &ttft(|ttft| ttft.p90)),
+            row("  p99", &ttft(|ttft| ttft.p99)),
+            row("  from turn 2 on, p50", &|summary| {
+                ms(summary.ttft_ms_from_turn_2, |ttft| ttft.p50)
+            }),
+            row("requests", &|summary| summary.requests.to_string()),
+            row("  failed", &|summary| summary.failures.to_string()),
+            row("replicas per conversation", &|summary| {
+                summary
+                    .replicas_per_conversation
+                    .map_or_else(unknown, |mean| format!("{mean:.1}"))
+            }),
+        ];
+        if self
+            .summaries
+            .iter()
+            .any(|summary| summary.cost_of_1000_conversations.is_some())
+        {
+            rows.push(row("prompts of 1,000 chats cost", &|summary| {
+                summary
+                    .cost_of_1000_conversations
+                    .map_or_else(unknown, |cost| format!("{cost:.2}"))
+            }));
+        }
+        if self.verdict.variants.len() > 1 {
+            rows.push(row("the name is", &|summary| {
+                let judged = self
+                    .verdict
+                    .variants
+                    .iter()
+                    .find(|judged| judged.variant == summary.variant);
+                judged.map_or_else(String::new, |judged| finding(judged.finding).to_owned())
+            }));
+        }
+        Table {
+            headings: self
+                .summaries
+                .iter()
+                .map(|summary| summary.name.clone())
+                .collect(),
+            rows,
+        }
+    }
+
+    /// Returns what has to be said about the numbers.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.counted.omitted > 0 {
+            notes.push(format!(
+                "{} answers left the cached tokens out and were counted as 0.",
+                self.counted.omitted
+            ));
+        }
+        if self.counted.is_apart {
+            notes.push("The endpoint counts cached tokens beside those of the prompt; both are added here.".to_owned());
+        }
+        if self.counted.misfits > 0 {
+            notes.push(format!(
+                "{} answers reported numbers that do not fit together; these are left out.",
+                self.counted.misfits
+            ));
+        }
+        notes
+    }
+}
+
+impl Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.width.unwrap_or(WIDE);
+        // Without a terminal a sentence is a line, so that it can be searched for.
+        let text = |text: &str| {
+            self.width
+                .map_or_else(|| text.to_owned(), |width| wrapped(text, width))
+        };
+        for line in self.subject.lines() {
+            writeln!(f, "{}", text(line))?;
+        }
+        writeln!(f)?;
+        self.table().write(f, width)?;
+        for note in self.notes() {
+            writeln!(f, "\n{}", text(&note))?;
+        }
+        if *self.ended != Ended::Complete {
+            writeln!(
+                f,
+                "\n{}",
+                text("The run was not completed; this is what was measured until then.")
+            )?;
+        }
+        if let Some(sweep) = self.sweep {
+            writeln!(f)?;
+            sweep.table().write(f, width)?;
+            writeln!(f, "\n{}", text(&sweep.sentence))?;
+        }
+        writeln!(f, "\n{}", text(&self.verdict.sentence))?;
+        if self.verdict.test.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "{}", text(&format!("({})", self.verdict.test)))
+    }
+}
+
+const fn finding(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Honoured => "honoured",
+        Finding::Ignored => "ignored",
+        Finding::Unneeded => "not needed",
+        Finding::Fruitless => "no use",
+        Finding::Harmful => "harmful",
+        Finding::Refused => "refused",
+        Finding::Unknown => "not known",
+    }
+}
+
+fn unknown() -> String {
+    "–".to_owned()
+}
+
+fn known(tokens: u64) -> String {
+    if tokens == 0 {
+        unknown()
+    } else {
+        grouped(tokens)
+    }
+}
+
+fn share(tokens: Tokens) -> String {
+    tokens
+        .share()
+        .map_or_else(unknown, |share| format!("{:.1} %", 100.0 * share))
+}
+
+fn ms(ttft: Option<Ttft>, value: impl Fn(Ttft) -> f64) -> String {
+    ttft.map_or_else(unknown, |ttft| format!("{:.0} ms", value(ttft)))
+}
+
+/// Writes a number with a comma between each three digits.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        let texts = [0, 999, 1000, 123_456, 1_234_567].map(grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "123,456", "1,234,567"]);
+    }
+}

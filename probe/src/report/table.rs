@@ -1,0 +1,178 @@
+//! A table of text, as wide as the terminal.
+
+use std::fmt::{self, Write};
+
+use super::markdown::escaped;
+
+/// The width of the first column, and of each other one.
+const FIRST: usize = 27;
+const OTHERS: usize = 13;
+
+/// A heading for each column, and rows of a name and a cell for each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) headings: Vec<String>,
+    pub(crate) rows: Vec<(String, Vec<String>)>,
+}
+
+impl Table {
+    /// Writes the table in blocks that fit into the width; each begins with the first column, which the others are compared with.
+    pub(super) fn write(&self, f: &mut impl Write, width: usize) -> fmt::Result {
+        let fitting = (width.saturating_sub(FIRST) / OTHERS).max(2);
+        let columns: Vec<usize> = (1..self.headings.len()).collect();
+        for (index, block) in columns.chunks(fitting - 1).enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            let shown: Vec<usize> = [0].iter().chain(block).copied().collect();
+            self.write_headings(f, &shown)?;
+            for (name, cells) in &self.rows {
+                write!(f, "{name:FIRST$}")?;
+                for column in &shown {
+                    write!(
+                        f,
+                        "{:>OTHERS$}",
+                        cells.get(*column).map_or("", String::as_str)
+                    )?;
+                }
+                writeln!(f)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_headings(&self, f: &mut impl Write, columns: &[usize]) -> fmt::Result {
+        let headings: Vec<_> = columns
+            .iter()
+            .map(|column| folded(&self.headings[*column]))
+            .collect();
+        let lines = headings.iter().map(Vec::len).max().unwrap_or_default();
+        for line in 0..lines {
+            write!(f, "{:FIRST$}", "")?;
+            for heading in &headings {
+                // They stand on the ground.
+                let at = (line + heading.len()).checked_sub(lines);
+                write!(f, "{:>OTHERS$}", at.map_or("", |at| heading[at].as_str()))?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the table as Markdown.
+    pub(super) fn markdown(&self) -> String {
+        let row = |name: &str, cells: &[String]| {
+            let cells = cells.iter().map(|cell| escaped(cell));
+            let cells: Vec<_> = std::iter::once(escaped(name.trim_start()))
+                .chain(cells)
+                .collect();
+            format!("| {} |", cells.join(" | "))
+        };
+        let mut lines = vec![
+            row("", &self.headings),
+            format!("|---|{}", "--:|".repeat(self.headings.len())),
+        ];
+        for (name, cells) in &self.rows {
+            // A row that is a heading is as wide as the others.
+            let mut cells = cells.clone();
+            cells.resize(self.headings.len(), String::new());
+            lines.push(row(name, &cells));
+        }
+        lines.join("\n")
+    }
+}
+
+/// Breaks a heading into lines that fit into its column, behind hyphens where there are any.
+fn folded(heading: &str) -> Vec<String> {
+    if heading.len() < OTHERS {
+        return vec![heading.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    for part in heading.split_inclusive(['-', '_', ' ']) {
+        for piece in part.as_bytes().chunks(OTHERS - 1) {
+            let piece = String::from_utf8_lossy(piece);
+            let last = lines.last_mut().expect("there is a line");
+            if last.len() + piece.len() < OTHERS {
+                *last += &piece;
+            } else {
+                lines.push(piece.into_owned());
+            }
+        }
+    }
+    lines
+}
+
+/// Breaks a text into lines between words.
+pub(super) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = String::new();
+    let mut length = 0;
+    for word in text.split(' ') {
+        let word_length = word.chars().count();
+        if length > 0 && length + 1 + word_length > width {
+            lines.push('\n');
+            length = 0;
+        } else if length > 0 {
+            lines.push(' ');
+            length += 1;
+        }
+        lines += word;
+        length += word_length;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(names: &[&str]) -> Table {
+        Table {
+            headings: names.iter().map(|name| (*name).to_owned()).collect(),
+            rows: vec![(
+                "requests".to_owned(),
+                (0..names.len()).map(|n| n.to_string()).collect(),
+            )],
+        }
+    }
+
+    fn text(names: &[&str], width: usize) -> String {
+        let mut text = String::new();
+        table(names).write(&mut text, width).expect("text");
+        text
+    }
+
+    #[test]
+    fn two_columns_have_a_line_for_their_headings() {
+        let expected = "                             without key     with key\n\
+                        requests                               0            1\n";
+        assert_eq!(text(&["without key", "with key"], 80), expected);
+    }
+
+    #[test]
+    fn a_long_name_is_broken_behind_its_hyphens() {
+        let expected = "                                           x-session-\n\
+                        \u{20}                            without key     affinity\n\
+                        requests                               0            1\n";
+        assert_eq!(text(&["without key", "x-session-affinity"], 80), expected);
+    }
+
+    #[test]
+    fn more_columns_than_fit_are_blocks_that_repeat_the_first() {
+        let names = ["without key", "a", "b", "c", "d", "e"];
+        for width in [54, 80, 120] {
+            let text = text(&names, width);
+            assert!(
+                text.lines().all(|line| line.chars().count() <= width),
+                "{text}"
+            );
+        }
+        assert_eq!(text(&names, 80).matches("without key").count(), 2);
+        assert_eq!(text(&names, 120).matches("without key").count(), 1);
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrapped("one two three", 7), "one two\nthree");
+        assert_eq!(wrapped("one", 2), "one");
+    }
+}

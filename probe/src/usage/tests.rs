@@ -1,0 +1,158 @@
+use http::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn told(events: &[Value]) -> Usage {
+    let mut usage = Usage::default();
+    for event in events {
+        usage.update(event);
+    }
+    usage
+}
+
+#[test]
+fn each_place_and_name_of_cached_tokens_is_read() {
+    for (event, from) in [
+        (
+            json!({"usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 5}}}),
+            "/usage/prompt_tokens_details/cached_tokens",
+        ),
+        (
+            json!({"usage": {"prompt_tokens": 9, "cached_tokens": 5}}),
+            "/usage/cached_tokens",
+        ),
+        (
+            json!({"choices": [{"delta": {}, "usage": {"prompt_tokens": 9, "cached_tokens": 5}}]}),
+            "/choices/0/usage/cached_tokens",
+        ),
+        (
+            json!({"x_groq": {"usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 5}}}}),
+            "/x_groq/usage/prompt_tokens_details/cached_tokens",
+        ),
+        (
+            json!({"usage": {"prompt_cache_hit_tokens": 5, "prompt_cache_miss_tokens": 4}}),
+            "/usage/prompt_cache_hit_tokens",
+        ),
+        (
+            json!({"timings": {"cache_n": 5, "prompt_n": 4}}),
+            "/timings/cache_n",
+        ),
+        (
+            json!({"response": {"usage": {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 5}}}}),
+            "/response/usage/input_tokens_details/cached_tokens",
+        ),
+        (
+            json!({"usageMetadata": {"promptTokenCount": 9, "cachedContentTokenCount": 5}}),
+            "/usageMetadata/cachedContentTokenCount",
+        ),
+        (
+            json!({"done": true, "prompt_eval_count": 9, "prompt_eval_cached_count": 5}),
+            "/prompt_eval_cached_count",
+        ),
+        (
+            json!({"usage": {"promptTokens": 9, "cachedInputTokens": "5"}}),
+            "/usage/cachedInputTokens",
+        ),
+    ] {
+        let usage = told(&[event]);
+        assert_eq!(
+            (usage.prompt_tokens, usage.cached_tokens),
+            (Some(9), Some(5)),
+            "{from}"
+        );
+        assert_eq!(usage.cached_tokens_from.as_deref(), Some(from));
+        assert!(!usage.is_apart, "{from}");
+    }
+}
+
+#[test]
+fn the_words_of_anthropic_and_bedrock_count_the_cached_tokens_apart() {
+    for event in [
+        json!({"message": {"usage": {"input_tokens": 9, "cache_read_input_tokens": 5}}}),
+        json!({"usage": {"inputTokens": 9, "cacheReadInputTokens": 5, "cacheWriteInputTokens": 1}}),
+        json!({"amazon-bedrock-invocationMetrics": {"inputTokenCount": 9, "cacheReadInputTokenCount": 5}}),
+    ] {
+        let usage = told(&[event]);
+        assert_eq!(
+            (usage.prompt_tokens, usage.cached_tokens),
+            (Some(9), Some(5))
+        );
+        assert!(usage.is_apart);
+    }
+}
+
+#[test]
+fn the_usage_of_a_null_or_of_no_usage_is_unknown_and_not_zero() {
+    let usage = told(&[json!({"usage": null, "choices": []})]);
+    assert_eq!((usage.prompt_tokens, usage.cached_tokens), (None, None));
+    let usage = told(&[json!({"usage": {"prompt_tokens": 9, "prompt_tokens_details": null}})]);
+    assert_eq!((usage.prompt_tokens, usage.cached_tokens), (Some(9), None));
+}
+
+#[test]
+fn zeros_before_or_behind_the_true_counts_take_nothing_away() {
+    let zeros = json!({"usage": {"input_tokens": 0, "cache_read_input_tokens": 0}});
+    let counts = json!({"usage": {"input_tokens": 9, "cache_read_input_tokens": 5}});
+    for events in [[zeros.clone(), counts.clone()], [counts, zeros]] {
+        let usage = told(&events);
+        assert_eq!(
+            (usage.prompt_tokens, usage.cached_tokens),
+            (Some(9), Some(5))
+        );
+    }
+}
+
+#[test]
+fn a_zero_in_one_place_does_not_hide_the_count_in_another() {
+    let event = json!({"usage": {"prompt_tokens": 9, "cached_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 0}}});
+    assert_eq!(told(&[event]).cached_tokens, Some(5));
+}
+
+#[test]
+fn floats_and_texts_are_counts_and_other_things_are_not() {
+    for (value, expected) in [
+        (json!(5.0), Some(5)),
+        (json!("5"), Some(5)),
+        (json!(" 5.0 "), Some(5)),
+        (json!(-5), None),
+        (json!("five"), None),
+        (json!(true), None),
+        (json!([5]), None),
+        (json!(1e300), Some(u64::MAX)),
+        (json!(u64::MAX), Some(u64::MAX)),
+    ] {
+        assert_eq!(number(&value), expected, "{value}");
+    }
+}
+
+#[test]
+fn the_details_of_the_answer_are_none_of_the_prompt() {
+    let event =
+        json!({"usage": {"prompt_tokens": 9, "completion_tokens_details": {"cached_tokens": 5}}});
+    assert_eq!(told(&[event]).cached_tokens, None);
+}
+
+#[test]
+fn the_headers_of_fireworks_are_read_and_the_body_outranks_them() {
+    let headers = [(PROMPT_HEADER, "90"), (CACHED_HEADER, "50")];
+    let headers = headers.map(|(name, value)| {
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )
+    });
+    let mut usage = Usage::from_headers(&HeaderMap::from_iter(headers));
+    assert_eq!(
+        (usage.prompt_tokens, usage.cached_tokens),
+        (Some(90), Some(50))
+    );
+    assert_eq!(usage.cached_tokens_from.as_deref(), Some(CACHED_HEADER));
+
+    usage.update(&json!({"usage": {"prompt_tokens": 80, "cached_tokens": 40}}));
+    assert_eq!(
+        (usage.prompt_tokens, usage.cached_tokens),
+        (Some(80), Some(40))
+    );
+}
