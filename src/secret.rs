@@ -98,8 +98,9 @@ pub use text::InvalidAffinitySecret;
 /// Simulated are 50 children, rendezvous hashing and the mean of 400 conversations (`tests/fan_out.rs`); an
 /// even share is 12.5 %. Measured are three conversations of 50 children at once, whose prompts share 500
 /// tokens, on four llama.cpp servers behind nginx (`gateways/tests/fan_out.rs`). A balancer that bounds the
-/// requests of a replica shares the parent's key, too: HAProxy at 1.5 times the mean came to 38 % and 19,312
-/// tokens (`gateways/README.md`, "A hot key").
+/// requests of a replica shares the parent's key, too. At 1.5 times the mean HAProxy came to 38 % and 19,312
+/// tokens, and Envoy, whose bound a burst on new connections outruns, to 87 % and 8,811
+/// (`gateways/README.md`, "A hot key").
 ///
 /// Elsewhere, children with the parent's key found 4,992 of about 6,319 tokens cached instead of none
 /// (opencode, pull request 50495), and 43 of 47 requests went to one binding (`CLIProxyAPI`, issue 4674).
