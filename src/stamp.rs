@@ -112,17 +112,15 @@ impl<K: KeyExtractor> Stamp<K> {
             // What is there goes in any case, so there is no need to look.
             MergePolicy::Replace => false,
         };
-        match self.extractor.extract(request.head()) {
-            Some(key) => set(request.headers_mut(), target.name, key.into()),
-            None => {
-                let outcome = self.why_no_key(request.head());
-                // To clear what is not there changes nothing, and costs a hash.
-                if !absent {
-                    clear(request.headers_mut(), target.name());
-                }
-                outcome
+        let Some(key) = self.extractor.extract(request.head()) else {
+            let outcome = self.why_no_key(request.head());
+            // To clear what is not there changes nothing, and costs a hash.
+            if !absent {
+                clear(request.headers_mut(), target.name());
             }
-        }
+            return outcome;
+        };
+        set(request.headers_mut(), target.name, key.into())
     }
 
     /// Returns the key that goes into a body field, or why none does.
@@ -253,8 +251,15 @@ impl Settings {
     }
 
     /// Emits the event alone.
+    #[cfg_attr(
+        not(feature = "tracing"),
+        expect(
+            clippy::unused_self,
+            reason = "there are no events without the feature"
+        )
+    )]
     #[inline]
-    fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
+    pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
         #[cfg(feature = "tracing")]
         {
             let special = self.special.as_ref();
