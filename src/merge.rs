@@ -85,6 +85,9 @@ pub(crate) const SCANNED_NAMES: usize = 8;
 /// The same for the default name, which the compiler compares as a constant at half the cost.
 const SCANNED_NAMES_FOR_DEFAULT: usize = 20;
 
+/// To walk over as many values costs less than to look for the name by its hash.
+const WALKED_VALUES: usize = 9;
+
 /// In a larger map it is cheaper to look for each of the names than to walk over all that are there.
 const STRIPPED_BY_WALK: usize = 64;
 
@@ -105,10 +108,10 @@ impl Existing {
             None if headers.keys_len() <= SCANNED_NAMES_FOR_DEFAULT => {
                 // Never dropped, so that no code for the drop of a name stands in the loop.
                 let default = ManuallyDrop::new(X_SESSION_AFFINITY);
-                Self::find_by_scan(headers, |key| *key == *default)
+                Self::find_by_scan(headers, &DEFAULT_NAME, |key| *key == *default)
             }
             Some(name) if headers.keys_len() <= SCANNED_NAMES => {
-                Self::find_by_scan(headers, |key| key == name)
+                Self::find_by_scan(headers, name, |key| key == name)
             }
             _ => Self::find_by_hash(headers, name.unwrap_or(&DEFAULT_NAME)),
         }
@@ -127,23 +130,29 @@ impl Existing {
         reason = "only inlined is the default name compared as a constant"
     )]
     #[inline(always)]
-    fn find_by_scan(headers: &HeaderMap, is_it: impl Fn(&HeaderName) -> bool) -> Self {
+    fn find_by_scan(
+        headers: &HeaderMap,
+        name: &HeaderName,
+        is_it: impl Fn(&HeaderName) -> bool,
+    ) -> Self {
         match headers.keys().position(is_it) {
             None => Self::Absent,
-            Some(index) => Self::find_at(headers, index),
+            Some(index) => Self::find_at(headers, name, index),
         }
     }
 
     /// Apart from the scan, which is short enough to be inlined.
     #[inline(never)]
-    fn find_at(headers: &HeaderMap, index: usize) -> Self {
+    fn find_at(headers: &HeaderMap, name: &HeaderName, index: usize) -> Self {
         if has_repeated_names(headers) {
             return Self::survey(values_at(headers, index));
         }
-        headers
-            .values()
-            .nth(index)
-            .map_or(Self::Absent, Self::of_one)
+        let value = if index > WALKED_VALUES {
+            headers.get(name)
+        } else {
+            headers.values().nth(index)
+        };
+        value.map_or(Self::Absent, Self::of_one)
     }
 
     fn of_one(value: &HeaderValue) -> Self {
