@@ -1,4 +1,4 @@
-//! What becomes of a header that is already there; the only place that writes a header map.
+//! What happens to a header that is already there; the only place that writes a header map.
 
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -9,23 +9,26 @@ use crate::Outcome;
 use crate::header::X_SESSION_AFFINITY;
 use crate::names::Names;
 
-/// What becomes of an affinity header that a request already carries.
+/// What happens to an affinity header that a request already carries.
 ///
-/// Whatever the policy, at most one value leaves. A blank value (none but spaces and tabs) counts as
+/// Whatever the policy, at most one value is sent. A blank value (none but spaces and tabs) counts as
 /// absent: Envoy hashes all of them to one replica. *Ours* is the key that a source gave. The first row
 /// that applies:
 ///
 /// | the request | `Keep` (default) | `Replace` |
 /// |---|---|---|
-/// | goes to a host that `.only_hosts` does not list | none | none |
+/// | is a `CONNECT` for a tunnel, or goes to a host that the layer's list or table does not name | none | none |
 /// | carries `NoAffinity` in its extensions | none | none |
 /// | has one or more non-blank values | the first non-blank one, alone; no extractor is called; not checked against the key grammar | ours, else none |
 /// | has none, or only blank ones, and there is a key | ours | ours |
 /// | has none, or only blank ones, and there is no key | none | none |
 ///
-/// With derivation (the feature `hmac`) the value of a row is what it is derived from: what leaves is
-/// the derived key, also where the caller's header is kept, and none if `.derive_per_host` is set and the
-/// URI has no host.
+/// With `.destinations` the table holds for the header that the request's row names. A row that does not name
+/// one is like a host that is not named, and a value that is longer than its row takes is not sent.
+///
+/// With derivation (the feature `hmac`) the value of a row is what it is derived from: the derived key is
+/// sent, also where the caller's header is kept, and none if `.derive_per_host` is set and the URI has no
+/// host. Under a name of `.adopt_derived` the layer acts as under `Replace`.
 ///
 /// The table holds for a header map that is full (24,576 names), with one exception: where our value
 /// would add a name, the request goes on without it.
@@ -56,7 +59,7 @@ pub enum MergePolicy {
     /// The caller's header wins.
     #[default]
     Keep,
-    /// The layer owns the header: it leaves as ours or not at all. For a trust boundary.
+    /// The layer owns the header: it is sent as ours or not at all. For a trust boundary.
     Replace,
 }
 
@@ -82,6 +85,9 @@ pub(crate) const SCANNED_NAMES: usize = 8;
 /// The same for the default name, which the compiler compares as a constant at half the cost.
 const SCANNED_NAMES_FOR_DEFAULT: usize = 20;
 
+/// To walk over as many values costs less than to look for the name by its hash.
+const WALKED_VALUES: usize = 9;
+
 /// In a larger map it is cheaper to look for each of the names than to walk over all that are there.
 const STRIPPED_BY_WALK: usize = 64;
 
@@ -102,10 +108,10 @@ impl Existing {
             None if headers.keys_len() <= SCANNED_NAMES_FOR_DEFAULT => {
                 // Never dropped, so that no code for the drop of a name stands in the loop.
                 let default = ManuallyDrop::new(X_SESSION_AFFINITY);
-                Self::find_by_scan(headers, |key| *key == *default)
+                Self::find_by_scan(headers, &DEFAULT_NAME, |key| *key == *default)
             }
             Some(name) if headers.keys_len() <= SCANNED_NAMES => {
-                Self::find_by_scan(headers, |key| key == name)
+                Self::find_by_scan(headers, name, |key| key == name)
             }
             _ => Self::find_by_hash(headers, name.unwrap_or(&DEFAULT_NAME)),
         }
@@ -124,23 +130,29 @@ impl Existing {
         reason = "only inlined is the default name compared as a constant"
     )]
     #[inline(always)]
-    fn find_by_scan(headers: &HeaderMap, is_it: impl Fn(&HeaderName) -> bool) -> Self {
+    fn find_by_scan(
+        headers: &HeaderMap,
+        name: &HeaderName,
+        is_it: impl Fn(&HeaderName) -> bool,
+    ) -> Self {
         match headers.keys().position(is_it) {
             None => Self::Absent,
-            Some(index) => Self::find_at(headers, index),
+            Some(index) => Self::find_at(headers, name, index),
         }
     }
 
     /// Apart from the scan, which is short enough to be inlined.
     #[inline(never)]
-    fn find_at(headers: &HeaderMap, index: usize) -> Self {
+    fn find_at(headers: &HeaderMap, name: &HeaderName, index: usize) -> Self {
         if has_repeated_names(headers) {
             return Self::survey(values_at(headers, index));
         }
-        headers
-            .values()
-            .nth(index)
-            .map_or(Self::Absent, Self::of_one)
+        let value = if index > WALKED_VALUES {
+            headers.get(name)
+        } else {
+            headers.values().nth(index)
+        };
+        value.map_or(Self::Absent, Self::of_one)
     }
 
     fn of_one(value: &HeaderValue) -> Self {
