@@ -85,9 +85,6 @@ pub(crate) const SCANNED_NAMES: usize = 8;
 /// The same for the default name, which the compiler compares as a constant at half the cost.
 const SCANNED_NAMES_FOR_DEFAULT: usize = 20;
 
-/// To walk over as many values costs less than to look for the name by its hash.
-const WALKED_VALUES: usize = 9;
-
 /// In a larger map it is cheaper to look for each of the names than to walk over all that are there.
 const STRIPPED_BY_WALK: usize = 64;
 
@@ -108,10 +105,10 @@ impl Existing {
             None if headers.keys_len() <= SCANNED_NAMES_FOR_DEFAULT => {
                 // Never dropped, so that no code for the drop of a name stands in the loop.
                 let default = ManuallyDrop::new(X_SESSION_AFFINITY);
-                Self::find_by_scan(headers, &DEFAULT_NAME, |key| *key == *default)
+                Self::find_by_scan(headers, |key| *key == *default)
             }
             Some(name) if headers.keys_len() <= SCANNED_NAMES => {
-                Self::find_by_scan(headers, name, |key| key == name)
+                Self::find_by_scan(headers, |key| key == name)
             }
             _ => Self::find_by_hash(headers, name.unwrap_or(&DEFAULT_NAME)),
         }
@@ -130,29 +127,21 @@ impl Existing {
         reason = "only inlined is the default name compared as a constant"
     )]
     #[inline(always)]
-    fn find_by_scan(
-        headers: &HeaderMap,
-        name: &HeaderName,
-        is_it: impl Fn(&HeaderName) -> bool,
-    ) -> Self {
+    fn find_by_scan(headers: &HeaderMap, is_it: impl Fn(&HeaderName) -> bool) -> Self {
         match headers.keys().position(is_it) {
             None => Self::Absent,
-            Some(index) => Self::find_at(headers, name, index),
+            Some(index) => Self::find_at(headers, index),
         }
     }
 
     /// Apart from the scan, which is short enough to be inlined.
     #[inline(never)]
-    fn find_at(headers: &HeaderMap, name: &HeaderName, index: usize) -> Self {
+    fn find_at(headers: &HeaderMap, index: usize) -> Self {
         if has_repeated_names(headers) {
             return Self::survey(values_at(headers, index));
         }
-        let value = if index > WALKED_VALUES {
-            headers.get(name)
-        } else {
-            headers.values().nth(index)
-        };
-        value.map_or(Self::Absent, Self::of_one)
+        let mut values = headers.values();
+        values.nth(index).map_or(Self::Absent, Self::of_one)
     }
 
     fn of_one(value: &HeaderValue) -> Self {
@@ -269,7 +258,7 @@ pub(crate) fn strip(headers: &mut HeaderMap, names: &Names, kept: Option<&Header
 }
 
 fn strip_some(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>) {
-    let is_kept = |name: &&HeaderName| kept == Some(*name);
+    let is_kept = |name: &HeaderName| kept == Some(name);
     if headers.keys_len() > STRIPPED_BY_WALK {
         for name in names.iter().filter(|name| !is_kept(name)) {
             headers.remove(name);
@@ -277,8 +266,8 @@ fn strip_some(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>)
         return;
     }
     let find = |headers: &HeaderMap| {
-        let mut strays = headers.keys().filter_map(|key| names.get(key));
-        strays.find(|name| !is_kept(name))
+        let mut others = headers.keys().filter(|key| !is_kept(key));
+        others.find_map(|key| names.get(key))
     };
     while let Some(stray) = find(headers) {
         headers.remove(stray);

@@ -6,8 +6,7 @@ use http::HeaderName;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     names: Box<[HeaderName]>,
-    /// The [`mark`] of each name.
-    marks: u64,
+    marks: Marks,
 }
 
 impl Names {
@@ -18,7 +17,7 @@ impl Names {
                 all.push(name);
             }
         }
-        self.marks = all.iter().fold(0, |marks, name| marks | mark(name));
+        self.marks = all.iter().map(Marks::of).fold(Marks::default(), Marks::or);
         self.names = all.into();
     }
 
@@ -27,24 +26,46 @@ impl Names {
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.marks == 0
+        self.names.is_empty()
     }
 
     /// Returns the name of the set that equals this one.
     #[inline]
     pub(crate) fn get(&self, name: &HeaderName) -> Option<&HeaderName> {
-        if self.marks & mark(name) == 0 {
+        if !self.marks.may_have(name) {
             return None;
         }
         self.names.iter().find(|it| *it == name)
     }
 }
 
-/// Returns one bit that depends on the length of a name and on its last byte.
-#[inline]
-fn mark(name: &HeaderName) -> u64 {
-    let name = name.as_str().as_bytes();
-    let last = name.last().copied().unwrap_or_default();
-    let spread = name.len().wrapping_mul(5).wrapping_add(usize::from(last));
-    1 << (spread % 64)
+/// A bit for each length that a name has, and one for each last byte, both modulo 64.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks {
+    lengths: u64,
+    last_bytes: u64,
+}
+
+impl Marks {
+    fn of(name: &HeaderName) -> Self {
+        let name = name.as_str().as_bytes();
+        Self {
+            lengths: 1 << (name.len() % 64),
+            last_bytes: 1 << (name[name.len() - 1] % 64),
+        }
+    }
+
+    const fn or(self, other: Self) -> Self {
+        Self {
+            lengths: self.lengths | other.lengths,
+            last_bytes: self.last_bytes | other.last_bytes,
+        }
+    }
+
+    #[inline]
+    fn may_have(self, name: &HeaderName) -> bool {
+        let name = name.as_str().as_bytes();
+        let may_end_in = |last: &u8| self.last_bytes >> (last % 64) & 1 == 1;
+        self.lengths >> (name.len() % 64) & 1 == 1 && name.last().is_some_and(may_end_in)
+    }
 }
