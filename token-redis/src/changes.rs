@@ -94,8 +94,11 @@ impl Changes {
         !self.waiting.is_empty() && self.sent.len() < Self::MAX_SENT
     }
 
+    /// Returns how many sessions have a change that is not confirmed.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len() + self.sent.len()
+        let sent = self.sent.keys();
+        let sent = sent.filter(|session| !self.waiting.contains_key(*session));
+        self.waiting.len() + sent.count()
     }
 
     pub(crate) const fn dropped(&self) -> u64 {

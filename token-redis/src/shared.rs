@@ -67,6 +67,7 @@ impl Shared {
                 }
                 false
             }
+            Value::Ended => false,
         }
     }
 

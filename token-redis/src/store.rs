@@ -89,7 +89,7 @@ impl RedisTokenStore {
         self.len() == 0
     }
 
-    /// Returns how many changes of this process Redis has not confirmed.
+    /// Returns how many sessions this process changed without a confirmation by Redis so far.
     #[must_use]
     pub fn unconfirmed(&self) -> usize {
         self.shared.changes().len()

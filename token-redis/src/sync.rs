@@ -182,7 +182,7 @@ impl Sync {
                     let text = key.strip_prefix(self.prefix.as_bytes());
                     let session = text.and_then(value::session);
                     if let Some((session, value)) = session.zip(value) {
-                        if let Some(Some(value)) = value::value(&value) {
+                        if let Some(value) = value::value(&value) {
                             self.apply(&session, value);
                         }
                         found.insert(session);
@@ -209,9 +209,7 @@ impl Sync {
         if sender.process == self.process {
             self.shared.confirm(&session, sender.number);
         }
-        if let Some(value) = value {
-            self.apply(&session, value);
-        }
+        self.apply(&session, value);
     }
 
     fn apply(&mut self, session: &Session, value: Value) {

@@ -9,14 +9,15 @@ use tower_affinity_token::{Session, Token};
 pub(crate) enum Value {
     Token(Token),
     Forgotten(Token),
+    /// A token whose lifetime has ended on the way.
+    Ended,
 }
 
 /// A change that some process made, and what holds since.
 pub(crate) struct Message {
     pub(crate) sender: Sender,
     pub(crate) session: Session,
-    /// `None` for a token whose lifetime has ended on the way.
-    pub(crate) value: Option<Value>,
+    pub(crate) value: Value,
 }
 
 /// Which change of which process: a process knows its own.
@@ -56,8 +57,8 @@ pub(crate) fn session(text: &[u8]) -> Option<Session> {
     str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Reads what a key holds: `Some(None)` for a token whose lifetime has ended.
-pub(crate) fn value(bytes: &[u8]) -> Option<Option<Value>> {
+/// Reads what a key holds.
+pub(crate) fn value(bytes: &[u8]) -> Option<Value> {
     let (kind, rest) = bytes.split_first()?;
     let space = rest.iter().position(|byte| *byte == b' ')?;
     let end: u64 = str::from_utf8(&rest[..space]).ok()?.parse().ok()?;
@@ -65,11 +66,11 @@ pub(crate) fn value(bytes: &[u8]) -> Option<Option<Value>> {
     let remaining = end.saturating_sub(unix_time());
     let is_over = end != 0 && remaining == 0;
     match kind {
-        b'-' => Some(Some(Value::Forgotten(token))),
-        b'+' if is_over => Some(None),
+        b'-' => Some(Value::Forgotten(token)),
+        b'+' if is_over => Some(Value::Ended),
         b'+' => {
             let lifetime = (end != 0).then(|| Duration::from_millis(remaining));
-            Some(Some(Value::Token(token.with_lifetime(lifetime))))
+            Some(Value::Token(token.with_lifetime(lifetime)))
         }
         _ => None,
     }

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use gateways::process::{Process, find_program};
+use gateways::{Process, find_program};
 use tempfile::TempDir;
 use tower_affinity_token::{Session, Token, TokenStore};
 use tower_affinity_token_redis::{RedisTokenStore, redis};
@@ -77,6 +77,13 @@ impl Redis {
             .arg(id.trim())
             .status();
         assert!(sent.unwrap().success());
+        if name == "STOP" {
+            let state = format!("/proc/{}/stat", id.trim());
+            until("Redis is stopped", || {
+                let state = std::fs::read_to_string(&state).unwrap();
+                state.contains(") T ")
+            });
+        }
     }
 
     pub fn socket(&self) -> PathBuf {
