@@ -90,3 +90,55 @@ impl Shared {
         self.is_connected.store(is_connected, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(text: &str) -> Token {
+        text.as_bytes().try_into().unwrap()
+    }
+
+    /// A token was put and then forgotten, and Redis has both changes but has not confirmed them.
+    fn forgotten() -> (Shared, Session) {
+        let shared = Shared::new(MemoryStore::new());
+        let session = "https a.example x-session-token chat-7".parse().unwrap();
+        shared.change(&session, Kind::Put, token("dead"));
+        shared.changes().take(1);
+        shared.change(&session, Kind::Forget, token("dead"));
+        shared.changes().take(1);
+        (shared, session)
+    }
+
+    #[test]
+    fn a_published_token_that_is_older_does_not_revive_one_that_was_forgotten() {
+        let (shared, session) = forgotten();
+        shared.confirm(&session, 1);
+        assert!(!shared.apply(&session, Value::Token(token("dead"))));
+        assert_eq!(shared.memory.get(&session), None);
+    }
+
+    #[test]
+    fn a_published_token_that_was_not_forgotten_is_taken_at_once() {
+        let (shared, session) = forgotten();
+        assert!(shared.apply(&session, Value::Token(token("new"))));
+        assert_eq!(shared.memory.get(&session), Some(token("new")));
+    }
+
+    #[test]
+    fn a_token_that_is_published_after_the_confirmation_is_newer() {
+        let (shared, session) = forgotten();
+        shared.confirm(&session, 2);
+        assert!(shared.apply(&session, Value::Token(token("dead"))));
+        assert_eq!(shared.memory.get(&session), Some(token("dead")));
+    }
+
+    #[test]
+    fn a_published_change_does_not_replace_one_that_waits() {
+        let (shared, session) = forgotten();
+        shared.change(&session, Kind::Put, token("mine"));
+        assert!(!shared.apply(&session, Value::Token(token("older"))));
+        shared.apply(&session, Value::Forgotten(token("mine")));
+        assert_eq!(shared.memory.get(&session), Some(token("mine")));
+    }
+}

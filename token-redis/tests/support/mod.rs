@@ -15,14 +15,14 @@ use tower_affinity_token_redis::{RedisTokenStore, redis};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A Redis at a socket of its own, which begins empty whenever it starts.
-pub struct Redis {
+pub(crate) struct Redis {
     program: PathBuf,
     folder: TempDir,
     process: Option<Process>,
 }
 
 /// A process with a store of its own: it obeys a line at a time, and ends with its input.
-pub struct Peer {
+pub(crate) struct Peer {
     child: Child,
     input: ChildStdin,
     answers: Receiver<String>,
@@ -30,14 +30,14 @@ pub struct Peer {
 
 impl Redis {
     /// Returns `None` where there is no `redis-server`.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let mut redis = Self::prepare()?;
         redis.restart();
         Some(redis)
     }
 
     /// Its socket is known, but nothing listens there.
-    pub fn prepare() -> Option<Self> {
+    pub(crate) fn prepare() -> Option<Self> {
         Some(Self {
             program: find_program("redis-server")?,
             folder: tempfile::tempdir().unwrap(),
@@ -45,11 +45,11 @@ impl Redis {
         })
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process = None;
     }
 
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.kill();
         let mut command = Command::new(&self.program);
         command
@@ -70,35 +70,24 @@ impl Redis {
     }
 
     /// Sends `STOP` or `CONT`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
-        let sent = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(id.trim())
-            .status();
-        assert!(sent.unwrap().success());
-        if name == "STOP" {
-            let state = format!("/proc/{}/stat", id.trim());
-            until("Redis is stopped", || {
-                let state = std::fs::read_to_string(&state).unwrap();
-                state.contains(") T ")
-            });
-        }
+        signal(name, id.trim());
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
 
-    pub fn client(&self) -> redis::Client {
+    pub(crate) fn client(&self) -> redis::Client {
         client(&self.socket())
     }
 
-    pub fn store(&self) -> RedisTokenStore {
+    pub(crate) fn store(&self) -> RedisTokenStore {
         RedisTokenStore::builder(self.client()).start()
     }
 
-    pub fn command(&self, command: &str, arguments: &[&str]) -> redis::Value {
+    pub(crate) fn command(&self, command: &str, arguments: &[&str]) -> redis::Value {
         let mut connection = self.client().get_connection().unwrap();
         redis::cmd(command)
             .arg(arguments)
@@ -106,13 +95,13 @@ impl Redis {
             .unwrap()
     }
 
-    pub fn keys(&self) -> Vec<String> {
+    pub(crate) fn keys(&self) -> Vec<String> {
         redis::from_redis_value(self.command("KEYS", &["*"])).unwrap()
     }
 }
 
 impl Peer {
-    pub fn start(redis: &Redis) -> Self {
+    pub(crate) fn start(redis: &Redis) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "peer", "--ignored", "--nocapture"])
             .env("SOCKET", redis.socket())
@@ -136,14 +125,19 @@ impl Peer {
         }
     }
 
-    pub fn ask(&mut self, line: &str) -> String {
+    /// Sends `STOP` or `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(name, &self.child.id().to_string());
+    }
+
+    pub(crate) fn ask(&mut self, line: &str) -> String {
         writeln!(self.input, "{line}").unwrap();
         self.answers
             .recv_timeout(PATIENCE)
             .expect("the process answers")
     }
 
-    pub fn until(&mut self, line: &str, answer: &str) {
+    pub(crate) fn until(&mut self, line: &str, answer: &str) {
         eventually(&format!("{line}: {answer}"), || {
             let found = self.ask(line);
             (found == answer).then_some(()).ok_or(found)
@@ -159,7 +153,7 @@ impl Drop for Peer {
 }
 
 /// What a [`Peer`] does.
-pub fn obey(socket: &Path) {
+pub(crate) fn obey(socket: &Path) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -187,22 +181,35 @@ pub fn obey(socket: &Path) {
     }
 }
 
+fn signal(name: &str, id: &str) {
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), id])
+        .status();
+    assert!(sent.unwrap().success());
+    if name == "STOP" {
+        until("the process is stopped", || {
+            let state = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+            state.contains(") T ")
+        });
+    }
+}
+
 fn client(socket: &Path) -> redis::Client {
     redis::Client::open(format!("redis+unix://{}", socket.display())).unwrap()
 }
 
-pub fn session(key: &str) -> Session {
+pub(crate) fn session(key: &str) -> Session {
     format!("https api.example x-session-token {key}")
         .parse()
         .unwrap()
 }
 
-pub fn token(text: &str) -> Token {
+pub(crate) fn token(text: &str) -> Token {
     Token::try_from(text.as_bytes()).unwrap()
 }
 
 /// The token of a session as text, or a dash.
-pub fn shown(store: &impl TokenStore, key: &str) -> String {
+pub(crate) fn shown(store: &impl TokenStore, key: &str) -> String {
     let token = store.get(&session(key));
     token.map_or("-".into(), |token| {
         String::from_utf8(token.as_bytes().to_vec()).unwrap()
@@ -210,7 +217,10 @@ pub fn shown(store: &impl TokenStore, key: &str) -> String {
 }
 
 /// Waits until this succeeds; its error says why it did not.
-pub fn eventually<T, E: std::fmt::Debug>(what: &str, mut check: impl FnMut() -> Result<T, E>) -> T {
+pub(crate) fn eventually<T, E: std::fmt::Debug>(
+    what: &str,
+    mut check: impl FnMut() -> Result<T, E>,
+) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         match check() {
@@ -221,6 +231,6 @@ pub fn eventually<T, E: std::fmt::Debug>(what: &str, mut check: impl FnMut() -> 
     }
 }
 
-pub fn until(what: &str, mut check: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut check: impl FnMut() -> bool) {
     eventually(what, || check().then_some(()).ok_or(()));
 }
