@@ -177,7 +177,7 @@ pub(crate) fn obey(socket: &Path) {
             ["len"] => store.len().to_string(),
             _ => panic!("unknown command"),
         };
-        writeln!(std::io::stderr(), "{answer}").unwrap();
+        eprintln!("{answer}");
     }
 }
 
