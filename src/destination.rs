@@ -215,13 +215,19 @@ impl Destination {
     /// Whether a request to this URI goes to this destination.
     #[must_use]
     pub fn matches(&self, uri: &Uri) -> bool {
-        self.host.matches(uri) && self.matches_path(uri.path())
+        self.host.matches(uri) && self.accepts_path(uri)
+    }
+
+    /// Whether the row is for any path, or for this one.
+    #[inline]
+    fn accepts_path(&self, uri: &Uri) -> bool {
+        self.path_suffixes.is_empty() || self.matches_path(uri.path())
     }
 
     fn matches_path(&self, path: &str) -> bool {
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut suffixes = self.path_suffixes.iter();
-        suffixes.len() == 0 || suffixes.any(|suffix| path.ends_with(&**suffix))
+        suffixes.any(|suffix| path.ends_with(&**suffix))
     }
 }
 
@@ -274,8 +280,8 @@ impl Destinations {
     #[must_use]
     #[inline]
     pub fn find(&self, uri: &Uri) -> Option<&Destination> {
-        let accepts_path = |row: &Destination| row.matches_path(uri.path());
-        self.0.find(uri, Destination::host, accepts_path)
+        self.0
+            .find(uri, Destination::host, |row| row.accepts_path(uri))
     }
 
     /// Returns the rows in order.

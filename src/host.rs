@@ -170,6 +170,8 @@ fn is_listed_parsed(patterns: &[HostPattern], authority: &str, uri: &Uri) -> boo
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table<R> {
     rows: Box<[R]>,
+    /// Of each row, the length of its authority modulo 256: most rows need no other look.
+    lengths: Box<[u8]>,
     /// Of each row, whether an earlier one may match the same host in a different spelling.
     shadowed: Box<[bool]>,
 }
@@ -185,7 +187,12 @@ impl<R> Table<R> {
             earlier.any(|it| it.shadows(pattern_of(row)))
         };
         let shadowed = rows.iter().enumerate().map(is_shadowed).collect();
-        Self { rows, shadowed }
+        let lengths = rows.iter().map(|row| length(&pattern_of(row).authority));
+        Self {
+            lengths: lengths.collect(),
+            shadowed,
+            rows,
+        }
     }
 
     pub(crate) const fn rows(&self) -> &[R] {
@@ -201,22 +208,37 @@ impl<R> Table<R> {
         accepts: impl Fn(&R) -> bool,
     ) -> Option<&R> {
         let authority = uri.authority()?.as_str();
-        let is_spelled = |row: &R| pattern_of(row).is_spelled(authority, uri) && accepts(row);
-        match self.rows.iter().position(is_spelled) {
-            Some(at) if !self.shadowed[at] => self.rows.get(at),
-            _ => {
-                let host = host_of(authority);
-                let is_it = |row: &&R| pattern_of(row).matches_host(host, uri) && accepts(row);
-                self.rows.iter().find(is_it)
+        let is_it = |row: &R| pattern_of(row).is_spelled(authority, uri) && accepts(row);
+        let (length, mut next) = (length(authority), 0);
+        while let Some(more) = self.lengths[next..].iter().position(|it| *it == length) {
+            let at = next + more;
+            if is_it(&self.rows[at]) {
+                if self.shadowed[at] {
+                    break;
+                }
+                return self.rows.get(at);
             }
+            next = at + 1;
         }
+        let host = host_of(authority);
+        let matches = |row: &&R| pattern_of(row).matches_host(host, uri) && accepts(row);
+        self.rows.iter().find(matches)
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a filter, which is right modulo 256"
+)]
+const fn length(authority: &str) -> u8 {
+    authority.len() as u8
 }
 
 impl<R> Default for Table<R> {
     fn default() -> Self {
         Self {
             rows: Box::default(),
+            lengths: Box::default(),
             shadowed: Box::default(),
         }
     }

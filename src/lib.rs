@@ -5,7 +5,7 @@
 //! history again on every turn, so a turn that reaches the replica of the last one is served from that
 //! cache; behind a balancer of N replicas it gets there with a chance of 1 in N. Balancers solve that
 //! by hashing a header that names the session. [`SessionAffinityLayer`] sends that header from any
-//! tower stack: at most one value, to no host that must not see it, and without ever failing a
+//! tower stack: at most one value, with a list of hosts only to those, and without ever failing a
 //! request.
 //!
 //! # Quick start
@@ -35,14 +35,17 @@
 //! | question | answer |
 //! |---|---|
 //! | What is a valid key? | [`AffinityKey`] |
-//! | Where does it come from? | [`KeyExtractor`]: [`FromExtension`], [`FromHeaders`], [`from_fn`], a fixed key |
+//! | Where does it come from? | [`KeyExtractor`]: [`FromExtension`], [`FromHeaders`], [`FromCookie`], [`from_fn`], a fixed key |
+//! | How does a gateway adopt its caller's session? | [`SessionAffinityLayer::adopt`], and `adopt_derived`, feature `hmac` |
 //! | What if the header is there already? | [`MergePolicy`] |
+//! | Which name does my provider read? | [`SessionAffinityLayer::destinations`] with [`Destinations::known`]; else [`header`] |
+//! | My provider reads a body field | `PromptCacheKeyLayer`, feature `body-field` |
 //! | Which hosts may see it? | [`HostPattern`] and [`SessionAffinityLayer::only_hosts`] |
 //! | How does one request go without? | [`NoAffinity`] |
-//! | Which name does my endpoint read? | [`header`] |
-//! | How does an agent's every call carry its caller's session? | `AffinityScopeLayer` and `FromScope`, feature `scope` |
+//! | How does an agent's every call carry its caller's session? | `AffinityScopeLayer` and `FromScope`, feature `scope`; `AffinityFutureExt` and `carry` for spawned work |
+//! | Which session is a sub-agent's parent? | [`ParentKey`] and [`FromParent`] |
 //! | My client has a hook and no `Service` | [`SessionAffinityLayer::stamp`] |
-//! | What did it do? | [`Outcome`] |
+//! | What did it do? | [`Outcome`], [`SessionAffinityLayer::on_outcome`], [`SessionAffinityLayer::expect_key`] |
 //!
 //! # Features
 //!
@@ -50,11 +53,13 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `scope` | the key of the current task: `AffinityScopeLayer` for servers, `FromScope` for clients |
-//! | `hmac` | `AffinitySecret`: keys that reveal nothing, and another one at each provider |
-//! | `reqwest` | the layer around a `reqwest::Client` |
-//! | `reqwest-middleware` | the layer as a `reqwest_middleware::Middleware` |
+//! | `scope` | the key of the current task: `AffinityScopeLayer` for servers, `FromScope` for clients, `in_current_affinity` and `carry` for spawned work |
+//! | `hmac` | `AffinitySecret`: keys that reveal nothing, and a different one at each provider |
+//! | `body-field` | `PromptCacheKeyLayer`: the session in a field of a JSON body, while it streams |
+//! | `reqwest` | the layer around a `reqwest::Client` of reqwest 0.13 |
+//! | `reqwest-middleware` | the layer as a `reqwest_middleware::Middleware`, version 0.5, for reqwest 0.13 |
 //! | `tracing` | one event for each request with the [`Outcome`], never the key |
+//! | `uuid` | `AffinityKey: From<uuid::Uuid>`, for uuid 1 |
 //!
 //! # Your stack
 //!
@@ -63,29 +68,38 @@
 //! | hyper-util, tonic client, any tower client | `ServiceBuilder::new().layer(layer).service(client)` |
 //! | hyper-util server | `TowerToHyperService::new(layer.layer(service))` |
 //! | axum, tonic server | `.layer(layer)`; before handlers that call LLMs `.layer(AffinityScopeLayer::new().or(sessions))` |
-//! | reqwest, feature `reqwest` | `ServiceBuilder::new().layer(layer).service(reqwest::Client::new())` |
-//! | reqwest-middleware, its feature | `ClientBuilder::new(client).with(layer).build()` |
+//! | axum gateway | `.adopt(header::CALLER_SESSIONS)` on the layer around its client |
+//! | reqwest 0.13, feature `reqwest` | `ServiceBuilder::new().layer(layer).service(reqwest::Client::new())`; its requests from `client.get_ref().post(…)…build()?` |
+//! | reqwest 0.12, ureq 3, tokio-tungstenite | [`layer.stamp(…)`](SessionAffinityLayer::stamp) on the request, 2 to 5 lines |
+//! | reqwest-middleware 0.5, its feature | `ClientBuilder::new(client).with(layer).build()` |
 //! | kube, octocrab | `.with_layer(&layer)` |
 //! | async-openai, its feature `middleware` | `.with_http_service(…)` around a stack with the layer |
-//! | rig, the AWS SDK, genai | [`layer.stamp(…)`](SessionAffinityLayer::stamp) in the stack's own hook |
+//! | rig, rmcp, the SDKs of AWS, Azure and Google Cloud, genai | [`layer.stamp(…)`](SessionAffinityLayer::stamp) in the stack's own hook |
+//! | a Rust Worker: `fetch`, a service binding | `ServiceBuilder::new().layer(layer).service(service_fn(fetch))` |
+//! | a Rust Worker: AI binding, AI Gateway | [`layer.stamp(…)`](SessionAffinityLayer::stamp) into `extraHeaders`, or the headers of a request |
+//! | a Rust Worker: Durable Object | the object's id as the key: `key.scope(…)` |
 //!
 //! `docs/stacks.md` in the repository has the lines in full; each is the wiring of a test over real sockets.
 //!
 //! # Where it goes in a stack
 //!
-//! - Outside or inside a retry: a retry clones the extensions, so every attempt carries the key.
-//! - *Inside* tower-http's `FollowRedirect`. Outside of it the header follows a redirect to another
+//! - Outside a retry, or inside one whose policy copies the extensions (`request.clone()` does): a copy
+//!   without them has neither the key nor [`NoAffinity`], and from the second attempt on a fallback's key
+//!   is sent.
+//! - *Inside* tower-http's `FollowRedirect`. Outside, the header follows a redirect to a different
 //!   host, as any header does that is not a known credential. Inside,
-//!   [`SessionAffinityLayer::only_hosts`] keeps every value from that host. Without a list only a key
-//!   in the extensions does not follow (tower-http 0.7); a fixed key, a closure's key, an inbound
-//!   header's key and the caller's own header do.
-//! - Below whatever changes the host, where there is a list of hosts or a derivation for each host.
-//! - Above a `tower::buffer::Buffer`, where the key is that of the scope: the buffer's worker is a task of
+//!   [`SessionAffinityLayer::only_hosts`] or [`SessionAffinityLayer::destinations`] keeps every value from
+//!   that host. Without either, only a key in the extensions does not follow (tower-http 0.7); a fixed key,
+//!   a closure's key, an inbound header's key and the caller's own header do.
+//! - Inside anything that rewrites the host, if you use a list or table of hosts, or a derivation for each
+//!   host.
+//! - Above a `tower::buffer::Buffer`, if the key is that of the scope: the buffer's worker is a task of
 //!   its own.
+//! - A `PromptCacheKeyLayer` outside a [`SessionAffinityLayer`] that takes the caller's headers out.
 //!
 //! # What it is not
 //!
-//! Affinity is a hint. It isolates no tenants from each other, it authenticates nobody, and a gateway
+//! Affinity is a hint. It does not isolate tenants from each other, it authenticates nobody, and a gateway
 //! may ignore it: measure that yours does not.
 
 #[cfg(feature = "hmac")]
@@ -152,6 +166,6 @@ pub use secret::{AffinitySecret, InvalidAffinitySecret};
 pub use service::SessionAffinity;
 
 /// The examples of the README, compiled and run; some are of these features.
-#[cfg(all(doctest, feature = "scope", feature = "hmac"))]
+#[cfg(all(doctest, feature = "body-field", feature = "hmac", feature = "scope"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

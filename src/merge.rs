@@ -1,4 +1,4 @@
-//! What becomes of a header that is already there; the only place that writes a header map.
+//! What happens to a header that is already there; the only place that writes a header map.
 
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -9,23 +9,26 @@ use crate::Outcome;
 use crate::header::X_SESSION_AFFINITY;
 use crate::names::Names;
 
-/// What becomes of an affinity header that a request already carries.
+/// What happens to an affinity header that a request already carries.
 ///
-/// Whatever the policy, at most one value leaves. A blank value (none but spaces and tabs) counts as
+/// Whatever the policy, at most one value is sent. A blank value (none but spaces and tabs) counts as
 /// absent: Envoy hashes all of them to one replica. *Ours* is the key that a source gave. The first row
 /// that applies:
 ///
 /// | the request | `Keep` (default) | `Replace` |
 /// |---|---|---|
-/// | goes to a host that `.only_hosts` does not list | none | none |
+/// | is a `CONNECT` for a tunnel, or goes to a host that the layer's list or table does not name | none | none |
 /// | carries `NoAffinity` in its extensions | none | none |
 /// | has one or more non-blank values | the first non-blank one, alone; no extractor is called; not checked against the key grammar | ours, else none |
 /// | has none, or only blank ones, and there is a key | ours | ours |
 /// | has none, or only blank ones, and there is no key | none | none |
 ///
-/// With derivation (the feature `hmac`) the value of a row is what it is derived from: what leaves is
-/// the derived key, also where the caller's header is kept, and none if `.derive_per_host` is set and the
-/// URI has no host.
+/// With `.destinations` the table holds for the header that the request's row names. A row that does not name
+/// one is like a host that is not named, and a value that is longer than its row takes is not sent.
+///
+/// With derivation (the feature `hmac`) the value of a row is what it is derived from: the derived key is
+/// sent, also where the caller's header is kept, and none if `.derive_per_host` is set and the URI has no
+/// host. Under a name of `.adopt_derived` the layer acts as under `Replace`.
 ///
 /// The table holds for a header map that is full (24,576 names), with one exception: where our value
 /// would add a name, the request goes on without it.
@@ -56,7 +59,7 @@ pub enum MergePolicy {
     /// The caller's header wins.
     #[default]
     Keep,
-    /// The layer owns the header: it leaves as ours or not at all. For a trust boundary.
+    /// The layer owns the header: it is sent as ours or not at all. For a trust boundary.
     Replace,
 }
 
@@ -137,10 +140,8 @@ impl Existing {
         if has_repeated_names(headers) {
             return Self::survey(values_at(headers, index));
         }
-        headers
-            .values()
-            .nth(index)
-            .map_or(Self::Absent, Self::of_one)
+        let mut values = headers.values();
+        values.nth(index).map_or(Self::Absent, Self::of_one)
     }
 
     fn of_one(value: &HeaderValue) -> Self {
@@ -257,7 +258,7 @@ pub(crate) fn strip(headers: &mut HeaderMap, names: &Names, kept: Option<&Header
 }
 
 fn strip_some(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>) {
-    let is_kept = |name: &&HeaderName| kept == Some(*name);
+    let is_kept = |name: &HeaderName| kept == Some(name);
     if headers.keys_len() > STRIPPED_BY_WALK {
         for name in names.iter().filter(|name| !is_kept(name)) {
             headers.remove(name);
@@ -265,8 +266,8 @@ fn strip_some(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>)
         return;
     }
     let find = |headers: &HeaderMap| {
-        let mut strays = headers.keys().filter_map(|key| names.get(key));
-        strays.find(|name| !is_kept(name))
+        let mut others = headers.keys().filter(|key| !is_kept(key));
+        others.find_map(|key| names.get(key))
     };
     while let Some(stray) = find(headers) {
         headers.remove(stray);

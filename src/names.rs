@@ -2,14 +2,11 @@
 
 use http::HeaderName;
 
-/// Header names, behind the lengths that they have.
-///
-/// Few names of a request have one of these lengths, so that most are passed over unread.
+/// Header names, behind a filter that passes over most others unread.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     names: Box<[HeaderName]>,
-    /// Bit `n` is set where a name has `n` bytes, bit 63 for all that have more.
-    lengths: u64,
+    marks: Marks,
 }
 
 impl Names {
@@ -20,9 +17,7 @@ impl Names {
                 all.push(name);
             }
         }
-        self.lengths = all
-            .iter()
-            .fold(0, |lengths, name| lengths | length_bit(name));
+        self.marks = all.iter().map(Marks::of).fold(Marks::default(), Marks::or);
         self.names = all.into();
     }
 
@@ -31,20 +26,46 @@ impl Names {
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.lengths == 0
+        self.names.is_empty()
     }
 
     /// Returns the name of the set that equals this one.
     #[inline]
     pub(crate) fn get(&self, name: &HeaderName) -> Option<&HeaderName> {
-        if self.lengths & length_bit(name) == 0 {
+        if !self.marks.may_have(name) {
             return None;
         }
         self.names.iter().find(|it| *it == name)
     }
 }
 
-#[inline]
-fn length_bit(name: &HeaderName) -> u64 {
-    1 << name.as_str().len().min(63)
+/// A bit for each length that a name has, and one for each last byte, both modulo 64.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks {
+    lengths: u64,
+    last_bytes: u64,
+}
+
+impl Marks {
+    fn of(name: &HeaderName) -> Self {
+        let name = name.as_str().as_bytes();
+        Self {
+            lengths: 1 << (name.len() % 64),
+            last_bytes: 1 << (name[name.len() - 1] % 64),
+        }
+    }
+
+    const fn or(self, other: Self) -> Self {
+        Self {
+            lengths: self.lengths | other.lengths,
+            last_bytes: self.last_bytes | other.last_bytes,
+        }
+    }
+
+    #[inline]
+    fn may_have(self, name: &HeaderName) -> bool {
+        let name = name.as_str().as_bytes();
+        let may_end_in = |last: &u8| self.last_bytes >> (last % 64) & 1 == 1;
+        self.lengths >> (name.len() % 64) & 1 == 1 && name.last().is_some_and(may_end_in)
+    }
 }

@@ -88,17 +88,22 @@ pub use text::InvalidAffinitySecret;
 /// A conversation that starts fifty sub-agents at once can keep them on one warm replica or share them
 /// among several. The parts of their keys decide:
 ///
-/// | a child's parts | when | on the busiest of 8 replicas | replicas that read the shared prompt |
-/// |---|---|---|---|
-/// | `[tenant, chat]`, its parent's | few children, or one at a time, whose prompts begin as the parent's | 100 % | 1 |
-/// | `[tenant, chat, number % 4]` | many at once, whose prompts share a long beginning | 42 % | 3.3 |
-/// | `[tenant, chat, number % 16]` | the same, and one replica is soon full | 27 % | 7.0 |
-/// | `[tenant, chat, number]`, its own | prompts that share little | 20 % | 8.0 |
+/// | a child's parts | when | on the busiest of 8 replicas, simulated | replicas that read the shared prompt, simulated | on the busiest of 4, measured | prompt tokens computed, measured |
+/// |---|---|---|---|---|---|
+/// | `[tenant, chat]`, its parent's | few children, or one at a time, whose prompts begin as the parent's | 100 % | 1 | 100 % | 6,711 |
+/// | `[tenant, chat, number % 4]` | many at once, whose prompts share a long beginning | 42 % | 3.3 | 49 % | 19,283 |
+/// | `[tenant, chat, number % 16]` | the same, and one replica is soon full | 27 % | 7.0 | 37 % | 25,560 |
+/// | `[tenant, chat, number]`, its own | prompts that share little | 20 % | 8.0 | 33 % | 25,550 |
 ///
-/// With the parent's key, children found 4,992 of about 6,319 tokens cached instead of none (opencode,
-/// pull request 50495), and 43 of 47 requests went to one binding (`CLIProxyAPI`, issue 4674). The
-/// last two columns are the means of a simulation: 50 children, rendezvous hashing, 400 conversations
-/// (`tests/fan_out.rs`); an even share is 12.5 %.
+/// Simulated are 50 children, rendezvous hashing and the mean of 400 conversations (`tests/fan_out.rs`); an
+/// even share is 12.5 %. Measured are three conversations of 50 children at once, whose prompts share 500
+/// tokens, on four llama.cpp servers behind nginx (`gateways/tests/fan_out.rs`). A balancer that bounds the
+/// requests of a replica shares the parent's key, too. At 1.5 times the mean HAProxy came to 38 % and 19,312
+/// tokens, and Envoy, whose bound a burst on new connections outruns, to 87 % and 8,811
+/// (`gateways/README.md`, "A hot key").
+///
+/// Elsewhere, children with the parent's key found 4,992 of about 6,319 tokens cached instead of none
+/// (opencode, pull request 50495), and 43 of 47 requests went to one binding (`CLIProxyAPI`, issue 4674).
 ///
 /// ```
 /// # use tower_session_affinity::AffinitySecret;

@@ -112,17 +112,15 @@ impl<K: KeyExtractor> Stamp<K> {
             // What is there goes in any case, so there is no need to look.
             MergePolicy::Replace => false,
         };
-        match self.extractor.extract(request.head()) {
-            Some(key) => set(request.headers_mut(), target.name, key.into()),
-            None => {
-                let outcome = self.why_no_key(request.head());
-                // To clear what is not there changes nothing, and costs a hash.
-                if !absent {
-                    clear(request.headers_mut(), target.name());
-                }
-                outcome
+        let Some(key) = self.extractor.extract(request.head()) else {
+            let outcome = self.why_no_key(request.head());
+            // To clear what is not there changes nothing, and costs a hash.
+            if !absent {
+                clear(request.headers_mut(), target.name());
             }
-        }
+            return outcome;
+        };
+        set(request.headers_mut(), target.name, key.into())
     }
 
     /// Returns the key that goes into a body field, or why none does.
@@ -185,7 +183,10 @@ impl Settings {
             max_len: None,
         };
         if let Some(special) = &self.special {
-            special.aim(&mut target, head.uri())?;
+            special.admit(head.uri())?;
+            if let Some(destinations) = &special.destinations {
+                target = aim(destinations, head.uri())?;
+            }
         }
         match head.extensions().get::<NoAffinity>() {
             Some(_) => Err(Outcome::Suppressed),
@@ -253,8 +254,15 @@ impl Settings {
     }
 
     /// Emits the event alone.
+    #[cfg_attr(
+        not(feature = "tracing"),
+        expect(
+            clippy::unused_self,
+            reason = "there are no events without the feature"
+        )
+    )]
     #[inline]
-    fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
+    pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>) {
         #[cfg(feature = "tracing")]
         {
             let special = self.special.as_ref();
@@ -267,24 +275,17 @@ impl Settings {
 }
 
 impl Special {
-    /// Aims at the header that the host reads, or returns why none may be sent there.
-    // Apart from the plain case, which is short enough to be inlined.
-    #[inline(never)]
-    fn aim<'a>(&'a self, target: &mut Target<'a>, uri: &Uri) -> Result<(), Outcome> {
-        if let Some(hosts) = &self.only_hosts {
-            match is_listed(hosts, uri) {
-                Some(true) => {}
-                Some(false) => return Err(Outcome::HostNotAllowed),
-                None => return Err(Outcome::NoAuthority),
-            }
+    /// Returns why no key may be sent to this host, if the list of hosts does not have it.
+    #[inline]
+    fn admit(&self, uri: &Uri) -> Result<(), Outcome> {
+        let Some(hosts) = &self.only_hosts else {
+            return Ok(());
+        };
+        match is_listed(hosts, uri) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Outcome::HostNotAllowed),
+            None => Err(Outcome::NoAuthority),
         }
-        if let Some(destinations) = &self.destinations {
-            let row = row(destinations, uri)?;
-            let name = row.header_name().ok_or(Outcome::HeaderNotRead)?;
-            target.name = (!row.has_default_name()).then_some(name);
-            target.max_len = row.max_key_len();
-        }
-        Ok(())
     }
 
     #[inline]
@@ -338,6 +339,18 @@ impl Special {
             outcome => outcome,
         }
     }
+}
+
+/// Returns the header that the host reads, or why none may be sent there.
+// Apart from the plain case, which is short enough to be inlined.
+#[inline(never)]
+fn aim<'a>(destinations: &'a Destinations, uri: &Uri) -> Result<Target<'a>, Outcome> {
+    let row = row(destinations, uri)?;
+    let name = row.header_name().ok_or(Outcome::HeaderNotRead)?;
+    Ok(Target {
+        name: (!row.has_default_name()).then_some(name),
+        max_len: row.max_key_len(),
+    })
 }
 
 /// Returns the row that decides for this URI, or why there is none.

@@ -2,6 +2,7 @@
 #![cfg(feature = "hmac")]
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,9 @@ use http::{Extensions, HeaderMap, Method, Uri};
 use http::{HeaderValue, Request};
 use tower::Layer;
 use tower_session_affinity::{
-    AffinityKey, AffinitySecret, Destination, Destinations, FromExtension, FromHeaders, FromParent,
-    HostPattern, KeyExtractor, MergePolicy, NoAffinity, Or, Outcome, ParentKey, RequestHead,
-    SessionAffinityLayer, from_fn, header,
+    AffinityKey, AffinitySecret, Destination, Destinations, FromCookie, FromExtension, FromHeaders,
+    FromParent, HostPattern, KeyExtractor, MergePolicy, NoAffinity, Or, Outcome, ParentKey,
+    RequestHead, SessionAffinityLayer, from_fn, header,
 };
 
 const SECRET: &str = "the-quick-brown-fox-jumps-over-13-lazy-dogs";
@@ -69,6 +70,11 @@ fn debug_output() -> Vec<Output> {
         debug("AffinityKey", &secret().key_for([RAW_ID])),
         debug("AffinitySecret", &secret()),
         debug("DerivedFromHeaders", &derived),
+        debug("FromCookie", &FromCookie::new("sid")),
+        debug(
+            "DerivedFromCookie",
+            &FromCookie::new("sid").expect("a name").derived(secret()),
+        ),
         debug("Destination", &Destination::none("host.example")),
         debug("Destinations", &Destinations::known()),
         debug("FromExtension", &FromExtension),
@@ -109,6 +115,7 @@ fn error_output() -> Vec<Output> {
             HOST,
             HostPattern::try_from(&*format!("{SECRET}.").repeat(9)),
         ),
+        error("InvalidCookieName", FromCookie::new(&format!("{RAW_ID} "))),
         error(ROW, Destination::none(RAW_ID)),
         error(
             ROW,
@@ -136,6 +143,29 @@ fn error_output() -> Vec<Output> {
             BAD_SECRET,
             AffinitySecret::from_base64(&hexadecimal(SECRET)),
         ),
+    ]
+}
+
+/// What the feature `body-field` adds, with the key in a body that is under way.
+#[cfg(feature = "body-field")]
+fn body_output() -> Vec<Output> {
+    use http_body_util::Full;
+    use tower::{Service, service_fn};
+    use tower_session_affinity::{FieldBody, PromptCacheKeyLayer};
+
+    let layer = PromptCacheKeyLayer::new().or(key()).on_outcome(|_, _| {});
+    let keep = |request: Request<FieldBody<Full<bytes::Bytes>>>| {
+        std::future::ready(Ok::<_, std::convert::Infallible>(request))
+    };
+    let request = Request::post("https://api.openai.com/v1/responses")
+        .header("content-type", "application/json")
+        .body(Full::from(r#"{"model":"m"}"#))
+        .expect("a request");
+    let sent = tokio_test::block_on(layer.layer(service_fn(keep)).call(request));
+    vec![
+        debug("PromptCacheKeyLayer", &layer),
+        debug("PromptCacheKey", &layer.layer("the inner service")),
+        debug("FieldBody", sent.expect("infallible").body()),
     ]
 }
 
@@ -249,6 +279,8 @@ fn outputs() -> Vec<Output> {
         error_output(),
         #[cfg(feature = "scope")]
         scope_output(),
+        #[cfg(feature = "body-field")]
+        body_output(),
         #[cfg(feature = "tracing")]
         tracing_output(),
     ]
@@ -288,8 +320,11 @@ fn the_search_finds_what_is_printed_in_plain() {
 fn public_types(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
-    let has_feature =
-        |path: &PathBuf| cfg!(feature = "scope") || path.file_stem() != Some("scope".as_ref());
+    let has_feature = |path: &PathBuf| match path.file_stem().and_then(OsStr::to_str) {
+        Some("scope") => cfg!(feature = "scope"),
+        Some("body") => cfg!(feature = "body-field"),
+        _ => true,
+    };
     let of_path = |path: PathBuf| {
         if path.is_dir() {
             return public_types(&path);

@@ -161,7 +161,7 @@ async fn layers_of_two_names_stack_and_the_outermost_of_one_name_wins() {
 }
 
 #[test]
-fn a_layer_can_be_a_constant() {
-    const LAYER: SessionAffinityLayer<FromExtension> = SessionAffinityLayer::new();
+fn a_layer_can_be_made_at_compile_time() {
+    static LAYER: SessionAffinityLayer<FromExtension> = SessionAffinityLayer::new();
     let _: SessionAffinity<(), FromExtension> = LAYER.layer(());
 }

@@ -47,12 +47,20 @@ impl Gateway {
         let client = Client::builder(TokioExecutor::new())
             // Without a timer idle connections stay open.
             .pool_timer(TokioTimer::new())
-            .build_http();
+            .build(connector());
         Ok(Self {
             client: layer.layer(client),
             upstream: upstream.to_string().parse()?,
         })
     }
+}
+
+/// Returns what connects to the upstream.
+pub(crate) fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    // Else the second segment of a request waits for the acknowledgement of the first: 40 ms on Linux.
+    connector.set_nodelay(true);
+    connector
 }
 
 /// Sends the request on with its body still streaming, and the answer back in the same way.

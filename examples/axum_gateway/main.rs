@@ -11,6 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::serve::ListenerExt;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, channel::Channel};
@@ -28,9 +29,10 @@ async fn complete(headers: HeaderMap, body: Body) -> Response {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let upstream = serve(Router::new().route("/v1/chat", post(complete))).await?;
-    let gateway = serve(gateway::router(upstream)?).await?;
+    let address = serve(gateway::router(upstream)?).await?;
 
-    let caller = Client::builder(TokioExecutor::new()).build_http::<Channel<Bytes>>();
+    let caller =
+        Client::builder(TokioExecutor::new()).build::<_, Channel<Bytes>>(gateway::connector());
     for (headers, expected) in [
         (&[("x-session-id", "s-1")][..], r#"["s-1"]"#),
         (
@@ -45,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         (&[], "[]"),
     ] {
         let (mut chunks, body) = Channel::new(1);
-        let request = Request::post(format!("http://{gateway}/v1/chat"));
+        let request = Request::post(format!("http://{address}/v1/chat"));
         let request = headers.iter().fold(request, |request, (name, value)| {
             request.header(*name, *value)
         });
@@ -67,6 +69,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn serve(router: Router) -> Result<SocketAddr, Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
+    // Else a token of a streamed answer can wait for the acknowledgement of the one before.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true); // Without it, it only waits longer.
+    });
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(address)
 }

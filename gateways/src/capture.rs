@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::mem::take;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use http::{HeaderName, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 /// How many POST requests came with how many lines of a header.
 ///
@@ -125,4 +126,22 @@ impl AsyncWrite for Captured {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
+
+/// Stands before a gateway and counts the lines that clients send it; returns where.
+pub(crate) async fn tap(gateway: SocketAddr, sent: LineCounts) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    // It ends with the runtime of the test.
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let mut client = Captured::new(client, sent.clone());
+            tokio::spawn(async move {
+                let mut gateway = TcpStream::connect(gateway).await?;
+                gateway.set_nodelay(true)?;
+                tokio::io::copy_bidirectional(&mut client, &mut gateway).await
+            });
+        }
+    });
+    Ok(address)
 }

@@ -13,17 +13,14 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderName, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_session_affinity::{AffinityKey, SessionAffinity, SessionAffinityLayer};
 
-use crate::capture::{Captured, LineCounts};
-use crate::{Process, REPLICA, Replica, Setup, find_program};
+use crate::capture::{LineCounts, tap};
+use crate::client::{Bare, bare_client};
+use crate::{Hold, Process, REPLICA, Replica, Setup, find_program};
 
 /// A gateway and what is particular about it.
 #[derive(Debug)]
@@ -45,16 +42,15 @@ pub struct Cluster {
     pub replicas: Vec<Replica>,
     /// The requests as they left the client.
     pub sent: LineCounts,
-    header_name: HeaderName,
     /// Where a client finds the gateway.
-    address: SocketAddr,
+    pub address: SocketAddr,
+    /// Keeps the replicas' answers back.
+    pub hold: Hold,
+    header_name: HeaderName,
     // Before the folder, which holds its files.
     process: Process,
     _folder: TempDir,
 }
-
-/// A client without the layer.
-pub type Bare = Client<HttpConnector, Full<Bytes>>;
 
 /// The most that anything here is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -89,9 +85,10 @@ impl Cluster {
     }
 
     async fn launch(spec: &Spec, program: &Path) -> io::Result<Self> {
+        let hold = Hold::default();
         let mut replicas = Vec::new();
         for _ in 0..4 {
-            replicas.push(Replica::start(spec.header_name.clone()).await?);
+            replicas.push(Replica::start(spec.header_name.clone(), hold.clone()).await?);
         }
         let folder = tempfile::tempdir()?;
         let addresses = replicas.iter().map(|replica| replica.address).collect();
@@ -102,6 +99,7 @@ impl Cluster {
             replicas,
             address: tap(setup.listen, sent.clone()).await?,
             sent,
+            hold,
             header_name: spec.header_name.clone(),
             process,
             _folder: folder,
@@ -150,7 +148,7 @@ impl Cluster {
     /// Returns a client without the layer.
     #[must_use]
     pub fn bare_client(&self) -> Bare {
-        Client::builder(TokioExecutor::new()).build_http()
+        bare_client()
     }
 
     /// Returns a client with the layer, as the gateway's documentation would show it.
@@ -218,6 +216,42 @@ impl Cluster {
         S::Error: fmt::Debug,
     {
         let answers = self.try_all(client, requests).await;
+        self.none_failed(answers)
+    }
+
+    /// Sends all requests, none of which is answered before all have reached a replica, and returns the
+    /// replicas that answered, in order.
+    ///
+    /// They are sent at once, or each when the one before has reached a replica.
+    ///
+    /// # Panics
+    ///
+    /// If a request fails, or they do not all reach a replica within a minute.
+    pub async fn send_held<S>(
+        &self,
+        client: &S,
+        requests: Vec<Request<Full<Bytes>>>,
+        at_once: bool,
+    ) -> Vec<SocketAddr>
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<Incoming>> + Clone,
+        S::Error: fmt::Debug,
+    {
+        let count = requests.len();
+        self.hold.until(count);
+        let answers = stream::iter(requests.into_iter().enumerate())
+            .map(async |(before, request)| {
+                self.hold.arrival(if at_once { 0 } else { before }).await;
+                answerer(client.clone(), request).await
+            })
+            .buffered(count)
+            .collect();
+        let answers = timeout(PATIENCE, answers).await;
+        self.hold.until(0);
+        self.none_failed(answers.expect("all requests reach a replica"))
+    }
+
+    fn none_failed(&self, answers: Vec<Result<SocketAddr, String>>) -> Vec<SocketAddr> {
         let failed: Vec<_> = answers
             .iter()
             .filter_map(|answer| answer.as_ref().err())
@@ -269,22 +303,4 @@ where
         }
         _ => Err(format!("{}: {:?}", head.status, body.to_bytes())),
     }
-}
-
-/// Stands before a gateway and counts the lines that clients send it; returns where.
-async fn tap(gateway: SocketAddr, sent: LineCounts) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    // It ends with the runtime of the test.
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let mut client = Captured::new(client, sent.clone());
-            tokio::spawn(async move {
-                let mut gateway = TcpStream::connect(gateway).await?;
-                gateway.set_nodelay(true)?;
-                tokio::io::copy_bidirectional(&mut client, &mut gateway).await
-            });
-        }
-    });
-    Ok(address)
 }

@@ -1,35 +1,39 @@
-//! A real inference engine: llama.cpp's server, and what it counts itself.
+//! A real inference engine, and what it counts itself.
 
-use std::io;
+mod kind;
+
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::ops::{AddAssign, Sub};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bytes::Bytes;
 use http::StatusCode;
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::BodyExt as _;
 use tempfile::TempDir;
 use tokio::time::{Duration, Instant, sleep};
 
+use crate::client::bare_client;
 use crate::cluster::PATIENCE;
-use crate::{Process, Setup, find_program, free_address, model};
+use crate::{Process, Setup, find_program, free_address};
+
+pub use kind::{ENDS_WITH_PARENT, Kind};
 
 /// The programs of an engine behind a gateway.
 #[derive(Clone, Debug)]
 pub struct Programs {
+    kind: Kind,
     server: PathBuf,
     model: PathBuf,
     gateway: Option<PathBuf>,
 }
 
-/// Some llama-servers, perhaps behind a gateway.
+/// Some servers of one kind, perhaps behind a gateway.
 #[derive(Debug)]
 pub struct Engine {
     /// Where requests go: to the gateway, or to the only server.
     pub address: SocketAddr,
+    kind: Kind,
     servers: Vec<SocketAddr>,
     _processes: Vec<(Process, TempDir)>,
 }
@@ -40,25 +44,28 @@ pub type Launch = fn(&Path, &Setup) -> Command;
 /// Prompt tokens as the servers count them in `/metrics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Computed: `llamacpp:prompt_tokens_total`.
+    /// Computed: `llamacpp:prompt_tokens_total`, or `vllm:prompt_tokens_total` without those of the cache.
     pub computed: u64,
-    /// Found in a cache: `llamacpp:prompt_tokens_cached_total`.
+    /// Found in a cache: `llamacpp:prompt_tokens_cached_total`, `vllm:prompt_tokens_cached_total`.
     pub cached: u64,
 }
 
 impl Programs {
-    /// Finds the server, its model, and a gateway of this name, if one is wanted.
+    /// Finds a server of this kind, its model, and a gateway of this name, if one is wanted.
     ///
     /// Returns `None` where [`find_program`] does.
     #[must_use]
-    pub fn find(gateway: Option<&str>) -> Option<Self> {
+    pub fn find(kind: Kind, gateway: Option<&str>) -> Option<Self> {
+        let (server, model) = kind.find()?;
+        let gateway = match gateway {
+            Some(name) => Some(find_program(name)?),
+            None => None,
+        };
         Some(Self {
-            server: find_program("llama-server")?,
-            model: model()?,
-            gateway: match gateway {
-                Some(name) => Some(find_program(name)?),
-                None => None,
-            },
+            kind,
+            server,
+            model,
+            gateway,
         })
     }
 }
@@ -66,10 +73,28 @@ impl Programs {
 impl Engine {
     /// Starts this many servers with these further arguments, and the gateway before them.
     ///
+    /// Returns `None`, and says so, where the processor cannot run the server: no installation mends that.
+    ///
     /// # Errors
     ///
-    /// If a program ends or does not answer within a minute.
+    /// If a program ends or does not answer in time.
     pub async fn start(
+        programs: &Programs,
+        servers: usize,
+        arguments: &[&str],
+        launch: Launch,
+    ) -> io::Result<Option<Self>> {
+        match Self::try_start(programs, servers, arguments, launch).await {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                let why = "this server uses instructions (AVX-512) that the processor has not";
+                let _ = writeln!(io::stderr(), "skipped: {why}");
+                Ok(None)
+            }
+            started => started.map(Some),
+        }
+    }
+
+    async fn try_start(
         programs: &Programs,
         servers: usize,
         arguments: &[&str],
@@ -80,13 +105,15 @@ impl Engine {
         for _ in 0..servers {
             let folder = tempfile::tempdir()?;
             let address = free_address()?;
-            let command = serve(programs, address, arguments);
+            let kind = programs.kind;
+            let mut command = kind.command(&programs.server, &programs.model, address);
+            command.args(arguments);
             processes.push((Process::start(&command, folder.path())?, folder));
             addresses.push(address);
         }
         for (address, (process, _)) in addresses.iter().zip(&mut processes) {
-            // It answers 503 as long as it loads the model.
-            wait_for(process, *address, "/health", &[]).await?;
+            // It answers 503, or not at all, as long as it loads the model.
+            wait_for(process, *address, "/health", &[], programs.kind.patience()).await?;
         }
         let mut address = addresses[0];
         if let Some(gateway) = &programs.gateway {
@@ -96,6 +123,7 @@ impl Engine {
         }
         Ok(Self {
             address,
+            kind: programs.kind,
             servers: addresses,
             _processes: processes,
         })
@@ -110,12 +138,26 @@ impl Engine {
         let mut sum = Counters::default();
         for server in &self.servers {
             let (_, metrics) = get(*server, "/metrics").await?;
-            sum += Counters {
-                computed: metric(&metrics, "llamacpp:prompt_tokens_total")?,
-                cached: metric(&metrics, "llamacpp:prompt_tokens_cached_total")?,
-            };
+            sum += self.kind.counters(&metrics)?;
         }
         Ok(sum)
+    }
+
+    /// Returns what was counted since `before`, once it is `expected`: a server counts a moment after an
+    /// answer has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`counters`](Self::counters).
+    pub async fn settled(&self, before: Counters, expected: Counters) -> io::Result<Counters> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let counted = self.counters().await? - before;
+            if counted == expected || Instant::now() > deadline {
+                return Ok(counted);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
@@ -137,26 +179,6 @@ impl AddAssign for Counters {
     }
 }
 
-/// The command line of one server: one thread, and the model under the name `m`.
-fn serve(programs: &Programs, address: SocketAddr, arguments: &[&str]) -> Command {
-    let mut command = Command::new(&programs.server);
-    command
-        .arg("--model")
-        .arg(&programs.model)
-        .args(["--host", "127.0.0.1", "--port", &address.port().to_string()])
-        .args([
-            "--threads",
-            "1",
-            "--ctx-size",
-            "4096",
-            "--alias",
-            "m",
-            "--metrics",
-        ])
-        .args(arguments);
-    command
-}
-
 /// Starts a gateway before these servers; returns where it listens.
 async fn put_before(
     servers: &[SocketAddr],
@@ -169,9 +191,9 @@ async fn put_before(
     if gateway.ends_with("smg") {
         // It takes its workers in one after the other, and tells which.
         let workers: Vec<_> = setup.urls().collect();
-        wait_for(&mut process, setup.listen, "/workers", &workers).await?;
+        wait_for(&mut process, setup.listen, "/workers", &workers, PATIENCE).await?;
     }
-    wait_for(&mut process, setup.listen, "/v1/models", &[]).await?;
+    wait_for(&mut process, setup.listen, "/v1/models", &[], PATIENCE).await?;
     Ok((setup.listen, (process, folder)))
 }
 
@@ -181,8 +203,9 @@ async fn wait_for(
     address: SocketAddr,
     path: &str,
     words: &[String],
+    patience: Duration,
 ) -> io::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         process.check()?;
         let answer = get(address, path).await;
@@ -199,16 +222,11 @@ async fn wait_for(
 }
 
 async fn get(address: SocketAddr, path: &str) -> io::Result<(StatusCode, String)> {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let uri = format!("http://{address}{path}");
-    let response = client.get(uri.parse().map_err(io::Error::other)?).await;
+    let response = bare_client()
+        .get(uri.parse().map_err(io::Error::other)?)
+        .await;
     let (head, body) = response.map_err(io::Error::other)?.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     Ok((head.status, String::from_utf8_lossy(&body).into_owned()))
-}
-
-fn metric(metrics: &str, name: &str) -> io::Result<u64> {
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-    let value = line.and_then(|value| value.trim().parse().ok());
-    value.ok_or_else(|| io::Error::other(format!("no {name} in /metrics")))
 }

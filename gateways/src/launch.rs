@@ -24,6 +24,21 @@ pub fn nginx(program: &Path, setup: &Setup, published: &str) -> Command {
     command
 }
 
+/// HAProxy, in one process in the foreground, so that it ends with the test.
+///
+/// # Panics
+///
+/// As [`Setup::write`].
+#[must_use]
+pub fn haproxy(program: &Path, setup: &Setup, published: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .arg("-db")
+        .arg("-f")
+        .arg(setup.write(published, 18082));
+    command
+}
+
 /// Envoy, with a configuration in YAML.
 ///
 /// # Panics
@@ -44,6 +59,45 @@ pub fn envoy(program: &Path, setup: &Setup, published: &str) -> Command {
         // No shared memory, of which two processes on a machine would need two ids.
         .arg("--disable-hot-restart");
     command
+}
+
+/// The gateway on Pingora, whose source is in `pingora/`.
+#[must_use]
+pub fn pingora(program: &Path, setup: &Setup) -> Command {
+    let mut command = Command::new(program);
+    command.arg(setup.listen.to_string());
+    command.args(setup.replicas.iter().map(ToString::to_string));
+    command
+}
+
+/// A published configuration with a line that it has as a comment.
+fn with_line(published: &str, line: &str) -> String {
+    let comment = format!("# {line}");
+    assert!(
+        published.contains(&comment),
+        "no {comment} in the configuration"
+    );
+    published.replace(&comment, line)
+}
+
+/// `haproxy.cfg` with a bound on what a replica gets at once.
+#[must_use]
+pub fn bounded_haproxy() -> String {
+    with_line(include_str!("../haproxy.cfg"), "hash-balance-factor 150")
+}
+
+/// `envoy-maglev.yaml` with a bound on what a replica gets at once.
+#[must_use]
+pub fn bounded_maglev() -> String {
+    let line = "consistent_hashing_lb_config: { hash_balance_factor: 150 }";
+    with_line(include_str!("../envoy-maglev.yaml"), line)
+}
+
+/// `envoy-ring-hash.yaml` with a bound on what a replica gets at once.
+#[must_use]
+pub fn bounded_ring() -> String {
+    let line = "common_lb_config: { consistent_hashing_lb_config: { hash_balance_factor: 150 } }";
+    with_line(include_str!("../envoy-ring-hash.yaml"), line)
 }
 
 /// smg, with this policy.

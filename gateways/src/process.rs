@@ -120,13 +120,21 @@ impl Setup {
 
     /// Writes a published configuration with the ports of this test, and returns where.
     ///
+    /// Where there are fewer than its four replicas, the lines of the others are left out.
+    ///
     /// # Panics
     ///
     /// If a published port is not in it, or the file cannot be written.
     #[must_use]
     pub fn write(&self, published: &str, listen: u16) -> PathBuf {
         let replicas = (PUBLISHED_REPLICAS..).zip(self.replicas.iter().map(SocketAddr::port));
-        let mut text = published.to_owned();
+        let absent: Vec<_> = (PUBLISHED_REPLICAS..PUBLISHED_REPLICAS + 4)
+            .skip(self.replicas.len())
+            .map(|port| port.to_string())
+            .collect();
+        let is_there = |line: &&str| !absent.iter().any(|port| line.contains(port));
+        let lines: Vec<_> = published.lines().filter(is_there).collect();
+        let mut text = lines.join("\n") + "\n";
         for (from, to) in replicas.chain([(listen, self.listen.port())]) {
             let from = from.to_string();
             assert!(text.contains(&from), "no {from} in the configuration");
@@ -164,18 +172,8 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     require(name, look_up(name))
 }
 
-/// Finds the engine's model, as [`find_program`] does a program.
-///
-/// # Panics
-///
-/// If the model is missing and the environment has `REQUIRE_GATEWAYS=1`.
-#[must_use]
-pub fn model() -> Option<PathBuf> {
-    let model = installed().join("model.gguf");
-    require("model.gguf", model.is_file().then_some(model))
-}
-
-fn require(name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
+/// Passes on what was found, as [`find_program`] does.
+pub(crate) fn require<T>(name: &str, found: Option<T>) -> Option<T> {
     if found.is_none() {
         let required = std::env::var_os("REQUIRE_GATEWAYS").is_some_and(|value| value == "1");
         assert!(!required, "{name} is missing, and REQUIRE_GATEWAYS=1");
@@ -187,7 +185,7 @@ fn require(name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
 
 fn look_up(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let own = [installed().join("bin")];
+    let own = [installed("gateways/bin")];
     let folders = own.into_iter().chain(std::env::split_paths(&path));
     // Debian keeps servers in a folder that the path of a user lacks.
     let mut programs = folders
@@ -197,10 +195,10 @@ fn look_up(name: &str) -> Option<PathBuf> {
 }
 
 /// Where `gateways/install.sh` puts what it has not from Debian.
-fn installed() -> PathBuf {
+pub(crate) fn installed(path: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
-    workspace.join(target).join("gateways")
+    workspace.join(target).join(path)
 }
 
 /// Where there is util-linux, the kernel ends the program when the thread that started it is gone.

@@ -144,7 +144,10 @@ pub async fn a_dead_replica_moves_only_its_keys(
     cluster.replicas[0].kill().await?;
     let end = Instant::now() + MOURNING;
     let mut all_moved = BTreeSet::new();
-    while Instant::now() < end {
+    // On a busy machine that may be one round, begun before the gateway noticed.
+    while Instant::now() < end
+        || (!all_moved.is_superset(&owned) && Instant::now() < end + PATIENCE)
+    {
         all_moved.extend(moved(&before, &place(&cluster, &cluster.client()).await));
     }
     let others = all_moved.difference(&owned).count();

@@ -1,29 +1,17 @@
 //! HAProxy with `balance hdr(…)` and `hash-type consistent`.
 
 use std::io;
-use std::path::Path;
-use std::process::Command;
 
 use gateways::suite;
-use gateways::{Setup, Spec};
+use gateways::{Spec, launch};
 use tower_session_affinity::header;
 
 static HAPROXY: Spec = Spec {
     program: "haproxy",
     header_name: header::X_SESSION_AFFINITY,
-    launch,
+    launch: |program, setup| launch::haproxy(program, setup, include_str!("../haproxy.cfg")),
     forwards: true,
 };
-
-fn launch(program: &Path, setup: &Setup) -> Command {
-    let mut command = Command::new(program);
-    // One process in the foreground, so that it ends with the test.
-    command
-        .arg("-db")
-        .arg("-f")
-        .arg(setup.write(include_str!("../haproxy.cfg"), 18082));
-    command
-}
 
 #[tokio::test]
 async fn every_key_stays_on_one_replica() -> io::Result<()> {

@@ -7,7 +7,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gateways::Process;
+use gateways::engine::ENDS_WITH_PARENT;
+use gateways::{Process, Setup};
 
 /// Returns whether a process works in this folder.
 fn is_inhabited(folder: &Path) -> bool {
@@ -78,4 +79,45 @@ fn a_program_that_the_processor_cannot_run_is_told_from_one_that_fails() {
         assert!(wait_until(|| process.check().is_err()), "{script}");
         assert_eq!(process.check().unwrap_err().kind(), kind, "{script}");
     }
+}
+
+/// As vLLM has them, which start processes of their own.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_children_of_a_python_program_end_with_it() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    let child = "open('started', 'w'); import time; time.sleep(600)";
+    let parent =
+        format!("import subprocess, sys; subprocess.run([sys.executable, '-c', {child:?}])");
+    let mut command = Command::new("python3");
+    command.args(["-c", &parent]).current_dir(&path);
+    command.env("PYTHONPATH", ENDS_WITH_PARENT);
+    let process = Process::start(&command, &path).unwrap();
+    assert!(
+        wait_until(|| path.join("started").exists()),
+        "it has not started"
+    );
+    drop(process);
+    assert!(wait_until(|| !is_inhabited(&path)));
+}
+
+#[test]
+fn a_configuration_for_fewer_replicas_names_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let replicas = vec![
+        "127.0.0.1:40001".parse().unwrap(),
+        "127.0.0.1:40002".parse().unwrap(),
+    ];
+    let setup = Setup::new(replicas, folder.path()).unwrap();
+    let published = include_str!("../nginx.conf");
+    let text = fs::read_to_string(setup.write(published, 18081)).unwrap();
+    let servers = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("server 127.0.0.1:"));
+    let ports: Vec<_> = servers.map(|server| &server[..5]).collect();
+    assert_eq!(ports, ["40001", "40002"]);
 }

@@ -137,7 +137,7 @@ async fn serve(
 }
 
 async fn serve_connection(stream: TcpStream, ledger: Arc<Ledger>, reset: bool) {
-    if reset && stream.set_zero_linger().is_err() {
+    if stream.set_nodelay(true).is_err() || (reset && stream.set_zero_linger().is_err()) {
         return;
     }
     let service = service_fn(move |request| answer(request, ledger.clone()));

@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 
@@ -30,7 +31,28 @@ pub(crate) async fn serve(
     }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true); // Without it, it only waits longer.
+    });
     tokio::spawn(async move { axum::serve(listener, router).await });
     spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// Asks the socket itself, since how long a segment waits is not for a test to say.
+    #[tokio::test]
+    async fn no_segment_to_the_upstream_waits_for_an_acknowledgement() -> Result<(), Box<dyn Error>>
+    {
+        let upstream = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", upstream.local_addr()?).parse()?;
+        let stream = gateway::connector().oneshot(url).await?.into_inner();
+        assert!(stream.nodelay()?);
+        Ok(())
+    }
 }

@@ -30,11 +30,12 @@ pin_project! {
     /// # Examples
     ///
     /// ```
+    /// use bytes::Bytes;
     /// use http_body::Body;
     /// use http_body_util::Full;
     /// use tower_session_affinity::FieldBody;
     ///
-    /// let body = FieldBody::from(Full::from("{}"));
+    /// let body = FieldBody::from(Full::<Bytes>::from("{}"));
     /// assert_eq!(body.size_hint().exact(), Some(2));
     /// ```
     #[derive(Clone)]

@@ -48,8 +48,8 @@ use crate::{AffinitySecret, DerivedFromHeaders};
 /// # Where it goes in a stack
 ///
 /// Inside whatever changes the host, such as redirects. Outside the [`SessionAffinityLayer`], if that
-/// takes headers out that name the session. The inner service's requests have a [`FieldBody`] around the
-/// caller's body; a service of reqwest keeps its own body type.
+/// takes headers out that name the session. The inner service's requests have a
+/// [`FieldBody`](crate::FieldBody) around the caller's body; a service of reqwest keeps its own body type.
 ///
 /// # Examples
 ///

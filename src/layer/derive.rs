@@ -12,9 +12,9 @@ impl<K> SessionAffinityLayer<K> {
     /// of them. At one host the key is stable: the case of its name, one trailing dot and the port do
     /// not count.
     ///
-    /// The raw value is never sent. Under [`MergePolicy::Keep`] a caller's header is the raw value,
+    /// The raw value is never sent. Under [`MergePolicy::Keep`](crate::MergePolicy::Keep) a caller's header is the raw value,
     /// whatever its bytes. A key that was derived before is not an exception: two layers derive twice, and
-    /// so does a second [`stamp`](Self::stamp) of the same headers. Under [`MergePolicy::Replace`] a
+    /// so does a second [`stamp`](Self::stamp) of the same headers. Under [`MergePolicy::Replace`](crate::MergePolicy::Replace) a
     /// second stamp begins with the source's key again.
     ///
     /// Put the layer inside whatever adds or changes the host, such as redirects: a request whose URI does

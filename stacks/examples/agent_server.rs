@@ -26,6 +26,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::response::sse::{Event, Sse};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use futures_util::future::try_join_all;
 use futures_util::stream::Stream;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -112,6 +113,10 @@ async fn report(State(model): State<Model>, question: String) -> Result<String, 
 async fn serve(router: Router) -> std::io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let authority = listener.local_addr()?.to_string();
+    // Else a token of a streamed answer can wait for the acknowledgement of the one before.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true); // Without it, it only waits longer.
+    });
     tokio::spawn(axum::serve(listener, router).into_future());
     Ok(authority)
 }

@@ -30,7 +30,7 @@ use tower_session_affinity::{
 };
 
 use crate::axum::point_at;
-use crate::support::{Server, completion, key, or_hung};
+use crate::support::{Server, completion, connector, key, or_hung};
 
 const PROMPT: &str = r#"{"model":"stub","messages":[]}"#;
 const WRITTEN: &str = r#"{"model":"stub","messages":[],"prompt_cache_key":"chat-7"}"#;
@@ -117,7 +117,7 @@ async fn a_hyper_client_sends_the_field_over_http1_and_over_http2() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let client = Client::builder(TokioExecutor::new())
             .http2_only(version == Version::HTTP_2)
-            .build_http();
+            .build(connector());
         let client = ServiceBuilder::new()
             .layer(PromptCacheKeyLayer::new().destinations(local()))
             .service(client);
@@ -141,7 +141,7 @@ async fn a_client_with_a_body_type_of_its_own_gets_it_back() {
     let client = ServiceBuilder::new()
         .layer(layer)
         .map_request(|request: http::Request<FieldBody<Body>>| request.map(Body::new))
-        .service(Client::builder(TokioExecutor::new()).build_http::<Body>());
+        .service(Client::builder(TokioExecutor::new()).build::<_, Body>(connector()));
     let request = Request::post(openai.url())
         .header(CONTENT_TYPE, "application/json")
         .extension(key("chat-7"))
@@ -305,7 +305,7 @@ fn gateway(upstream: Authority) -> Router {
         .destinations(local());
     let client = ServiceBuilder::new()
         .layer(layer)
-        .service(Client::builder(TokioExecutor::new()).build_http());
+        .service(Client::builder(TokioExecutor::new()).build(connector()));
     Router::new().fallback(async move |mut request: Request| {
         point_at(&upstream, &mut request);
         client
@@ -363,7 +363,7 @@ async fn a_gateway_sends_the_first_byte_of_4_mib_before_the_last_one_is_there() 
         }
         let caller = Client::builder(TokioExecutor::new())
             .http2_only(version == Version::HTTP_2)
-            .build_http();
+            .build(connector());
         let answer = tokio::spawn(caller.request(request.body(body).unwrap()));
 
         let mut rest = prompt.clone();

@@ -135,3 +135,12 @@ async fn a_server_shows_its_service_the_callers_session_as_one_header() {
     }
     server.abort();
 }
+
+/// Asks the socket itself, since how long a segment waits is not for a test to say.
+#[tokio::test]
+async fn no_segment_of_a_request_waits_for_an_acknowledgement() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let stream = connector().oneshot(url.parse().unwrap()).await.unwrap();
+    assert!(stream.inner().nodelay().unwrap());
+}

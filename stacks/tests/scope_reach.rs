@@ -20,7 +20,7 @@ use tower_session_affinity::{
     SessionAffinity, SessionAffinityLayer, carry_async, header,
 };
 
-use crate::support::{Server, or_hung};
+use crate::support::{Server, connector, or_hung};
 
 type Upstream = (
     SessionAffinity<Client<HttpConnector, Body>, Or<FromExtension, FromScope>>,
@@ -32,7 +32,7 @@ async fn upstream() -> (Server, Upstream) {
     let server = Server::start().await;
     let client = ServiceBuilder::new()
         .layer(SessionAffinityLayer::new().or(FromScope))
-        .service(Client::builder(TokioExecutor::new()).build_http());
+        .service(Client::builder(TokioExecutor::new()).build(connector()));
     let url = server.url("/");
     (server, (client, url))
 }

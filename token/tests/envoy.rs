@@ -193,13 +193,13 @@ where
 
 /// Waits for what Envoy does in its own time.
 async fn until<F: Future<Output = bool>>(what: &str, mut has_happened: impl FnMut() -> F) {
-    for _ in 0..600 {
+    for _ in 0..6_000 {
         if has_happened().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("waited half a minute for {what}");
+    panic!("waited five minutes for {what}");
 }
 
 /// The session's only replica.

@@ -204,12 +204,14 @@ fn ctrl_c_tells_what_was_measured_so_far() {
         cached_with_key(index, request)
     });
     let mut command = probe_url(&server.url(), &[]);
-    let child = command
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("started");
     while server.received().len() < 16 {
+        let ended = child.try_wait().expect("a child");
+        assert_eq!(ended, None, "the program ended before it was interrupted");
         std::thread::sleep(Duration::from_millis(10));
     }
     let signal = Command::new("kill")
@@ -268,8 +270,8 @@ fn a_stream_that_stays_open_after_its_end_is_not_waited_for() {
         .stderr(Stdio::null())
         .spawn()
         .expect("started");
-    // It would wait for an hour; half a minute is long for a wait of a tenth of a second.
-    let ended = (0..300).find_map(|_| {
+    // It would wait for an hour.
+    let ended = (0..6_000).find_map(|_| {
         std::thread::sleep(Duration::from_millis(100));
         child.try_wait().expect("a child")
     });

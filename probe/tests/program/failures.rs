@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::{Mutex, mpsc};
 
 use crate::support::{KEY, Server, answer, probe_url, response, run, stream, usage};
 
@@ -292,13 +293,15 @@ fn only_the_first_bytes_of_a_body_are_shown() {
 
 #[test]
 fn a_silent_endpoint_is_not_waited_for_forever() {
-    let server = Server::start(|index, _| {
-        if index < 5 {
-            std::thread::sleep(std::time::Duration::from_secs(2));
-        }
+    // No answer before the program has ended.
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let server = Server::start(move |_, _| {
+        let _ = held.lock().map(|held| held.recv());
         Vec::new()
     });
     let ran = run(probe_url(&server.url(), &["--timeout=1"]));
+    drop(release);
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
     assert!(
         ran.err

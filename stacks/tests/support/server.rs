@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::map_request;
 use axum::response::IntoResponse;
+use axum::serve::ListenerExt;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, StatusCode, Version};
 use tokio::net::TcpListener;
@@ -117,6 +118,9 @@ impl Arrival {
 async fn serve_http(router: Router) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound address");
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true); // Without it, it only waits longer.
+    });
     let server = axum::serve(listener, router);
     (
         address,
