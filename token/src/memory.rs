@@ -127,6 +127,26 @@ impl MemoryStore {
         self.settled().bytes
     }
 
+    /// Returns a copy of what is remembered, the least recently used session first: each with its token,
+    /// whose lifetime is what remains of it, and when it was last used.
+    ///
+    /// For a store that keeps its tokens elsewhere, too. A request that comes meanwhile waits until all
+    /// are copied.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<(Session, Token, Instant)> {
+        let memory = self.settled();
+        let now = self.0.now();
+        let copy = |(session, remembered): (&Session, &Remembered)| {
+            let (used, end) = remembered.times();
+            let lifetime =
+                (end != Nanoseconds::MAX).then(|| Duration::from_nanos(end.saturating_sub(now)));
+            let token = Token::from_checked(remembered.token().clone()).with_lifetime(lifetime);
+            let used = self.0.start + Duration::from_nanos(used);
+            (session.clone(), token, used)
+        };
+        memory.sessions.iter().map(copy).collect()
+    }
+
     fn settled(&self) -> MutexGuard<'_, Memory> {
         let now = self.0.now();
         let mut memory = self.0.lock();

@@ -342,3 +342,22 @@ fn a_token_is_returned_as_a_sensitive_value_and_without_a_lifetime() {
         assert!(HeaderValue::from(token).is_sensitive());
     }
 }
+
+#[test]
+fn a_snapshot_has_each_session_with_the_rest_of_its_lifetime_and_its_last_use() {
+    let store = MemoryStore::new();
+    let lifetime = Duration::from_secs(600);
+    store.put(&session(0), token("a").with_lifetime(Some(lifetime)));
+    store.put(&session(1), token("b"));
+    let before_use = Instant::now();
+    store.get(&session(0));
+    let snapshot = store.snapshot();
+    let [(one, b, b_used), (zero, a, a_used)] = &snapshot[..] else {
+        panic!("{} sessions", snapshot.len());
+    };
+    assert_eq!((one, b), (&session(1), &token("b")));
+    assert_eq!((zero, a), (&session(0), &token("a")));
+    assert_eq!(b.lifetime(), None);
+    assert!(a.lifetime().is_some_and(|rest| rest < lifetime));
+    assert!(*b_used <= before_use && before_use <= *a_used);
+}

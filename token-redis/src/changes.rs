@@ -1,0 +1,107 @@
+//! The changes of this process that Redis has not confirmed.
+
+use std::collections::HashMap;
+
+use hashlink::LinkedHashMap;
+use tower_affinity_token::{Session, Token};
+
+/// What a process did to the token of a session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Put,
+    PutFirst,
+    Forget,
+}
+
+#[derive(Clone)]
+pub(crate) struct Change {
+    pub(crate) kind: Kind,
+    pub(crate) token: Token,
+    pub(crate) number: u64,
+}
+
+/// The latest change of each session that is not confirmed yet, bounded in number.
+///
+/// A change is confirmed when it comes back by the subscription: whatever comes before that is older.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// In the order in which sessions began to wait.
+    waiting: LinkedHashMap<Session, Change>,
+    sent: HashMap<Session, Change>,
+    last_number: u64,
+    dropped: u64,
+}
+
+impl Changes {
+    /// The most sessions whose change waits.
+    pub(crate) const MAX_WAITING: usize = 16_384;
+    /// The most changes that are on their way at once.
+    const MAX_SENT: usize = 1_024;
+
+    pub(crate) fn push(&mut self, session: &Session, kind: Kind, token: Token) {
+        self.last_number += 1;
+        let change = Change {
+            kind,
+            token,
+            number: self.last_number,
+        };
+        if let Some(waiting) = self.waiting.get_mut(session) {
+            *waiting = change;
+            return;
+        }
+        if self.waiting.len() == Self::MAX_WAITING {
+            self.waiting.pop_front();
+            self.dropped += 1;
+        }
+        self.waiting.insert(session.clone(), change);
+    }
+
+    /// Takes up to `most` changes to send.
+    pub(crate) fn take(&mut self, most: usize) -> Vec<(Session, Change)> {
+        let most = most.min(Self::MAX_SENT.saturating_sub(self.sent.len()));
+        let taken: Vec<_> = std::iter::from_fn(|| self.waiting.pop_front())
+            .take(most)
+            .collect();
+        self.sent.extend(taken.iter().cloned());
+        taken
+    }
+
+    pub(crate) fn confirm(&mut self, session: &Session, number: u64) {
+        if self
+            .sent
+            .get(session)
+            .is_some_and(|sent| sent.number == number)
+        {
+            self.sent.remove(session);
+        }
+    }
+
+    /// After a connection was lost: what was sent may not have arrived.
+    pub(crate) fn send_again(&mut self) {
+        for (session, change) in std::mem::take(&mut self.sent) {
+            if !self.waiting.contains_key(&session) {
+                self.waiting.insert(session, change);
+            }
+        }
+    }
+
+    /// Returns the latest change of this session that is not confirmed.
+    pub(crate) fn latest(&self, session: &Session) -> Option<&Change> {
+        self.waiting.get(session).or_else(|| self.sent.get(session))
+    }
+
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty() && self.sent.len() < Self::MAX_SENT
+    }
+
+    /// Returns how many sessions have a change that is not confirmed.
+    pub(crate) fn len(&self) -> usize {
+        let sent = self.sent.keys();
+        let sent = sent.filter(|session| !self.waiting.contains_key(*session));
+        self.waiting.len() + sent.count()
+    }
+
+    pub(crate) const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
