@@ -10,7 +10,8 @@ use crate::{AffinityKey, RequestHead};
 
 /// A source of affinity keys: a request's head in, perhaps a key out.
 ///
-/// The provided sources are [`FromExtension`], [`FromHeaders`], [`FromFn`] and a fixed
+/// The provided sources are [`FromExtension`], [`FromHeaders`], [`FromCookie`](crate::FromCookie),
+/// [`FromFn`] and a fixed
 /// [`AffinityKey`]; [`Or`], `Option`, `Arc` and `Box` combine them. The trait is dyn-compatible: a source
 /// that is chosen at run time is an `Arc<dyn KeyExtractor + Send + Sync>`, which a layer can clone.
 ///
@@ -58,8 +59,8 @@ pub trait KeyExtractor {
     ///
     /// It is asked only where no source had a key, and tells
     /// [`Outcome::InvalidKey`](crate::Outcome::InvalidKey) from
-    /// [`Outcome::NoKey`](crate::Outcome::NoKey). Of the provided sources [`FromHeaders`] knows; a closure
-    /// cannot say, and counts as having none.
+    /// [`Outcome::NoKey`](crate::Outcome::NoKey). Of the provided sources [`FromHeaders`] and
+    /// [`FromCookie`](crate::FromCookie) know; a closure cannot say, and counts as having none.
     fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
         let _ = head;
         false

@@ -58,7 +58,8 @@ impl<'a> RequestHead<'a> {
         self.uri
     }
 
-    /// Returns the headers as they are before the stamp.
+    /// Returns the headers; to a source of keys those before the layer's change, to a hook those that are
+    /// sent.
     #[must_use]
     pub const fn headers(self) -> &'a HeaderMap {
         self.headers

@@ -15,8 +15,9 @@
 //! LiteLLM's proxy drops every `x-` header of its caller by default, so that behind it none of these
 //! arrives unless `forward_client_headers_to_llm_api` is on (**D**).
 //!
-//! A UUID fits every limit below; where no limit is given, none is documented. OpenAI, Mistral (documented) and the Responses API of xAI read a
-//! body field, `prompt_cache_key`, which no header layer can set.
+//! A UUID fits every limit below; where no limit is given, none is documented. OpenAI, Mistral and the
+//! Responses API of xAI read a body field instead, `prompt_cache_key`: that is what `PromptCacheKeyLayer`
+//! sets (feature `body-field`).
 
 use http::HeaderName;
 
@@ -103,9 +104,9 @@ pub const X_LITELLM_SESSION_ID: HeaderName = HeaderName::from_static("x-litellm-
 /// needed for prompt-cache routing (T). **D**
 pub const X_MULTI_TURN_SESSION_ID: HeaderName = HeaderName::from_static("x-multi-turn-session-id");
 
-/// OpenCode Go and Zen, which answer 400 without it since September 2026.
+/// OpenCode Go and Zen, which answer 400 without it since September 2026 (T).
 ///
-/// **T**
+/// OpenCode's own client sends it. **D**
 pub const X_OPENCODE_SESSION: HeaderName = HeaderName::from_static("x-opencode-session");
 
 /// Baseten, where it must be enabled for the account.
