@@ -28,7 +28,7 @@ pub(crate) fn connector() -> HttpConnector {
 
 /// Fails a test that would hang; no test passes because of it.
 pub(crate) async fn or_hung<F: Future>(what: &str, future: F) -> F::Output {
-    let limit = Duration::from_secs(300);
+    let limit = Duration::from_mins(5);
     let Ok(output) = tokio::time::timeout(limit, future).await else {
         panic!("hung: {what}")
     };
