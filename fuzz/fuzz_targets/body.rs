@@ -29,7 +29,7 @@ struct Case<'a> {
 
 /// Gives its pieces; asking it again after its end fails the run.
 struct Pieces {
-    pieces: VecDeque<Bytes>,
+    left: VecDeque<Bytes>,
     knows_its_end: bool,
     knows_its_length: bool,
     has_ended: bool,
@@ -97,7 +97,7 @@ impl Case<'_> {
         let mut pieces: VecDeque<_> = self.cuts.iter().map(cut).collect();
         pieces.push_back(rest);
         Pieces {
-            pieces,
+            left: pieces,
             knows_its_end: self.knows_its_end,
             knows_its_length: self.knows_its_length,
             has_ended: false,
@@ -114,17 +114,17 @@ impl Body for Pieces {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         assert!(!self.has_ended, "asked again after the end");
-        let piece = self.pieces.pop_front();
+        let piece = self.left.pop_front();
         self.has_ended = piece.is_none();
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.knows_its_end && self.pieces.is_empty()
+        self.knows_its_end && self.left.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let left = self.pieces.iter().map(|piece| piece.len() as u64).sum();
+        let left = self.left.iter().map(|piece| piece.len() as u64).sum();
         if self.knows_its_length {
             SizeHint::with_exact(left)
         } else {

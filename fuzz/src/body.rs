@@ -51,14 +51,8 @@ impl Reader<'_> {
         self.expect(b'{')?;
         self.skip_space();
         let is_empty = self.peek() == Some(b'}');
-        while !is_empty {
-            self.member(field)?;
-            self.skip_space();
-            if self.peek() != Some(b',') {
-                break;
-            }
-            self.at += 1;
-            self.skip_space();
+        if !is_empty {
+            self.members(field)?;
         }
         let brace = self.at;
         self.expect(b'}')?;
@@ -66,6 +60,18 @@ impl Reader<'_> {
         match self.peek() {
             None => Ok(End { brace, is_empty }),
             Some(_) => Err(BROKEN),
+        }
+    }
+
+    fn members(&mut self, field: &str) -> Read<()> {
+        loop {
+            self.member(field)?;
+            self.skip_space();
+            if self.peek() != Some(b',') {
+                return Ok(());
+            }
+            self.at += 1;
+            self.skip_space();
         }
     }
 
