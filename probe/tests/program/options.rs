@@ -172,7 +172,7 @@ fn fields_and_headers_of_a_request_are_what_the_user_asks_for() {
         ],
     ));
     let request = &server.received()[0];
-    let fields: Vec<_> = request
+    let fields: BTreeSet<_> = request
         .body
         .as_object()
         .expect("an object")
@@ -180,7 +180,7 @@ fn fields_and_headers_of_a_request_are_what_the_user_asks_for() {
         .map(String::as_str)
         .collect();
     assert_eq!(
-        fields,
+        Vec::from_iter(fields),
         [
             "max_completion_tokens",
             "messages",
