@@ -6,8 +6,6 @@ use std::sync::Arc;
 use http::HeaderValue;
 use http::header::COOKIE;
 
-#[cfg(feature = "hmac")]
-use crate::AffinitySecret;
 use crate::{AffinityKey, KeyExtractor, RequestHead};
 
 /// Takes the value of a cookie of the request.
@@ -33,17 +31,6 @@ use crate::{AffinityKey, KeyExtractor, RequestHead};
 /// ```
 #[derive(Clone, Debug)]
 pub struct FromCookie(Arc<str>);
-
-/// Derives a key from the first value of a cookie that is not blank.
-///
-/// Made by [`FromCookie::derived`]. Any value makes a valid key, since the key is the UUID that
-/// [`AffinitySecret::key_for`] derives from it.
-#[cfg(feature = "hmac")]
-#[derive(Clone, Debug)]
-pub struct DerivedFromCookie {
-    cookie: FromCookie,
-    secret: AffinitySecret,
-}
 
 /// The error returned for a text that no cookie can have as its name: what is wrong and where.
 ///
@@ -75,34 +62,11 @@ impl FromCookie {
         Ok(Self(name.into()))
     }
 
-    /// Derives the key from the first value that is not blank, valid or not.
-    ///
-    /// The key is [`secret.key_for`](AffinitySecret::key_for) of the value. It is for the cookie of a
-    /// login, and for values that are longer than a key may be, such as a JWT.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use tower_session_affinity::{AffinitySecret, FromCookie, KeyExtractor};
-    ///
-    /// let secret = AffinitySecret::new(&[7; 32])?;
-    /// let session = FromCookie::new("sid")?.derived(secret.clone());
-    ///
-    /// let request = http::Request::get("/").header("cookie", "sid=eyJhbGci").body(())?;
-    /// assert_eq!(session.extract((&request).into()), Some(secret.key_for(["eyJhbGci"])));
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// ```
-    #[cfg(feature = "hmac")]
-    #[must_use]
-    pub const fn derived(self, secret: AffinitySecret) -> DerivedFromCookie {
-        DerivedFromCookie {
-            cookie: self,
-            secret,
-        }
-    }
-
     /// Returns the values of this cookie that are not blank, in order.
-    fn values<'a>(&'a self, head: RequestHead<'a>) -> impl Iterator<Item = HeaderValue> + 'a {
+    pub(crate) fn values<'a>(
+        &'a self,
+        head: RequestHead<'a>,
+    ) -> impl Iterator<Item = HeaderValue> + 'a {
         let headers = head.headers().get_all(COOKIE).iter();
         headers.flat_map(|header| {
             let pairs = header.as_bytes().split(|byte| *byte == b';');
@@ -125,14 +89,6 @@ impl KeyExtractor for FromCookie {
     fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
         self.values(head)
             .any(|value| AffinityKey::try_from(value).is_err())
-    }
-}
-
-#[cfg(feature = "hmac")]
-impl KeyExtractor for DerivedFromCookie {
-    fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
-        let value = self.cookie.values(head).next()?;
-        Some(self.secret.key_for([value]))
     }
 }
 

@@ -102,16 +102,11 @@
 //! Affinity is a hint. It does not isolate tenants from each other, it authenticates nobody, and a gateway
 //! may ignore it: measure that yours does not.
 
-#[cfg(feature = "hmac")]
-mod adopted;
 #[cfg(feature = "body-field")]
 mod body;
+mod client;
 mod cookie;
-#[cfg(feature = "hmac")]
-mod derivation;
-#[cfg(not(feature = "hmac"))]
-#[path = "no_derivation.rs"]
-mod derivation;
+mod derived;
 mod destination;
 #[cfg(feature = "tracing")]
 mod events;
@@ -122,31 +117,21 @@ mod host;
 mod key;
 mod layer;
 mod merge;
-#[cfg(feature = "hmac")]
-mod message;
 mod names;
 mod outcome;
 mod parent;
-#[cfg(feature = "reqwest")]
-mod reqwest;
-#[cfg(feature = "reqwest-middleware")]
-mod reqwest_middleware;
 #[cfg(feature = "scope")]
 mod scope;
-#[cfg(feature = "hmac")]
-mod secret;
 mod service;
 mod stamp;
 #[cfg(feature = "uuid")]
 mod uuid;
 
-#[cfg(feature = "hmac")]
-pub use adopted::DerivedFromHeaders;
 #[cfg(feature = "body-field")]
 pub use body::{FieldBody, PromptCacheKey, PromptCacheKeyLayer};
-#[cfg(feature = "hmac")]
-pub use cookie::DerivedFromCookie;
 pub use cookie::{FromCookie, InvalidCookieName};
+#[cfg(feature = "hmac")]
+pub use derived::{AffinitySecret, DerivedFromCookie, DerivedFromHeaders, InvalidAffinitySecret};
 pub use destination::{Destination, Destinations, InvalidDestination};
 pub use extract::{FromExtension, FromFn, FromHeaders, KeyExtractor, NoAffinity, Or, from_fn};
 pub use head::RequestHead;
@@ -161,8 +146,6 @@ pub use scope::{
     AffinityFutureExt, AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody,
     ScopedResponseFuture, carry, carry_async,
 };
-#[cfg(feature = "hmac")]
-pub use secret::{AffinitySecret, InvalidAffinitySecret};
 pub use service::SessionAffinity;
 
 /// The examples of the README, compiled and run; some are of these features.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
 
-use crate::derivation::Derivation;
+use crate::derived::Derivation;
 #[cfg(feature = "tracing")]
 use crate::events::Warnings;
 use crate::host::is_listed;

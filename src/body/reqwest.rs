@@ -16,8 +16,8 @@ use super::edit::insert;
 use super::member::Member;
 #[cfg(not(target_arch = "wasm32"))]
 use super::report::Report;
+use crate::client::reqwest::StampableRequest;
 use crate::outcome::Carrier;
-use crate::reqwest::StampableRequest;
 use crate::stamp::{Stamp, Stampable};
 use crate::{KeyExtractor, Outcome};
 

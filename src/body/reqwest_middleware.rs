@@ -7,7 +7,7 @@ use reqwest_middleware::{Middleware, Next, Result};
 
 use super::PromptCacheKeyLayer;
 use crate::KeyExtractor;
-use crate::reqwest::StampableRequest;
+use crate::client::reqwest::StampableRequest;
 
 /// Writes into the bodies of a [`ClientWithMiddleware`](reqwest_middleware::ClientWithMiddleware).
 ///

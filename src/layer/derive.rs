@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use crate::derivation::Derivation;
+use crate::derived::Derivation;
 use crate::{AffinitySecret, DerivedFromHeaders, FromHeaders, Or, SessionAffinityLayer};
 
 impl<K> SessionAffinityLayer<K> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Uri};
 
+use super::format::{Label, Message, hexadecimal};
 use crate::AffinitySecret;
 use crate::host::{bracketed, host_of};
-use crate::message::{Label, Message, hexadecimal};
 
 /// Derives the value that leaves from the one that would have left.
 // One pointer, so that a service without derivation is cloned and dropped for one comparison more.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 
+use super::format::{Label, Message};
 use crate::AffinityKey;
-use crate::message::{Label, Message};
 
 pub use text::InvalidAffinitySecret;
 

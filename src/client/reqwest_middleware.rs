@@ -5,7 +5,7 @@ use http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next, Result};
 
-use crate::reqwest::StampableRequest;
+use super::reqwest::StampableRequest;
 use crate::{KeyExtractor, SessionAffinityLayer};
 
 /// Stamps the requests of a [`ClientWithMiddleware`](reqwest_middleware::ClientWithMiddleware) of

@@ -1,0 +1,6 @@
+//! The layer in clients that are not tower services of `http` requests.
+
+#[cfg(feature = "reqwest")]
+pub(crate) mod reqwest;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest_middleware;
