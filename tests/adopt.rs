@@ -30,7 +30,7 @@ fn none() -> Extensions {
 }
 
 #[test]
-fn the_first_valid_value_is_the_key_and_its_header_does_not_go_on() {
+fn the_first_valid_value_is_the_key_and_adopted_headers_are_removed() {
     let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
     let inbound: [(&str, &[u8]); 5] = [
         ("x-session-id", b"not, a key"),
@@ -47,7 +47,7 @@ fn the_first_valid_value_is_the_key_and_its_header_does_not_go_on() {
 }
 
 #[test]
-fn a_header_that_carries_the_key_is_kept_or_replaced_by_the_policy() {
+fn an_adopted_header_that_also_carries_the_key_follows_the_merge_policy() {
     let layer = SessionAffinityLayer::new().adopt([header::X_SESSION_ID]);
     let layer = layer.header_name(header::X_SESSION_ID);
     let inbound: [(&str, &[u8]); 2] = [("x-session-id", b"chat 7"), ("x-session-id", b"chat-7")];
@@ -62,7 +62,7 @@ fn a_header_that_carries_the_key_is_kept_or_replaced_by_the_policy() {
 }
 
 #[test]
-fn the_headers_do_not_go_on_whatever_the_outcome() {
+fn adopted_headers_are_removed_whatever_the_outcome() {
     let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
     let mut with_key = Extensions::new();
     with_key.insert(AffinityKey::from_static("ours"));
@@ -106,7 +106,7 @@ fn the_headers_do_not_go_on_whatever_the_outcome() {
 }
 
 #[test]
-fn a_value_that_is_not_a_key_is_told_from_none_at_all() {
+fn an_invalid_value_and_a_missing_value_have_different_outcomes() {
     let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
     let long = [b'k'; 256];
     let invalid: [&[u8]; 4] = [b"a b", b"a,b", b"caf\xc3\xa9", &long];
@@ -127,7 +127,7 @@ fn a_value_that_is_not_a_key_is_told_from_none_at_all() {
 }
 
 #[test]
-fn a_second_list_adds_to_the_first() {
+fn adopting_a_second_list_adds_to_the_first() {
     let layer = SessionAffinityLayer::new()
         .adopt([header::X_SESSION_ID])
         .adopt([header::SESSION_ID]);
@@ -138,7 +138,7 @@ fn a_second_list_adds_to_the_first() {
 }
 
 #[test]
-fn a_source_that_only_reads_leaves_the_headers_in() {
+fn from_headers_reads_the_headers_without_removing_them() {
     use tower_session_affinity::FromHeaders;
 
     let layer = SessionAffinityLayer::new().or(FromHeaders::new(header::CALLER_SESSIONS));
@@ -147,7 +147,7 @@ fn a_source_that_only_reads_leaves_the_headers_in() {
 }
 
 #[test]
-fn sources_at_run_time_report_invalid_keys_through_every_pointer() {
+fn boxed_shared_and_optional_sources_report_invalid_keys() {
     use std::sync::Arc;
     use tower_session_affinity::{FromHeaders, Or};
 
@@ -178,7 +178,7 @@ mod derived {
     }
 
     #[test]
-    fn any_value_makes_a_key_and_none_goes_on_as_it_is() {
+    fn a_key_is_derived_from_any_value_and_the_raw_value_is_never_sent() {
         let layer = SessionAffinityLayer::new().adopt_derived(header::CALLER_SESSIONS, secret());
         let long = [b'k'; 300];
         let values: [&[u8]; 6] = [
@@ -201,7 +201,7 @@ mod derived {
     }
 
     #[test]
-    fn white_space_at_both_ends_is_not_part_of_the_session() {
+    fn surrounding_white_space_is_trimmed_before_derivation() {
         let layer = SessionAffinityLayer::new().adopt_derived([header::X_SESSION_ID], secret());
         let inbound: [(&str, &[u8]); 2] = [("x-session-id", b" \t"), ("x-session-id", b"\t a b ")];
         let (_, headers) = sent(&layer, URI, &inbound, &none());
@@ -212,7 +212,7 @@ mod derived {
     }
 
     #[test]
-    fn blank_values_are_none() {
+    fn blank_values_give_no_key() {
         let layer = SessionAffinityLayer::new().adopt_derived(header::CALLER_SESSIONS, secret());
         let inbound: [(&str, &[u8]); 2] = [("x-session-affinity", b""), ("session-id", b" ")];
         let (outcome, headers) = sent(&layer, URI, &inbound, &none());
@@ -222,7 +222,7 @@ mod derived {
 
     /// Also where a more specific source has the key: the raw value under the carrying name is overwritten.
     #[test]
-    fn the_carrying_header_is_never_sent_raw() {
+    fn the_header_that_carries_the_key_never_keeps_its_raw_value() {
         let layer = SessionAffinityLayer::new().adopt_derived(header::CALLER_SESSIONS, secret());
         let mut with_key = Extensions::new();
         with_key.insert(AffinityKey::from_static("ours"));
@@ -233,7 +233,7 @@ mod derived {
     }
 
     #[test]
-    fn the_key_is_derived_once_more_at_each_provider_and_fits_its_limit() {
+    fn each_provider_gets_its_own_derived_key_of_36_bytes() {
         let layer = SessionAffinityLayer::new()
             .adopt_derived(header::CALLER_SESSIONS, secret())
             .destinations(Destinations::known())

@@ -52,7 +52,7 @@ fn key() -> AffinityKey {
 }
 
 #[test]
-fn a_stamp_with_a_fixed_key_allocates_nothing() {
+fn setting_a_fixed_key_allocates_nothing() {
     let layer = SessionAffinityLayer::new().or(key());
     assert_eq!(allocations_of_a_call(&layer, request()), 0);
     let layer = layer.merge_policy(MergePolicy::Replace);
@@ -60,7 +60,7 @@ fn a_stamp_with_a_fixed_key_allocates_nothing() {
 }
 
 #[test]
-fn a_stamp_with_an_extension_key_allocates_nothing() {
+fn setting_a_key_from_the_extensions_allocates_nothing() {
     let mut request = request();
     request.extensions_mut().insert(key());
     assert_eq!(
@@ -91,13 +91,13 @@ fn allocations_of_a_session<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, na
 }
 
 #[test]
-fn a_stamp_with_the_key_of_a_header_allocates_nothing() {
+fn setting_a_key_from_a_header_allocates_nothing() {
     let layer = SessionAffinityLayer::new().or(FromHeaders::new([header::X_SESSION_ID]));
     assert_eq!(allocations_of_a_session(&layer, "x-session-affinity"), 0);
 }
 
 #[test]
-fn a_stamp_with_an_adopted_session_allocates_nothing() {
+fn setting_an_adopted_session_allocates_nothing() {
     for policy in [MergePolicy::Keep, MergePolicy::Replace] {
         let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
         let layer = layer.merge_policy(policy);
@@ -106,7 +106,7 @@ fn a_stamp_with_an_adopted_session_allocates_nothing() {
 }
 
 #[test]
-fn a_stamp_with_the_key_of_a_closure_that_shares_it_allocates_nothing() {
+fn setting_a_key_from_a_closure_that_shares_the_header_bytes_allocates_nothing() {
     let layer = SessionAffinityLayer::new().or_fn(|req| req.key("x-session-id"));
     assert_eq!(allocations_of_a_session(&layer, "x-session-affinity"), 0);
     let copying =
@@ -116,7 +116,7 @@ fn a_stamp_with_the_key_of_a_closure_that_shares_it_allocates_nothing() {
 }
 
 #[test]
-fn a_stamp_for_a_known_destination_allocates_nothing() {
+fn setting_the_header_of_a_known_destination_allocates_nothing() {
     let layer = SessionAffinityLayer::new().destinations(Destinations::known());
     let fixed = layer.clone().or(key()).merge_policy(MergePolicy::Replace);
     assert_eq!(allocations_of_a_session(&fixed, "x-session-id"), 0);
@@ -125,7 +125,7 @@ fn a_stamp_for_a_known_destination_allocates_nothing() {
 }
 
 #[test]
-fn a_stamp_that_withholds_the_key_allocates_nothing() {
+fn withholding_the_key_allocates_nothing() {
     let layer = SessionAffinityLayer::new()
         .or(key())
         .destinations(Destinations::known());
@@ -144,7 +144,7 @@ fn a_stamp_that_withholds_the_key_allocates_nothing() {
 }
 
 #[test]
-fn the_first_and_every_clone_of_a_key_allocates_nothing() {
+fn cloning_a_key_allocates_nothing() {
     let text = "chat-0123456789";
     let value = || HeaderValue::try_from(text.to_owned()).unwrap();
     let mut with_room = String::with_capacity(64);
@@ -163,7 +163,7 @@ fn the_first_and_every_clone_of_a_key_allocates_nothing() {
 }
 
 #[test]
-fn a_key_from_a_borrowed_value_keeps_a_copy_of_its_bytes_alone() {
+fn a_key_from_a_borrowed_value_keeps_only_a_copy_of_its_bytes() {
     let value = HeaderValue::try_from("k".repeat(200)).unwrap();
     let mut key = None;
     let made = measure(|| key = AffinityKey::try_from(&value).ok());
@@ -220,7 +220,7 @@ async fn send_requests(stream: TcpStream, requests: usize) {
 }
 
 #[test]
-fn kept_keys_that_own_their_bytes_do_not_keep_the_read_buffers_of_their_connection() {
+fn owned_keys_do_not_keep_read_buffers_alive() {
     let by_hand: fn(RequestHead<'_>) -> _ =
         |head| AffinityKey::try_from(&head.headers()["x-session-id"]).ok();
     let owned: fn(RequestHead<'_>) -> _ =
@@ -232,7 +232,7 @@ fn kept_keys_that_own_their_bytes_do_not_keep_the_read_buffers_of_their_connecti
 }
 
 #[test]
-fn kept_keys_that_share_the_bytes_of_a_header_keep_the_read_buffers_of_their_connection() {
+fn keys_that_share_header_bytes_keep_read_buffers_alive() {
     // What the documentation warns of; without it, the test above shows nothing.
     let bytes = bytes_of_a_kept_key(|head| head.key("x-session-id"));
     assert!(bytes > 1000, "{bytes} bytes");

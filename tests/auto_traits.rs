@@ -37,14 +37,14 @@ fn everything_public_is_clone_send_sync_unpin_and_debug() {
 
 #[cfg(feature = "hmac")]
 #[test]
-fn so_is_what_the_feature_hmac_adds() {
+fn types_of_the_hmac_feature_are_clone_send_sync_unpin_and_debug() {
     shareable::<AffinitySecret>();
     shareable::<InvalidAffinitySecret>();
 }
 
 #[cfg(feature = "scope")]
 #[test]
-fn so_is_what_the_feature_scope_adds_but_its_futures_and_body_are_no_clones() {
+fn types_of_the_scope_feature_are_send_sync_and_debug() {
     fn crosses_threads<T: Send + Sync + std::fmt::Debug>() {}
     shareable::<FromScope>();
     shareable::<AffinityScopeLayer>();
@@ -55,7 +55,7 @@ fn so_is_what_the_feature_scope_adds_but_its_futures_and_body_are_no_clones() {
 }
 
 #[test]
-fn errors_are_errors_that_cross_threads() {
+fn errors_implement_error_and_cross_threads() {
     fn error<T: std::error::Error + Send + Sync + UnwindSafe + RefUnwindSafe + 'static>() {}
     error::<InvalidAffinityKey>();
     error::<InvalidHostPattern>();
@@ -64,13 +64,13 @@ fn errors_are_errors_that_cross_threads() {
 }
 
 #[test]
-fn a_head_is_copy() {
+fn request_head_is_copy() {
     fn copy<T: Copy>() {}
     copy::<RequestHead<'_>>();
 }
 
 #[test]
-fn a_service_is_send_sync_and_clone_as_its_parts_are() {
+fn a_service_is_clone_send_and_sync_if_its_source_is() {
     fn layer_of<K: Clone + Send + Sync + 'static>(_: &SessionAffinityLayer<K>)
     where
         SessionAffinity<(), K>: Clone + Send + Sync + 'static,

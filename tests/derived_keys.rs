@@ -72,7 +72,7 @@ fn rust_agrees_with_every_vector_of_the_reference_programs() {
 }
 
 #[test]
-fn where_one_part_ends_counts() {
+fn the_boundaries_of_parts_change_the_key() {
     let names = [
         "no part",
         "one empty part",
@@ -87,7 +87,7 @@ fn where_one_part_ends_counts() {
 }
 
 #[test]
-fn one_host_has_one_key_however_it_is_spelled() {
+fn all_spellings_of_a_host_give_the_same_key() {
     let same = [
         (
             "a host",
@@ -106,7 +106,7 @@ fn one_host_has_one_key_however_it_is_spelled() {
 }
 
 #[test]
-fn another_host_or_another_secret_has_another_key() {
+fn a_different_host_or_secret_gives_a_different_key() {
     let names = [
         "a host",
         "another host",
@@ -119,7 +119,7 @@ fn another_host_or_another_secret_has_another_key() {
 }
 
 #[test]
-fn a_secret_is_read_from_hexadecimal_and_base64_as_they_come() {
+fn a_secret_is_read_from_common_forms_of_hexadecimal_and_base64() {
     let bytes: Vec<u8> = (0xe0..=0xff).chain(0..2).collect();
     let expected = AffinitySecret::new(&bytes)
         .expect("34 bytes")
@@ -140,7 +140,7 @@ fn a_secret_is_read_from_hexadecimal_and_base64_as_they_come() {
 }
 
 #[test]
-fn white_space_in_the_text_of_a_secret_does_not_count() {
+fn white_space_in_the_text_of_a_secret_is_ignored() {
     let bytes: Vec<u8> = (0..64).collect();
     let expected = AffinitySecret::new(&bytes)
         .expect("64 bytes")
@@ -170,7 +170,7 @@ fn white_space_in_the_text_of_a_secret_does_not_count() {
 }
 
 #[test]
-fn one_sign_of_the_url_safe_alphabet_is_enough() {
+fn base64_with_only_one_url_safe_symbol_is_read() {
     for (text, bytes) in [("----", [0xfb, 0xef, 0xbe]), ("____", [0xff; 3])] {
         let secret = AffinitySecret::from_base64(&text.repeat(11)).expect("base64");
         let same = AffinitySecret::new(&bytes.repeat(11)).expect("33 bytes");
@@ -179,7 +179,7 @@ fn one_sign_of_the_url_safe_alphabet_is_enough() {
 }
 
 #[test]
-fn the_error_of_a_bad_secret_says_what_and_where() {
+fn the_error_for_an_invalid_secret_names_the_reason_and_the_position() {
     let hex = |text: &str| AffinitySecret::from_hex(text).unwrap_err().to_string();
     let base64 = |text: &str| AffinitySecret::from_base64(text).unwrap_err().to_string();
     let errors = [
@@ -232,7 +232,7 @@ fn the_error_of_a_bad_secret_says_what_and_where() {
 }
 
 #[test]
-fn hexadecimal_digits_are_not_read_as_base64_whatever_is_around_them() {
+fn hexadecimal_digits_are_not_read_as_base64() {
     let hex = "0f".repeat(32);
     let wrapped = hex.replace("0f0f0f0f", "0F0f0f0f\r\n");
     for text in [
@@ -253,7 +253,7 @@ fn hexadecimal_digits_are_not_read_as_base64_whatever_is_around_them() {
 }
 
 #[test]
-fn a_key_for_parts_and_its_clones_allocate_the_value_alone() {
+fn key_for_allocates_only_the_value_and_clones_allocate_nothing() {
     let secret = secret();
     let allocated = allocation_counter::measure(|| {
         let key = secret.key_for(["tenant-7", "chat-7"]);
@@ -264,7 +264,7 @@ fn a_key_for_parts_and_its_clones_allocate_the_value_alone() {
 
 proptest! {
     #[test]
-    fn every_key_is_a_lower_case_uuid_of_version_8(
+    fn every_derived_key_is_a_lowercase_version_8_uuid(
         secret in prop::collection::vec(any::<u8>(), 32..200),
         parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 0..5),
     ) {
@@ -283,7 +283,7 @@ proptest! {
     }
 
     #[test]
-    fn other_parts_have_another_key(
+    fn different_parts_give_different_keys(
         one in prop::collection::vec("[a\0]{0,9}", 0..4),
         other in prop::collection::vec("[a\0]{0,9}", 0..4),
     ) {

@@ -70,7 +70,7 @@ const NONE: [&str; 13] = [
 ];
 
 #[test]
-fn each_known_host_gets_the_header_that_it_reads_and_no_other() {
+fn each_known_host_gets_only_the_header_that_it_reads() {
     for (host, name) in HEADERS {
         let upper_case = host.to_ascii_uppercase();
         for uri in [
@@ -87,7 +87,7 @@ fn each_known_host_gets_the_header_that_it_reads_and_no_other() {
 }
 
 #[test]
-fn a_look_alike_of_a_known_host_gets_nothing() {
+fn hosts_that_look_like_a_known_one_get_nothing() {
     for host in HEADERS.map(|(host, _)| host).into_iter().chain(NONE) {
         let host = host.split(':').next().unwrap();
         for uri in [
@@ -114,7 +114,7 @@ fn a_look_alike_of_a_known_host_gets_nothing() {
 }
 
 #[test]
-fn a_provider_that_reads_no_header_is_told_from_a_host_that_is_not_listed() {
+fn a_provider_that_reads_no_header_and_an_unlisted_host_have_different_outcomes() {
     for host in NONE {
         let uri = format!("https://{host}/v1/chat/completions");
         assert_eq!(known(&uri), (Outcome::HeaderNotRead, vec![]), "{uri}");
@@ -124,7 +124,7 @@ fn a_provider_that_reads_no_header_is_told_from_a_host_that_is_not_listed() {
 }
 
 #[test]
-fn the_responses_api_of_xai_reads_a_body_field_and_no_header() {
+fn the_xai_responses_api_reads_a_body_field_but_no_header() {
     for path in [
         "/v1/responses",
         "/v1/responses/",
@@ -202,7 +202,7 @@ fn known_and_unconfirmed_rows_name_the_body_fields_of_their_paths() {
 }
 
 #[test]
-fn weaker_evidence_is_not_in_the_known_rows() {
+fn rows_with_weaker_evidence_are_only_in_unconfirmed() {
     for row in &Destinations::unconfirmed() {
         let is_none = |known: &Destination| {
             known.header_name().is_none() && known.body_field_name().is_none()
@@ -221,7 +221,7 @@ fn weaker_evidence_is_not_in_the_known_rows() {
 }
 
 #[test]
-fn a_name_of_the_table_reaches_only_the_hosts_of_its_rows() {
+fn a_header_of_the_table_is_sent_only_to_the_hosts_of_its_rows() {
     let before = [
         ("x-session-id", "for openrouter"),
         ("x-grok-conv-id", "for xai"),
@@ -253,7 +253,7 @@ fn a_name_of_the_table_reaches_only_the_hosts_of_its_rows() {
 }
 
 #[test]
-fn a_name_that_does_not_belong_is_found_in_a_map_of_any_size() {
+fn headers_for_other_hosts_are_removed_from_a_map_of_any_size() {
     for others in [0, 7, 8, 63, 64, 65, 300] {
         let mut headers = HeaderMap::new();
         for number in 0..others {
@@ -273,7 +273,7 @@ fn a_name_that_does_not_belong_is_found_in_a_map_of_any_size() {
 }
 
 #[test]
-fn the_merge_policy_holds_for_the_name_of_the_row() {
+fn the_merge_policy_applies_to_the_header_of_the_row() {
     let before = [("x-grok-conv-id", "theirs"), ("x-grok-conv-id", "twice")];
     let uri = "https://api.x.ai/v1/chat/completions";
     let keep = sent(Destinations::known(), MergePolicy::Keep, uri, &before);
@@ -283,7 +283,7 @@ fn the_merge_policy_holds_for_the_name_of_the_row() {
 }
 
 #[test]
-fn the_first_row_that_matches_decides_however_it_is_spelled() {
+fn the_first_matching_row_decides_whatever_the_spelling_of_the_uri() {
     let wide = Destination::from_static("*.example", "x-wide");
     let exact = Destination::from_static("api.example", "x-exact");
     let port = Destination::from_static("api.example:8443", "x-port");
@@ -321,7 +321,7 @@ fn the_first_row_that_matches_decides_however_it_is_spelled() {
 }
 
 #[test]
-fn rows_go_in_front_in_their_order_and_come_out_by_their_pattern() {
+fn with_puts_rows_first_and_without_removes_them_by_pattern() {
     let list = Destinations::known()
         .with(Destination::from_static("api.x.ai", "x-first"))
         .with_all([
@@ -347,7 +347,7 @@ fn rows_go_in_front_in_their_order_and_come_out_by_their_pattern() {
 }
 
 #[test]
-fn a_key_longer_than_its_row_takes_is_not_sent() {
+fn a_key_over_the_length_limit_of_its_row_is_not_sent() {
     let row = Destination::from_static("llm.internal", "x-session-id")
         .max_len(4)
         .unwrap();
@@ -392,7 +392,7 @@ fn a_key_longer_than_its_row_takes_is_not_sent() {
 
 #[cfg(feature = "hmac")]
 #[test]
-fn a_limit_is_that_of_the_derived_key() {
+fn the_length_limit_applies_to_the_derived_key() {
     use tower_session_affinity::AffinitySecret;
 
     let secret = AffinitySecret::new(&[7; 32]).unwrap();
@@ -416,7 +416,7 @@ fn a_limit_is_that_of_the_derived_key() {
 }
 
 #[test]
-fn a_session_read_from_a_header_of_the_table_is_sent_under_the_name_of_the_row() {
+fn a_session_read_from_a_header_is_sent_in_the_header_of_the_row() {
     let layer = SessionAffinityLayer::new()
         .or(FromHeaders::new([header::X_SESSION_ID]))
         .destinations(Destinations::known());
@@ -432,7 +432,7 @@ fn a_session_read_from_a_header_of_the_table_is_sent_under_the_name_of_the_row()
 }
 
 #[test]
-fn no_affinity_and_a_list_of_hosts_hold_beside_a_table() {
+fn no_affinity_and_only_hosts_apply_in_addition_to_a_table() {
     let layer = SessionAffinityLayer::new()
         .or(OURS)
         .destinations(Destinations::known());
@@ -467,7 +467,7 @@ fn no_affinity_and_a_list_of_hosts_hold_beside_a_table() {
 }
 
 #[test]
-fn a_row_that_cannot_be_is_an_error_that_says_which_part() {
+fn the_error_for_an_invalid_row_names_the_invalid_part() {
     let row = || Destination::from_static("llm.internal", "x-id");
     for (row, message) in [
         (
@@ -518,12 +518,12 @@ fn a_row_that_cannot_be_is_an_error_that_says_which_part() {
 
 #[test]
 #[should_panic(expected = "destination has an invalid header name")]
-fn a_bad_literal_panics_with_the_reason() {
+fn an_invalid_literal_panics_with_the_reason() {
     let _ = Destination::from_static("llm.internal", "x id");
 }
 
 #[test]
-fn a_row_takes_text_and_what_is_parsed_already() {
+fn a_row_accepts_text_and_parsed_values() {
     let parsed = Destination::header(
         HostPattern::from_static("llm.internal"),
         header::X_SESSION_ID,

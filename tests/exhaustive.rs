@@ -245,7 +245,7 @@ fn groups() -> Vec<(Vec<Settings>, Vec<Input>)> {
 }
 
 #[test]
-fn every_combination_is_sent_as_the_oracle_says() {
+fn every_combination_agrees_with_the_oracle() {
     let mut combinations = 0;
     for (all_settings, inputs) in groups() {
         combinations += all_settings.len() * inputs.len();

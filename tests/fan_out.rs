@@ -87,7 +87,7 @@ const EXPECTED: [(u32, Spread); 4] = [
 ];
 
 #[test]
-fn more_shards_take_load_off_the_busiest_replica_and_make_more_of_them_read() {
+fn more_shards_relieve_the_busiest_replica_and_make_more_replicas_read_the_prompt() {
     for (shards, expected) in EXPECTED {
         let spread = simulate(shards);
         println!("{shards} shards: {spread:.3?}");

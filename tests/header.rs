@@ -9,7 +9,7 @@ const SOURCES: [&str; 2] = [
 ];
 
 #[test]
-fn each_constant_is_spelled_as_its_header() {
+fn each_constant_is_named_after_its_header() {
     for source in SOURCES {
         let names = source.matches("HeaderName::from_static(").count();
         assert!(names >= 3, "{names} names");
@@ -26,7 +26,7 @@ fn each_constant_is_spelled_as_its_header() {
 }
 
 #[test]
-fn the_sessions_of_callers_are_these_four_in_this_order() {
+fn caller_sessions_has_these_four_headers_in_this_order() {
     assert_eq!(
         header::CALLER_SESSIONS,
         [

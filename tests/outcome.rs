@@ -20,7 +20,7 @@ fn stamp<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, method: &Method, uri:
 }
 
 #[test]
-fn every_outcome_has_a_name_of_its_own_in_snake_case() {
+fn every_outcome_has_a_unique_snake_case_name() {
     let mut names: Vec<_> = Outcome::ALL
         .iter()
         .map(|outcome| outcome.as_str())
@@ -38,7 +38,7 @@ fn every_outcome_has_a_name_of_its_own_in_snake_case() {
 }
 
 #[test]
-fn a_hook_is_called_once_a_request_with_the_head_that_is_sent() {
+fn the_hook_is_called_once_per_request_with_the_head_that_is_sent() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&told);
     let layer = SessionAffinityLayer::new()
@@ -102,7 +102,7 @@ fn a_tunnel_is_never_given_the_header() {
 }
 
 #[test]
-fn another_source_can_take_the_place_of_the_extensions() {
+fn from_source_replaces_the_extensions_as_a_source() {
     let layer = SessionAffinityLayer::from_source(from_fn(|req| req.key("x-tenant-id")));
     let request = Request::get("http://a.example/")
         .header("x-tenant-id", "t-1")
@@ -132,7 +132,7 @@ fn two_layers_send_two_ids_under_two_names() {
 }
 
 #[test]
-fn the_key_of_a_header_is_the_first_valid_value_and_keeps_its_sensitive_flag() {
+fn request_head_key_returns_the_first_valid_value_with_its_sensitive_flag() {
     let mut value = HeaderValue::from_static("second");
     value.set_sensitive(true);
     let request = Request::get("/")

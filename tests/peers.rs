@@ -325,7 +325,7 @@ async fn keep_sends_the_caller_header_over_any_option() -> Result<()> {
 }
 
 #[test]
-fn no_option_is_accepted_that_any_peer_failed_on_or_sent_as_other_bytes() {
+fn an_option_that_a_peer_failed_on_or_altered_is_refused() {
     for run in Run::all() {
         let Some(option) = run.option.as_deref().filter(|option| !option.is_empty()) else {
             continue;

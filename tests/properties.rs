@@ -64,7 +64,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn a_text_is_a_key_if_it_is_1_to_255_key_characters(text in "\\PC{0,12}|[!-~]{0,300}") {
+    fn a_text_is_a_key_if_and_only_if_it_has_1_to_255_key_characters(text in "\\PC{0,12}|[!-~]{0,300}") {
         let key = AffinityKey::try_from(text.as_str());
         prop_assert_eq!(key.is_ok(), is_key(&text));
         if let Ok(key) = key {
@@ -73,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn a_key_survives_the_way_through_a_header(text in "[!-+\\--~]{1,255}") {
+    fn a_key_survives_a_round_trip_through_a_header_value(text in "[!-+\\--~]{1,255}") {
         let key: AffinityKey = text.parse().unwrap();
         let value = HeaderValue::from(key.clone());
         prop_assert_eq!(AffinityKey::try_from(&value).unwrap(), key.clone());
@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn at_most_one_value_leaves_and_it_is_the_one_of_the_table(
+    fn at_most_one_value_is_sent_and_it_is_the_one_of_the_table(
         before in vec(value(), 0..4), others in 0..12_usize, replace: bool, suppressed: bool,
         key in option::of(Just(AffinityKey::from_static("ours"))), allowed: bool,
     ) {

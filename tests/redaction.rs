@@ -290,7 +290,7 @@ fn outputs() -> Vec<Output> {
 }
 
 #[test]
-fn no_output_shows_a_piece_of_the_secret_or_of_the_raw_id() {
+fn no_output_shows_any_part_of_the_secret_or_of_the_raw_id() {
     let hidden = [pieces(SECRET), pieces(RAW_ID)].concat();
     for Output { about, text } in outputs() {
         assert_eq!(shown(&text, &hidden), None, "shown by {about}:\n{text}");
@@ -298,12 +298,12 @@ fn no_output_shows_a_piece_of_the_secret_or_of_the_raw_id() {
 }
 
 #[test]
-fn a_secret_says_what_it_is_and_nothing_more() {
+fn the_debug_output_of_a_secret_is_only_its_type() {
     assert_eq!(format!("{:?}", secret()), "AffinitySecret(..)");
 }
 
 #[test]
-fn the_search_finds_what_is_printed_in_plain() {
+fn the_search_finds_unredacted_output() {
     let hidden = pieces(SECRET);
     let bytes = SECRET.as_bytes();
     for text in [

@@ -87,7 +87,7 @@ async fn a_key_given_with_the_request_arrives() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_whole_client_gives_way_to_one_of_the_request() {
+async fn a_key_of_the_request_overrides_one_of_the_client() {
     let mut upstream = Upstream::start().await;
     let client = builder()
         .with_init(Extension(AffinityKey::from_static("of-the-client")))
@@ -221,7 +221,7 @@ async fn each_attempt_of_a_retry_carries_the_key_once() {
 }
 
 #[tokio::test]
-async fn a_client_with_middleware_is_a_service_that_the_layer_wraps() {
+async fn the_layer_wraps_a_client_with_middleware() {
     let mut upstream = Upstream::start().await;
     let inner = builder().with(Retry).build();
     let request = inner.get(&upstream.url).build().unwrap();

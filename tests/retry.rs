@@ -184,7 +184,7 @@ fn values<const COUNT: usize>(values: [&str; COUNT]) -> Vec<Option<String>> {
 }
 
 #[tokio::test]
-async fn a_retry_that_copies_the_extensions_carries_the_key_outside_and_inside() {
+async fn a_retry_that_copies_the_extensions_works_with_the_layer_outside_or_inside() {
     for copying in [Copying::Whole, Copying::WithExtensions] {
         let same = values(["chat-7"; ATTEMPTS]);
         assert_eq!(

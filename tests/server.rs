@@ -72,7 +72,7 @@ async fn over_http_2(server: SocketAddr, host: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_list_of_hosts_lets_nothing_pass_for_the_usual_form_of_http_1() {
+async fn a_host_list_blocks_http_1_requests_whose_uri_has_no_host() {
     let mut servers = JoinSet::new();
     let listed = HostPattern::from_static(HOST);
     let layer = SessionAffinityLayer::new().or(KEY).only_hosts([listed]);
@@ -81,7 +81,7 @@ async fn a_list_of_hosts_lets_nothing_pass_for_the_usual_form_of_http_1() {
 }
 
 #[tokio::test]
-async fn where_the_uri_has_a_host_the_caller_chooses_it() {
+async fn the_caller_chooses_the_host_of_an_absolute_uri_and_over_http_2() {
     let mut servers = JoinSet::new();
     let listed = HostPattern::from_static(HOST);
     let layer = SessionAffinityLayer::new().or(KEY).only_hosts([listed]);
@@ -101,7 +101,7 @@ async fn where_the_uri_has_a_host_the_caller_chooses_it() {
 
 #[cfg(feature = "hmac")]
 #[tokio::test]
-async fn a_key_derived_per_host_is_one_that_the_caller_chooses_or_none() {
+async fn per_host_derivation_on_a_server_uses_a_host_that_the_caller_chooses() {
     use tower_session_affinity::AffinitySecret;
 
     let secret = AffinitySecret::new(&[7; 32]).unwrap();

@@ -26,7 +26,7 @@ fn request() -> Request<&'static str> {
 }
 
 #[test]
-fn readiness_is_the_inner_service_s() {
+fn readiness_is_that_of_the_inner_service() {
     let (mut service, mut handle) = spawn();
     handle.allow(0);
     tokio_test::assert_pending!(service.poll_ready());
@@ -73,7 +73,7 @@ async fn an_error_passes_through_unchanged() {
 }
 
 #[tokio::test]
-async fn the_response_need_not_be_a_response() {
+async fn the_response_can_be_of_any_type() {
     let (mock, mut handle) = mock::pair::<u32, String>();
     let inner = mock.map_request(|request: Request<u32>| request.into_body());
     let service = SessionAffinityLayer::new().layer(inner);
@@ -125,14 +125,14 @@ async fn a_call_uses_the_service_that_was_polled_and_never_a_clone() {
 }
 
 #[test]
-fn the_future_is_the_inner_service_s_own_type() {
+fn the_future_is_that_of_the_inner_service() {
     let layer = SessionAffinityLayer::new();
     let mut service = layer.layer(Picky { ready: true });
     let _future: Ready<Result<usize, &'static str>> = service.call(Request::new(()));
 }
 
 #[test]
-fn the_inner_service_can_be_reached() {
+fn the_inner_service_is_accessible() {
     let mut service = SessionAffinityLayer::new().layer(1);
     *service.get_mut() += 1;
     assert_eq!(service.get_ref(), &2);
@@ -140,7 +140,7 @@ fn the_inner_service_can_be_reached() {
 }
 
 #[tokio::test]
-async fn layers_of_two_names_stack_and_the_outermost_of_one_name_wins() {
+async fn layers_with_different_names_stack_and_the_outermost_wins_for_the_same_name() {
     let echo = service_fn(|request: Request<()>| async move {
         let value = |name: HeaderName| request.headers()[name].to_str().unwrap().to_owned();
         Ok::<_, &str>([
@@ -161,7 +161,7 @@ async fn layers_of_two_names_stack_and_the_outermost_of_one_name_wins() {
 }
 
 #[test]
-fn a_layer_can_be_made_at_compile_time() {
+fn a_layer_can_be_built_at_compile_time() {
     static LAYER: SessionAffinityLayer<FromExtension> = SessionAffinityLayer::new();
     let _: SessionAffinity<(), FromExtension> = LAYER.layer(());
 }

@@ -81,7 +81,7 @@ fn with_a_full_map() -> Request<()> {
 }
 
 #[test]
-fn each_outcome_is_one_line_with_its_level_and_never_the_key() {
+fn each_outcome_logs_one_line_at_its_level_without_the_key() {
     let keep = SessionAffinityLayer::new().or(OURS);
     let replace = keep.clone().merge_policy(MergePolicy::Replace);
     let listed = keep
@@ -127,7 +127,7 @@ fn each_outcome_is_one_line_with_its_level_and_never_the_key() {
 }
 
 #[test]
-fn a_service_logs_one_event_a_request_with_the_name_of_its_header() {
+fn a_service_logs_one_event_per_request_with_its_header_name() {
     let layer = SessionAffinityLayer::new()
         .or(OURS)
         .header_name(header::X_AFFINITY);
@@ -143,7 +143,7 @@ fn a_service_logs_one_event_a_request_with_the_name_of_its_header() {
 }
 
 #[test]
-fn above_its_level_an_event_costs_no_allocation_and_says_nothing() {
+fn a_disabled_event_allocates_nothing_and_logs_nothing() {
     let layer = SessionAffinityLayer::new().or(OURS);
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert("accept", HeaderValue::from_static("*/*"));
@@ -160,7 +160,7 @@ fn above_its_level_an_event_costs_no_allocation_and_says_nothing() {
 }
 
 #[test]
-fn a_lost_key_is_a_warning_that_says_why() {
+fn a_missing_key_logs_a_warning_with_the_reason() {
     let row = Destination::from_static("api.example", "x-session-id").max_len(4);
     let too_long = SessionAffinityLayer::new()
         .or(OURS)
@@ -210,7 +210,7 @@ fn warnings(log: &str) -> (u64, u64) {
 }
 
 #[test]
-fn of_each_kind_at_most_one_warning_a_second_is_emitted_and_the_others_are_counted() {
+fn each_kind_of_warning_is_emitted_at_most_once_per_second_and_the_rest_are_counted() {
     const REQUESTS: u64 = 5_000;
     let begun = Instant::now();
     let client = SessionAffinityLayer::new()
@@ -236,7 +236,7 @@ fn of_each_kind_at_most_one_warning_a_second_is_emitted_and_the_others_are_count
 }
 
 #[test]
-fn one_kind_of_warning_does_not_hide_another_nor_that_of_another_layer() {
+fn each_layer_and_each_kind_of_warning_has_its_own_limit() {
     let layer = || {
         SessionAffinityLayer::new()
             .or(OURS)
@@ -253,7 +253,7 @@ fn one_kind_of_warning_does_not_hide_another_nor_that_of_another_layer() {
 
 #[cfg(feature = "reqwest-middleware")]
 #[test]
-fn the_adapters_of_reqwest_log_one_event_a_request_too() {
+fn the_reqwest_adapters_log_one_event_per_request() {
     use reqwest_middleware::reqwest::{Client, Request, Response};
     use reqwest_middleware::{ClientBuilder, Middleware, Next, Result};
 

@@ -97,7 +97,7 @@ fn octets(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_key_schedule_is_on_the_heap_once_and_goes_with_the_last_clone() {
+fn clones_share_one_key_schedule_that_is_wiped_with_the_last_of_them() {
     let key_schedule = Needle::key_schedule(&octets(HEX));
     let secret = AffinitySecret::from_hex(HEX).expect("a secret");
     let other = secret.clone();

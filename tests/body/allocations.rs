@@ -40,13 +40,13 @@ fn the_member_is_the_only_allocation() {
 }
 
 #[test]
-fn bytes_that_were_never_cut_also_allocate_their_count_of_references() {
+fn bytes_that_were_never_split_also_allocate_their_reference_count() {
     let text = prompt().into_bytes().into_boxed_slice();
     assert_eq!(allocations(chat(Full::new(Bytes::from(text)))), 2);
 }
 
 #[test]
-fn a_body_that_passes_allocates_nothing() {
+fn a_body_that_passes_through_allocates_nothing() {
     let text = Bytes::from(prompt());
     let mut body = Some(FieldBody::from(Full::new(text)));
     assert_eq!(measure(|| drain(body.take().unwrap())).count_total, 0);

@@ -43,7 +43,7 @@ where
 }
 
 #[test]
-fn each_chunk_is_sent_before_the_next_one_is_there() {
+fn each_chunk_is_sent_before_the_next_one_arrives() {
     let steps = [
         data(r#"{"mes"#),
         Step::Wait,
@@ -70,7 +70,7 @@ fn each_chunk_is_sent_before_the_next_one_is_there() {
 }
 
 #[test]
-fn what_was_held_back_is_sent_with_what_shows_that_it_is_not_the_end() {
+fn held_back_bytes_are_sent_as_soon_as_more_text_follows() {
     let steps = [
         data(r#"{"a":1}"#),
         Step::Wait,
@@ -88,7 +88,7 @@ fn what_was_held_back_is_sent_with_what_shows_that_it_is_not_the_end() {
 }
 
 #[test]
-fn white_space_without_an_end_is_not_held_back_without_an_end() {
+fn at_most_1023_bytes_of_white_space_are_held_back() {
     let space = |len| Step::Data(Bytes::from(" ".repeat(len)));
     let steps = [
         data(r#"{"a":1}"#),
@@ -124,14 +124,14 @@ impl Body for Once {
 }
 
 #[test]
-fn a_body_that_knows_its_end_is_not_asked_again() {
+fn a_body_that_knows_its_end_is_not_polled_again() {
     let mut body = body(Once(Some(Bytes::from_static(br#"{"a":1}"#))));
     assert_eq!(pieces(&mut body), [r#"{"a":1"#, MEMBER, "}"]);
     assert!(body.is_end_stream());
 }
 
 #[test]
-fn the_bytes_are_the_callers_own() {
+fn the_callers_bytes_are_sent_without_a_copy() {
     let text = Bytes::from(format!(r#"{{"a":"{}"}}"#, "x".repeat(100)));
     let (first, second) = (text.slice(..50), text.slice(50..));
     let steps = [first.clone(), second.clone()].map(Step::Data);
@@ -143,7 +143,7 @@ fn the_bytes_are_the_callers_own() {
 }
 
 #[test]
-fn data_that_is_not_bytes_is_served_too() {
+fn a_body_whose_data_is_not_bytes_is_supported() {
     // In two pieces, which a reader that looks at the first alone would miss.
     let mut halves: VecDeque<u8> = br#"a":1}"#.iter().copied().collect();
     for byte in br#"{""#.iter().rev() {
@@ -154,7 +154,7 @@ fn data_that_is_not_bytes_is_served_too() {
 }
 
 #[test]
-fn trailers_come_last_and_as_they_are() {
+fn trailers_come_last_and_unchanged() {
     let mut trailers = HeaderMap::new();
     trailers.insert("x-checksum", HeaderValue::from_static("7"));
     let steps = [
@@ -179,7 +179,7 @@ fn trailers_come_last_and_as_they_are() {
 }
 
 #[test]
-fn a_body_of_nothing_but_trailers_has_nothing_added() {
+fn nothing_is_added_to_a_body_with_only_trailers() {
     let trailers = HeaderMap::from_iter([(http::header::AGE, HeaderValue::from_static("1"))]);
     let mut body = body(Script::new([Step::Trailers(trailers.clone())]));
     let frame = next(&mut body).unwrap().unwrap();
@@ -188,7 +188,7 @@ fn a_body_of_nothing_but_trailers_has_nothing_added() {
 }
 
 #[test]
-fn an_error_is_the_callers() {
+fn an_error_of_the_callers_body_passes_through() {
     for before in ["", r#"{"a"#, r#"{"a":1}"#, "[]"] {
         let steps = [data(before), Step::Error("broken"), data("afterwards")];
         let mut body = body(Script::new(steps));
@@ -207,7 +207,7 @@ fn an_error_is_the_callers() {
 }
 
 #[test]
-fn the_length_is_exact_all_along_where_the_callers_is() {
+fn the_size_hint_stays_exact_if_the_callers_is() {
     for text in [
         r#"{"a":1} "#,
         "{}",
@@ -236,7 +236,7 @@ fn the_length_is_exact_all_along_where_the_callers_is() {
 }
 
 #[test]
-fn where_the_length_is_not_known_the_hints_hold() {
+fn the_size_hint_holds_if_the_length_is_unknown() {
     for text in [r#"{"a":1} "#, "[]", "{} x", ""] {
         let steps = text.bytes().map(|byte| Step::Data(vec![byte].into()));
         let mut body = body(Script::new(steps));
@@ -269,7 +269,7 @@ fn an_empty_body_stays_empty() {
 }
 
 #[test]
-fn a_body_that_ends_too_early_is_still_too_short() {
+fn a_body_shorter_than_its_announced_length_stays_too_short() {
     let layer = PromptCacheKeyLayer::new().or(KEY);
     let mut request = chat(Script::new([data(r#"{"a":1}"#)]));
     request
@@ -284,14 +284,14 @@ fn a_body_that_ends_too_early_is_still_too_short() {
 }
 
 #[test]
-fn a_clone_sends_the_same_again() {
+fn a_clone_sends_the_same_bytes() {
     let original = body(Full::<Bytes>::from(r#"{"a":1}"#));
     let again = original.clone();
     assert_eq!(read(original), read(again));
 }
 
 #[test]
-fn a_body_that_the_layer_did_not_make_passes_as_it_is() {
+fn a_body_not_made_by_the_layer_passes_through_unchanged() {
     let text = Bytes::from_static(b"{}");
     let mut body = FieldBody::from(Full::new(text.clone()));
     assert_eq!(body.size_hint().exact(), Some(2));

@@ -56,7 +56,7 @@ fn is_written_with(headers: &[(&str, &str)]) -> bool {
 }
 
 #[test]
-fn a_json_body_is_written_into() {
+fn a_json_body_gets_the_field() {
     for content_type in [
         "application/json",
         "application/json; charset=utf-8",
@@ -74,7 +74,7 @@ fn a_json_body_is_written_into() {
 }
 
 #[test]
-fn another_type_is_not() {
+fn other_content_types_do_not_get_the_field() {
     for content_type in [
         "",
         "json",
@@ -106,7 +106,7 @@ fn another_type_is_not() {
 }
 
 #[test]
-fn an_encoded_body_is_not() {
+fn an_encoded_body_does_not_get_the_field() {
     for coding in [
         "gzip",
         "br",
@@ -137,7 +137,7 @@ fn an_encoded_body_is_not() {
 }
 
 #[test]
-fn a_signed_body_is_not() {
+fn a_signed_body_does_not_get_the_field() {
     for (name, value) in [
         ("authorization", "AWS4-HMAC-SHA256 Credential=A/20261126/…"),
         ("authorization", "aws4-ecdsa-p256-sha256 Credential=A"),
@@ -171,7 +171,7 @@ fn a_signed_body_is_not() {
 }
 
 #[test]
-fn a_length_that_is_announced_is_corrected() {
+fn an_announced_content_length_is_corrected() {
     assert!(is_written_with(&[("content-length", "7")]));
     assert!(is_written_with(&[("content-length", " 7 ")]));
     let mut repeated = request();
@@ -185,7 +185,7 @@ fn a_length_that_is_announced_is_corrected() {
 }
 
 #[test]
-fn a_length_that_is_not_announced_is_not_invented() {
+fn a_missing_content_length_is_not_added() {
     let sent = send(
         &PromptCacheKeyLayer::new().or(KEY),
         chat(Full::<Bytes>::from(TEXT)),
@@ -194,7 +194,7 @@ fn a_length_that_is_not_announced_is_not_invented() {
 }
 
 #[test]
-fn a_length_that_cannot_be_read_leaves_the_body_alone() {
+fn an_invalid_content_length_leaves_the_body_unchanged() {
     for length in [
         "",
         "+7",
@@ -214,7 +214,7 @@ fn a_length_that_cannot_be_read_leaves_the_body_alone() {
 }
 
 #[test]
-fn a_length_of_nothing_is_kept() {
+fn a_content_length_of_zero_is_kept() {
     assert!(!is_written_with(&[("content-length", "0")]));
     let layer = PromptCacheKeyLayer::new().or(KEY);
     let sent = send(&layer, chat(Empty::<Bytes>::new()));
@@ -222,7 +222,7 @@ fn a_length_of_nothing_is_kept() {
 }
 
 #[test]
-fn a_full_header_map_gets_the_right_length_too() {
+fn a_full_header_map_also_gets_the_right_content_length() {
     let mut request = request();
     let headers = request.headers_mut();
     for number in headers.keys_len()..24_576 {
@@ -278,7 +278,7 @@ fn other_hosts_and_paths_get_nothing() {
 }
 
 #[test]
-fn a_table_of_ones_own_names_the_field() {
+fn a_custom_table_names_the_field() {
     let row = Destination::body_field("openrouter.ai", "session_id").unwrap();
     let layer = PromptCacheKeyLayer::new()
         .or(KEY)
@@ -350,7 +350,7 @@ fn no_affinity_writes_nothing_and_leaves_the_callers_field() {
 }
 
 #[test]
-fn without_a_key_the_frames_are_the_callers() {
+fn without_a_key_the_callers_frames_pass_through() {
     let text = Bytes::from_static(TEXT.as_bytes());
     let sent = send(&PromptCacheKeyLayer::new(), chat(Full::new(text.clone())));
     let mut body = sent.into_body();
@@ -360,7 +360,7 @@ fn without_a_key_the_frames_are_the_callers() {
 }
 
 #[test]
-fn an_adopted_header_is_taken_out_whatever_the_outcome() {
+fn an_adopted_header_is_removed_whatever_the_outcome() {
     let layer = PromptCacheKeyLayer::new().adopt([header::X_SESSION_ID]);
     for (uri, expected) in [
         (CHAT, r#"{"a":1,"prompt_cache_key":"theirs"}"#),
@@ -382,7 +382,7 @@ fn an_adopted_header_is_taken_out_whatever_the_outcome() {
 }
 
 #[test]
-fn the_headers_of_the_table_are_none_of_this_layers_business() {
+fn the_body_layer_does_not_touch_the_headers_of_the_table() {
     let mut request = request();
     let headers = HeaderMap::from_iter([(header::X_GROK_CONV_ID, HeaderValue::from_static("c"))]);
     request.headers_mut().extend(headers);

@@ -53,7 +53,7 @@ fn with_key(text: &'static str) -> Request<Full<Bytes>> {
 }
 
 #[test]
-fn each_skip_has_its_outcome() {
+fn each_reason_to_skip_a_body_has_its_outcome() {
     let change = |change: fn(&mut Request<Full<Bytes>>)| {
         let mut request = with_key("{}");
         change(&mut request);
@@ -103,7 +103,7 @@ fn each_skip_has_its_outcome() {
 }
 
 #[test]
-fn the_end_of_a_body_decides() {
+fn the_outcome_depends_on_the_whole_body() {
     assert_eq!(outcome_of(with_key(r#"{"a":1}"#)), Outcome::Stamped);
     assert_eq!(outcome_of(with_key("{}")), Outcome::Stamped);
     assert_eq!(
@@ -117,7 +117,7 @@ fn the_end_of_a_body_decides() {
 }
 
 #[test]
-fn no_body_is_not_json() {
+fn an_empty_body_is_reported_as_not_json() {
     let empty = |known: bool| {
         let script = Script::new([]);
         let mut request = chat(if known {
@@ -138,7 +138,7 @@ fn no_body_is_not_json() {
 }
 
 #[test]
-fn a_request_that_takes_no_key_is_told_before_a_key_is_looked_for() {
+fn no_source_is_asked_if_the_head_rules_the_field_out() {
     let source = from_fn(|_| panic!("asked for a key"));
     for mut request in [with_key("{}"), with_key("{}"), with_key("{}")]
         .into_iter()
@@ -158,7 +158,7 @@ fn a_request_that_takes_no_key_is_told_before_a_key_is_looked_for() {
 }
 
 #[test]
-fn the_outcome_is_told_once_when_it_is_known_with_the_head_that_was_sent() {
+fn the_outcome_is_reported_once_when_known_with_the_head_that_was_sent() {
     let data = |text: &'static str| Step::Data(Bytes::from_static(text.as_bytes()));
     let told = Told::default();
     let mut request = chat(Script::new([data(r#"{"a":1}"#), Step::Wait, data(" ")]));
@@ -193,7 +193,7 @@ fn the_outcome_is_known_before_the_last_byte_is_sent() {
 }
 
 #[test]
-fn a_body_that_fails_or_is_dropped_has_no_outcome() {
+fn a_body_that_fails_or_is_dropped_reports_no_outcome() {
     let told = Told::default();
     let mut failing = chat(Script::new([Step::Error("broken")]));
     failing.extensions_mut().insert(KEY);
@@ -255,7 +255,7 @@ mod events {
     }
 
     #[test]
-    fn an_event_names_the_field_and_never_the_key_in_the_span_of_the_request() {
+    fn an_event_in_the_span_of_the_request_names_the_field_but_not_the_key() {
         let lines = logged(tracing::Level::TRACE, || {
             let request = with_key(r#"{"a":1}"#);
             let span = tracing::info_span!("answering", turn = 3);
@@ -272,7 +272,7 @@ mod events {
     }
 
     #[test]
-    fn a_lost_key_is_a_warning_and_a_body_that_takes_none_is_not() {
+    fn a_missing_key_is_a_warning_but_a_skipped_body_is_not() {
         let lines = logged(tracing::Level::WARN, || {
             let layer = PromptCacheKeyLayer::new().expect_key();
             let without_key = || chat(Full::<Bytes>::from("{}"));

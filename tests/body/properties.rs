@@ -140,7 +140,7 @@ fn padded(text: &[u8]) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn an_object_arrives_with_one_member_more_and_every_other_byte_in_its_place(
+    fn an_object_arrives_with_one_more_member_and_is_otherwise_unchanged(
         object in object(),
         cuts in vec(any::<prop::sample::Index>(), 0..6),
         knows_its_end: bool,
@@ -163,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn every_byte_alone_is_the_same_as_all_at_once(object in object()) {
+    fn single_bytes_give_the_same_result_as_one_chunk(object in object()) {
         let text = object.text.as_bytes();
         let bytes = text.iter().map(|byte| Bytes::copy_from_slice(&[*byte])).collect();
         let at_once = vec![Bytes::copy_from_slice(text)];
@@ -171,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn a_text_that_ends_early_is_not_written_into(
+    fn a_truncated_object_does_not_get_the_field(
         object in object(),
         end in any::<prop::sample::Index>(),
         cuts in vec(any::<prop::sample::Index>(), 0..3),
@@ -182,7 +182,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_comes_arrives_whole_and_only_an_object_is_written_into(
+    fn any_text_arrives_whole_and_only_an_object_gets_the_field(
         object in object(),
         place in any::<prop::sample::Index>(),
         bytes in vec(prop_oneof![any::<u8>(), prop::sample::select(&b"{}[]\",:\\ 1a/"[..])], 1..3),

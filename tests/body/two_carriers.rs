@@ -94,7 +94,7 @@ fn each_provider_gets_the_session_where_it_reads_it() {
 }
 
 #[test]
-fn one_row_can_name_both() {
+fn one_row_can_name_a_header_and_a_body_field() {
     let row = Destination::header("a.example", "x-session-id").unwrap();
     let table = Destinations::from(row.with_body_field("prompt_cache_key").unwrap());
     let body = PromptCacheKeyLayer::new()
@@ -106,7 +106,7 @@ fn one_row_can_name_both() {
 }
 
 #[test]
-fn the_header_layer_adopts_what_this_one_reads() {
+fn both_layers_send_the_session_of_one_inbound_header() {
     let body = PromptCacheKeyLayer::new().or(FromHeaders::new(header::CALLER_SESSIONS));
     let header = header_layer().adopt(header::CALLER_SESSIONS);
     let arrived = arriving(body, header, with_session(to_mistral(), "theirs"));
@@ -126,7 +126,7 @@ mod derived {
     }
 
     #[test]
-    fn a_derived_key_is_the_same_in_both() {
+    fn a_derived_key_is_the_same_in_header_and_body() {
         let raw = AffinityKey::from_static("alice@example.com");
         let body = PromptCacheKeyLayer::new().or(raw.clone());
         let header = header_layer().or(raw);
@@ -150,7 +150,7 @@ mod derived {
     }
 
     #[test]
-    fn a_key_derived_from_any_header_is_the_same_in_both() {
+    fn a_key_derived_from_a_header_is_the_same_in_header_and_body() {
         let key = secret().key_for(["alice, 7"]);
         let expected = [
             format!("x-affinity: {}", key.as_str()),

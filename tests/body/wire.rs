@@ -187,7 +187,7 @@ async fn a_stream_of_unknown_length_announces_none() {
 }
 
 #[tokio::test]
-async fn what_is_not_written_into_keeps_to_its_length_too() {
+async fn a_body_without_the_field_also_arrives_at_its_announced_length() {
     let echo = Echo::start().await;
     for version in [Version::HTTP_11, Version::HTTP_2] {
         for text in ["[]", r#"{"prompt_cache_key":null}"#, r#"{"a":"#] {
@@ -219,7 +219,7 @@ async fn an_empty_body_arrives_empty() {
 }
 
 #[tokio::test]
-async fn trailers_arrive_behind_the_member() {
+async fn trailers_arrive_after_the_field() {
     let echo = Echo::start().await;
     let (mut chunks, body) = Channel::<Bytes>::new(1);
     let expected_trailers = HeaderMap::from_iter([(

@@ -78,7 +78,7 @@ fn a_body_of_any_status_is_polled_and_dropped_in_the_scope() {
 }
 
 #[test]
-fn a_body_that_outlives_the_locals_of_its_thread_is_dropped_without_a_panic() {
+fn a_body_that_outlives_the_thread_locals_is_dropped_without_a_panic() {
     thread_local! {
         static LAST: RefCell<Option<ScopedBody<DropLog>>> = const { RefCell::new(None) };
     }
@@ -112,7 +112,7 @@ fn frames_and_trailers_pass_through() {
 }
 
 #[test]
-fn hints_of_a_body_pass_through() {
+fn size_hints_pass_through() {
     let full = scoped(Full::new(Bytes::from("abc")));
     assert_eq!(full.size_hint().exact(), Some(3));
     assert!(!full.is_end_stream());
@@ -126,7 +126,7 @@ fn hints_of_a_body_pass_through() {
 }
 
 #[test]
-fn a_body_by_default_is_empty() {
+fn the_default_body_is_empty() {
     let empty = ScopedBody::<Full<Bytes>>::default();
     assert!(empty.is_end_stream());
     assert_eq!(empty.size_hint().exact(), Some(0));

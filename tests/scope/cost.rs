@@ -45,7 +45,7 @@ fn request() -> Request<()> {
 }
 
 #[test]
-fn a_request_allocates_its_key_and_nothing_else() {
+fn a_request_allocates_only_its_key() {
     let bare = allocations_of(service_fn(answer), request());
     let scoped = allocations_of(by_session_id().layer(service_fn(answer)), request());
     // The bytes of the key, and the count of references that makes its clones free.
@@ -65,7 +65,7 @@ fn a_request_whose_key_is_in_its_extensions_allocates_nothing() {
 }
 
 #[test]
-fn a_stamp_with_the_key_of_the_scope_allocates_nothing() {
+fn setting_the_key_of_the_scope_allocates_nothing() {
     let layer = SessionAffinityLayer::new().or(FromScope);
     let key: AffinityKey = "made at run time".replace(' ', "-").parse().unwrap();
     let (parts, ()) = Request::new(()).into_parts();
@@ -164,13 +164,13 @@ where
 }
 
 #[test]
-fn kept_keys_of_headers_do_not_keep_the_buffers_of_their_connection() {
+fn keys_from_headers_do_not_keep_read_buffers_alive() {
     let bytes = bytes_of_a_kept_key(by_session_id(), false);
     assert!(bytes < 100, "{bytes} bytes");
 }
 
 #[test]
-fn kept_keys_of_extensions_do_not_keep_the_buffers_of_their_connection() {
+fn keys_from_extensions_do_not_keep_read_buffers_alive() {
     let bytes = bytes_of_a_kept_key(AffinityScopeLayer::new(), true);
     assert!(bytes < 100, "{bytes} bytes");
 }

@@ -88,7 +88,7 @@ async fn handle(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_thousand_requests_at_once_never_see_the_key_of_another() {
+async fn ten_thousand_concurrent_requests_never_see_the_key_of_another() {
     const REQUESTS: usize = 10_000;
     let app = Router::new()
         .route("/", get(handle))

@@ -107,7 +107,7 @@ async fn an_axum_handler_reads_the_key_and_calls_out_with_it() {
 }
 
 #[test]
-fn the_request_goes_on_as_it_came() {
+fn the_request_passes_through_unchanged() {
     let mut service = by_session_id().layer(service_fn(|request: Request<()>| {
         assert_eq!(request.headers()["x-session-id"], "chat-7");
         assert!(request.extensions().is_empty());
@@ -117,7 +117,7 @@ fn the_request_goes_on_as_it_came() {
 }
 
 #[test]
-fn the_parent_is_that_of_the_extensions_alone() {
+fn only_the_extensions_set_the_parent() {
     let mut service = by_session_id().layer(service_fn(|_: Request<()>| {
         let parent = ParentKey::current();
         async move {
