@@ -1,4 +1,4 @@
-//! A gateway adopts the session that its caller names, and the caller's headers do not go on.
+//! A gateway adopts the session that its caller names, and removes the caller's headers.
 
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri};
 use tower_session_affinity::{
@@ -8,7 +8,7 @@ use tower_session_affinity::{
 
 const URI: &str = "https://api.fireworks.ai/v1/chat";
 
-/// What is sent of these inbound headers.
+/// Returns the outcome and what is sent of these inbound headers.
 fn sent<K: KeyExtractor>(
     layer: &SessionAffinityLayer<K>,
     uri: &str,
@@ -95,12 +95,15 @@ fn adopted_headers_are_removed_whatever_the_outcome() {
             Outcome::HostNotAllowed,
         ),
     ] {
-        let (told, headers) = sent(layer, uri, inbound, extensions);
-        assert_eq!(told, outcome);
-        let left: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
+        let (reported, headers) = sent(layer, uri, inbound, extensions);
+        assert_eq!(reported, outcome, "{uri}");
+        let names: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
         match outcome {
-            Outcome::Stamped => assert_eq!(left, ["x-session-affinity"]),
-            _ => assert!(left.is_empty(), "{outcome:?}: {left:?}"),
+            Outcome::Stamped => assert_eq!(names, ["x-session-affinity"]),
+            _ => assert!(
+                names.is_empty(),
+                "{outcome:?}: expected no header, found {names:?}"
+            ),
         }
     }
 }
@@ -112,14 +115,15 @@ fn an_invalid_value_and_a_missing_value_have_different_outcomes() {
     let invalid: [&[u8]; 4] = [b"a b", b"a,b", b"caf\xc3\xa9", &long];
     for value in invalid {
         let (outcome, _) = sent(&layer, URI, &[("session-id", value)], &none());
-        assert_eq!(outcome, Outcome::InvalidKey);
+        assert_eq!(outcome, Outcome::InvalidKey, "{value:?}");
     }
     for inbound in [
         &[][..],
         &[("session-id", &b" \t"[..])],
         &[("x-request-id", &b"a b"[..])],
     ] {
-        assert_eq!(sent(&layer, URI, inbound, &none()).0, Outcome::NoKey);
+        let (outcome, _) = sent(&layer, URI, inbound, &none());
+        assert_eq!(outcome, Outcome::NoKey, "{inbound:?}");
     }
     let with_fallback = layer.or(AffinityKey::from_static("fallback"));
     let (outcome, _) = sent(&with_fallback, URI, &[("session-id", b"a b")], &none());
@@ -220,7 +224,7 @@ mod derived {
         assert!(headers.is_empty());
     }
 
-    /// Also where a more specific source has the key: the raw value under the carrying name is overwritten.
+    /// Even if the key comes from the extensions, the raw value is overwritten.
     #[test]
     fn the_header_that_carries_the_key_never_keeps_its_raw_value() {
         let layer = SessionAffinityLayer::new().adopt_derived(header::CALLER_SESSIONS, secret());

@@ -1,4 +1,4 @@
-//! A key and a stamp allocate where it is said, and nowhere else.
+//! Where keys and the layer allocate, and where they do not.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -17,7 +17,7 @@ use tower_session_affinity::{
     SessionAffinityLayer, header,
 };
 
-/// Five headers, so that the sixth does not make the map grow.
+/// Returns a request with five headers, so that a sixth does not make the map grow.
 fn request() -> Request<()> {
     let mut headers = HeaderMap::new();
     for name in [
@@ -69,17 +69,17 @@ fn setting_a_key_from_the_extensions_allocates_nothing() {
     );
 }
 
-/// Counts what the stamp of a request allocates whose session is in `x-session-id`, as a server reads it.
+/// Counts the allocations of stamping a request that has its session in `x-session-id`.
 fn allocations_of_a_session<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, name: &str) -> u64 {
     let (mut head, ()) = request().into_parts();
     head.uri = "https://openrouter.ai/api/v1/chat/completions"
         .parse()
         .unwrap();
     let line = Bytes::from(b"x-session-id: chat-0123456789".to_vec());
-    // A slice of a buffer that has its count of references, as hyper's.
+    // As in hyper, the value is a slice of a buffer with a reference count.
     let value = HeaderValue::from_maybe_shared(line.slice(14..)).unwrap();
     head.headers.insert(header::X_SESSION_ID, value);
-    // The growth of the map is not the stamp's.
+    // Reserved up front: growth of the map is not to be counted.
     head.headers.reserve(4);
 
     let counted = measure(|| {
@@ -111,7 +111,7 @@ fn setting_a_key_from_a_closure_that_shares_the_header_bytes_allocates_nothing()
     assert_eq!(allocations_of_a_session(&layer, "x-session-affinity"), 0);
     let copying =
         SessionAffinityLayer::new().or_fn(|req| req.headers().get("x-session-id")?.try_into().ok());
-    // The bytes of the copy, and its count of references.
+    // The bytes of the copy, and its reference count.
     assert_eq!(allocations_of_a_session(&copying, "x-session-affinity"), 2);
 }
 
@@ -170,13 +170,13 @@ fn a_key_from_a_borrowed_value_keeps_only_a_copy_of_its_bytes() {
     // The bytes, and the reference count that makes a clone free.
     assert!(
         made.bytes_current < 200 + 64,
-        "{} bytes",
+        "expected a copy of 200 bytes and a reference count, found {} bytes",
         made.bytes_current
     );
     drop(key);
 }
 
-/// Serves 10,000 requests over one connection, keeps what `key` makes of each, and returns the bytes of one.
+/// Serves 10,000 requests over one connection, keeps the key of each, and returns the bytes per key.
 fn bytes_of_a_kept_key(key: fn(RequestHead<'_>) -> Option<AffinityKey>) -> i64 {
     const REQUESTS: usize = 10_000;
     let kept = Arc::new(Mutex::new(Vec::with_capacity(REQUESTS)));
@@ -227,13 +227,19 @@ fn owned_keys_do_not_keep_read_buffers_alive() {
         |head| head.key("x-session-id").map(AffinityKey::into_owned);
     for (name, key) in [("a copy", by_hand), ("`into_owned`", owned)] {
         let bytes = bytes_of_a_kept_key(key);
-        assert!(bytes < 100, "{bytes} bytes by {name}");
+        assert!(
+            bytes < 100,
+            "{name} keeps {bytes} bytes per key, expected fewer than 100"
+        );
     }
 }
 
 #[test]
 fn keys_that_share_header_bytes_keep_read_buffers_alive() {
-    // What the documentation warns of; without it, the test above shows nothing.
+    // The documentation warns of this. Without it, the test above would prove nothing.
     let bytes = bytes_of_a_kept_key(|head| head.key("x-session-id"));
-    assert!(bytes > 1000, "{bytes} bytes");
+    assert!(
+        bytes > 1000,
+        "{bytes} bytes per key, expected more than 1000"
+    );
 }

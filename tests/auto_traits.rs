@@ -1,9 +1,10 @@
-//! What may cross threads and be cloned.
+//! Which types can be cloned and can cross threads.
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use tower_session_affinity::{
-    AffinityKey, FromExtension, FromFn, FromHeaders, FromParent, HostPattern, InvalidAffinityKey,
+    AffinityKey, Destination, Destinations, FromCookie, FromExtension, FromFn, FromHeaders,
+    FromParent, HostPattern, InvalidAffinityKey, InvalidCookieName, InvalidDestination,
     InvalidHostPattern, MergePolicy, NoAffinity, Or, Outcome, ParentKey, RequestHead,
     SessionAffinity, SessionAffinityLayer,
 };
@@ -12,16 +13,25 @@ use tower_session_affinity::{
     AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
 };
 #[cfg(feature = "hmac")]
-use tower_session_affinity::{AffinitySecret, InvalidAffinitySecret};
+use tower_session_affinity::{
+    AffinitySecret, DerivedFromCookie, DerivedFromHeaders, InvalidAffinitySecret,
+};
+#[cfg(feature = "body-field")]
+use tower_session_affinity::{FieldBody, PromptCacheKey, PromptCacheKeyLayer};
 
 fn shareable<T: Clone + Send + Sync + Unpin + std::fmt::Debug>() {}
 
 #[test]
-fn everything_public_is_clone_send_sync_unpin_and_debug() {
+fn types_of_every_build_are_clone_send_sync_unpin_and_debug() {
     shareable::<AffinityKey>();
     shareable::<InvalidAffinityKey>();
     shareable::<HostPattern>();
     shareable::<InvalidHostPattern>();
+    shareable::<Destination>();
+    shareable::<Destinations>();
+    shareable::<InvalidDestination>();
+    shareable::<FromCookie>();
+    shareable::<InvalidCookieName>();
     shareable::<FromExtension>();
     shareable::<FromFn<fn(RequestHead<'_>) -> Option<AffinityKey>>>();
     shareable::<FromHeaders>();
@@ -40,6 +50,16 @@ fn everything_public_is_clone_send_sync_unpin_and_debug() {
 fn types_of_the_hmac_feature_are_clone_send_sync_unpin_and_debug() {
     shareable::<AffinitySecret>();
     shareable::<InvalidAffinitySecret>();
+    shareable::<DerivedFromCookie>();
+    shareable::<DerivedFromHeaders>();
+}
+
+#[cfg(feature = "body-field")]
+#[test]
+fn types_of_the_body_field_feature_are_clone_send_sync_unpin_and_debug() {
+    shareable::<PromptCacheKeyLayer>();
+    shareable::<PromptCacheKey<(), FromExtension>>();
+    shareable::<FieldBody<()>>();
 }
 
 #[cfg(feature = "scope")]
@@ -59,6 +79,8 @@ fn errors_implement_error_and_cross_threads() {
     fn error<T: std::error::Error + Send + Sync + UnwindSafe + RefUnwindSafe + 'static>() {}
     error::<InvalidAffinityKey>();
     error::<InvalidHostPattern>();
+    error::<InvalidDestination>();
+    error::<InvalidCookieName>();
     #[cfg(feature = "hmac")]
     error::<InvalidAffinitySecret>();
 }

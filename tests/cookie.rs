@@ -7,7 +7,7 @@ use tower_session_affinity::{
     AffinityKey, FromCookie, InvalidCookieName, KeyExtractor, Outcome, SessionAffinityLayer,
 };
 
-/// A request with these `Cookie` headers.
+/// Returns a request with these `Cookie` headers.
 fn request(headers: &[&[u8]]) -> Request<()> {
     let request = Request::get("/");
     let request = headers.iter().fold(request, |request, cookie| {
@@ -16,7 +16,7 @@ fn request(headers: &[&[u8]]) -> Request<()> {
     request.body(()).unwrap()
 }
 
-/// Returns the key that the cookie `sid` gives.
+/// Returns the key from the cookie `sid`.
 fn sid(headers: &[&[u8]]) -> Option<String> {
     let key = FromCookie::new("sid")
         .unwrap()
@@ -111,8 +111,8 @@ fn an_invalid_cookie_and_a_missing_cookie_have_different_outcomes() {
         (b"other=a b", Outcome::NoKey),
     ] {
         let (mut head, ()) = request(&[cookie]).into_parts();
-        let told = layer.stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
-        assert_eq!(told, outcome, "{cookie:?}");
+        let reported = layer.stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
+        assert_eq!(reported, outcome, "{cookie:?}");
     }
 }
 
@@ -188,7 +188,6 @@ mod derived {
 }
 
 proptest! {
-    /// What the `cookie` crate reads of the same headers, with the first valid key of them.
     #[test]
     fn cookies_are_read_as_the_cookie_crate_reads_them(
         headers in prop::collection::vec("(sid|SID|s|\"| |;|=|a|b,|\t|\u{e9}){0,12}", 0..4)

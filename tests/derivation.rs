@@ -1,4 +1,4 @@
-//! Layers with derivation: nothing leaves one underived.
+//! Layers with derivation: no raw value is ever sent.
 #![cfg(feature = "hmac")]
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
@@ -19,7 +19,7 @@ fn secret() -> AffinitySecret {
     AffinitySecret::new(&[7; 32]).expect("32 bytes")
 }
 
-/// Stamps headers that go to `uri`.
+/// Stamps the headers of a request to `uri`.
 fn stamp<K: KeyExtractor>(
     layer: &SessionAffinityLayer<K>,
     uri: &str,
@@ -29,7 +29,7 @@ fn stamp<K: KeyExtractor>(
     layer.stamp(&Method::POST, &uri, headers, &Extensions::new())
 }
 
-/// Returns the one value that leaves for `uri` where these were before.
+/// Returns the outcome and the value sent to `uri`, if the request has these values before.
 fn sent<K: KeyExtractor>(
     layer: &SessionAffinityLayer<K>,
     uri: &str,
@@ -40,15 +40,15 @@ fn sent<K: KeyExtractor>(
         headers.append(NAME, HeaderValue::from_bytes(value).expect("a value"));
     }
     let outcome = stamp(layer, uri, &mut headers);
-    let left = headers.get_all(NAME).iter().count();
-    assert!(left <= 1, "{left} values left");
+    let count = headers.get_all(NAME).iter().count();
+    assert!(count <= 1, "expected at most one value, found {count}");
     let value = headers
         .get(NAME)
         .map(|value| value.to_str().expect("text").to_owned());
     (outcome, value)
 }
 
-/// Returns the key that a deriving layer sends instead of `raw`.
+/// Returns the key that a layer with derivation sends instead of `raw`.
 fn derived(uri: &str, raw: &[u8]) -> String {
     let layer = SessionAffinityLayer::new().derive_per_host(secret());
     sent(&layer, uri, &[raw]).1.expect("a key")
@@ -67,7 +67,7 @@ fn one_trailing_dot_of_a_host_is_ignored_and_a_second_is_not() {
         let one = derived(&format!("https://{host}.:443/"), b"raw");
         let two = derived(&format!("https://{host}../"), b"raw");
         let three = derived(&format!("https://{host}.../"), b"raw");
-        // Behind a bracket a dot is no part of the host.
+        // After a bracket, a dot is not part of the host.
         assert_eq!(none, one, "{host}");
         assert_eq!(none == two, host.starts_with('['), "{host}");
         assert_eq!(two == three, host.starts_with('['), "{host}");
@@ -80,7 +80,7 @@ fn one_trailing_dot_of_a_host_is_ignored_and_a_second_is_not() {
         let layer = SessionAffinityLayer::new().derive_for(secret(), label);
         sent(&layer, FIREWORKS, &[b"raw"])
     };
-    assert_ne!(label("pool"), label("pool."), "a label is taken as it is");
+    assert_ne!(label("pool"), label("pool."), "a label is used unchanged");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn only_spaces_and_tabs_are_trimmed_from_a_raw_value() {
     for blank in [&b" "[..], b"\t", b" \t \t"] {
         assert_eq!(derived(FIREWORKS, &[blank, b"raw", blank].concat()), plain);
     }
-    // As Latin-1 and as UTF-8: a no-break space, and a thin one.
+    // A no-break space and a next-line control in Latin-1; a no-break and a thin space in UTF-8.
     for other in [&b"\xa0"[..], b"\x85", b"\xc2\xa0", b"\xe2\x80\x89"] {
         assert_ne!(derived(FIREWORKS, &[other, b"raw"].concat()), plain);
         assert_ne!(derived(FIREWORKS, &[b"raw", other].concat()), plain);
@@ -124,7 +124,7 @@ fn our_key_is_derived_under_either_policy() {
 #[test]
 fn keep_sends_the_key_derived_from_the_callers_header() {
     let layer = SessionAffinityLayer::new()
-        .or_fn(|_| panic!("an extractor was called"))
+        .or_fn(|_| panic!("a source was asked"))
         .derive_per_host(secret());
     let key = Some(derived(FIREWORKS, b"theirs"));
     assert_eq!(

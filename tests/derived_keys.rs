@@ -1,4 +1,4 @@
-//! Derived keys and their format, which reference programs in other languages share.
+//! Derived keys and their format, checked against reference programs in other languages.
 #![cfg(feature = "hmac")]
 
 use std::collections::HashSet;
@@ -28,7 +28,7 @@ fn octets(given: &Value) -> Vec<u8> {
     once.repeat(times.try_into().expect("fits"))
 }
 
-/// Computes the key of a vector of `fixtures/derived-keys.json`.
+/// Computes the key for a vector of `fixtures/derived-keys.json`.
 fn compute(vector: &Value) -> String {
     let secret = AffinitySecret::new(&octets(&vector["secret"])).expect("a secret");
     if let Some(parts) = vector["parts"].as_array() {
@@ -65,7 +65,11 @@ fn key_of(name: &str) -> String {
 #[test]
 fn rust_agrees_with_every_vector_of_the_reference_programs() {
     let vectors = vectors();
-    assert!(vectors.len() >= 12, "only {} vectors", vectors.len());
+    assert!(
+        vectors.len() >= 12,
+        "expected at least 12 vectors, found {}",
+        vectors.len()
+    );
     for vector in &vectors {
         assert_eq!(compute(vector), vector["key"], "{}", vector["name"]);
     }
@@ -205,7 +209,7 @@ fn the_error_for_an_invalid_secret_names_the_reason_and_the_position() {
             "has 5 characters, which end in the middle of a byte",
         ),
         (hex("ab cd\n\neg"), "has invalid hexadecimal at index 8"),
-        // Also where its end is wrong, too.
+        // The first error counts, even if the end is wrong as well.
         (hex("c0ffee: no"), "has invalid hexadecimal at index 6"),
         (base64("AA*AAAAA="), "has invalid base64 at index 2"),
         (
@@ -217,10 +221,10 @@ fn the_error_for_an_invalid_secret_names_the_reason_and_the_position() {
             hex("a b c"),
             "has 3 characters, which end in the middle of a byte",
         ),
-        // What Unicode alone calls white space is none.
+        // Only ASCII white space is ignored.
         (hex("ab\u{a0}cd00"), "has invalid hexadecimal at index 2"),
         (base64("AAAA\u{2003}A"), "has invalid base64 at index 4"),
-        // Python stops at a padding where other languages read on.
+        // Python stops reading at the padding; other languages read on.
         (base64("AA==AAA="), "has invalid base64 at index 3"),
         (base64("AAA=\nAAA="), "has invalid base64 at index 3"),
         (base64("AAAA===="), "has invalid base64 at index 4"),

@@ -1,4 +1,4 @@
-//! The right name at the right host, and at no other.
+//! Each provider gets the header that it reads, and other hosts get none.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use tower_session_affinity::{
@@ -8,7 +8,7 @@ use tower_session_affinity::{
 
 const OURS: AffinityKey = AffinityKey::from_static("ours");
 
-/// Everything that is sent to a URI by a layer with a fixed key, of these headers that were there.
+/// Returns the outcome and all headers that a layer with a fixed key sends to this URI.
 fn sent(
     destinations: Destinations,
     policy: MergePolicy,
@@ -39,7 +39,7 @@ fn one(name: &str, value: &str) -> Vec<(String, String)> {
     vec![(name.to_owned(), value.to_owned())]
 }
 
-/// Of each known row that names a header: a host of it, and the header.
+/// For each known row with a header: a matching host, and the header.
 const HEADERS: [(&str, &str); 9] = [
     ("api.cloudflare.com", "x-session-affinity"),
     ("api.fireworks.ai", "x-session-affinity"),
@@ -52,7 +52,7 @@ const HEADERS: [(&str, &str); 9] = [
     ("acme--llm.modal.run", "modal-session-id"),
 ];
 
-/// Of each known row that does not name one: a host of it.
+/// For each known row without a header: a matching host.
 const NONE: [&str; 13] = [
     "api.openai.com",
     "acme.openai.azure.com",
@@ -100,7 +100,7 @@ fn hosts_that_look_like_a_known_one_get_nothing() {
             assert_eq!(known(&uri), (Outcome::HostNotAllowed, vec![]), "{uri}");
         }
     }
-    // The name of a row without a wildcard is not a suffix, and a wildcard does not match its own domain.
+    // A host without a wildcard is not a suffix, and a wildcard does not match its own domain.
     for host in [
         "x.api.x.ai",
         "evilapi.x.ai",
@@ -228,9 +228,9 @@ fn a_header_of_the_table_is_sent_only_to_the_hosts_of_its_rows() {
         ("x-grok-conv-id", "twice"),
         ("modal-session-id", "for modal"),
         ("x-request-id", "7"),
-        ("x-session-token", "of no row"),
+        ("x-session-token", "in no row"),
     ];
-    let others = [("x-request-id", "7"), ("x-session-token", "of no row")];
+    let others = [("x-request-id", "7"), ("x-session-token", "in no row")];
     let others = others.map(|(name, value)| (name.to_owned(), value.to_owned()));
     for policy in [MergePolicy::Keep, MergePolicy::Replace] {
         for (uri, ours) in [
@@ -357,7 +357,7 @@ fn a_key_over_the_length_limit_of_its_row_is_not_sent() {
             .destinations(row.clone().into())
     };
     let uri = Uri::from_static("https://llm.internal/");
-    for (key, outcome, left) in [
+    for (key, outcome, sent) in [
         ("1234", Outcome::Stamped, Some("1234")),
         ("12345", Outcome::TooLong, None),
     ] {
@@ -371,10 +371,10 @@ fn a_key_over_the_length_limit_of_its_row_is_not_sent() {
             headers
                 .get("x-session-id")
                 .map(|value| value.to_str().unwrap()),
-            left
+            sent
         );
     }
-    // A value of the caller's would be answered with 400, too.
+    // The provider would answer a caller's long value with 400 as well.
     for (theirs, outcome) in [("1234", Outcome::Kept), ("12345", Outcome::TooLong)] {
         let mut headers = HeaderMap::new();
         headers.insert("x-session-id", HeaderValue::from_static(theirs));

@@ -1,5 +1,5 @@
-//! What a developer is told of a mistake: by the compiler of a source of the wrong type, by a panic of
-//! a bad literal.
+//! What a developer sees after a mistake: the compiler's error for a source of the wrong type, and the
+//! panic for an invalid literal.
 
 use std::panic::{catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use tower_session_affinity::{AffinityKey, HostPattern};
 
-/// The newest build of this crate beside the test that runs.
+/// Finds the newest build of this crate next to the running test.
 fn library(dependencies: &Path) -> PathBuf {
     let modified = |path: &PathBuf| -> SystemTime { path.metadata().unwrap().modified().unwrap() };
     let files = dependencies
@@ -26,7 +26,7 @@ fn library(dependencies: &Path) -> PathBuf {
         .expect("the library is built")
 }
 
-/// Compiles a function with this body and returns what the compiler says of it.
+/// Compiles a function with this body and returns the compiler's messages.
 fn complaint(body: &str) -> String {
     let test = std::env::current_exe().unwrap();
     let dependencies = test.parent().unwrap();

@@ -1,4 +1,4 @@
-//! Where a key comes from, in which order, and that closures need no annotations.
+//! Where a key comes from, and in which order. Closures need no type annotations.
 
 use std::convert::Infallible;
 use std::sync::Arc;

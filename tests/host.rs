@@ -1,4 +1,4 @@
-//! Which URIs a host pattern matches, look-alikes above all.
+//! Which URIs a host pattern matches, and which look-alikes it does not.
 
 use http::Uri;
 use tower_session_affinity::HostPattern;
@@ -160,7 +160,7 @@ fn a_scheme_matches_only_itself() {
             "ws://api.x.ai:443/",
             "ftp://api.x.ai/",
             "httpss://api.x.ai/",
-            // Of an authority alone nobody knows whether it is sent in the clear.
+            // Without a scheme it is unknown whether the request is encrypted.
             "api.x.ai",
             "api.x.ai:443",
             "/v1",

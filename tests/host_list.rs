@@ -1,4 +1,4 @@
-//! Lists of host patterns, and tables in which the first row that matches decides.
+//! Lists of host patterns, and tables whose first matching row decides.
 
 use http::{Extensions, HeaderMap, Method, Uri};
 use tower_session_affinity::{
@@ -42,7 +42,7 @@ fn only_listed_hosts_get_a_value_under_either_policy() {
                 "{uri}"
             );
         }
-        // The `Host` header names a listed host and does not count.
+        // The `Host` header names a listed host, but only the URI counts.
         assert_eq!(
             outcome(&layer, "/v1/chat", policy),
             (Outcome::NoAuthority, 0)
@@ -97,7 +97,7 @@ fn a_host_listed_with_two_ports_is_allowed_on_both() {
 
 #[test]
 fn a_pattern_matches_at_any_position_in_a_list() {
-    // The same hosts in the spelling of the list, and in a different one.
+    // The same hosts, spelled as in the list and differently.
     let uris = [
         "https://api.x.ai/",
         "https://API.x.ai.:443/",
@@ -151,7 +151,7 @@ fn a_second_list_replaces_the_first() {
     );
 }
 
-/// Patterns that meet at the same hosts, each with a path or without.
+/// Patterns that overlap at the same hosts, with and without a path.
 const ROWS: [(&str, Option<&str>); 14] = [
     ("h.example", None),
     ("h.example", Some("/a")),

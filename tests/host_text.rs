@@ -1,4 +1,4 @@
-//! Host patterns as text: their one spelling, and what is wrong with a text that is not one.
+//! Host patterns as text: their canonical spelling, and the errors for invalid text.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! The grammar of a key, its errors, and what it keeps.
+//! The grammar of a key, its errors, and its flags.
 
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
@@ -150,6 +150,9 @@ fn a_key_from_a_borrowed_value_does_not_share_its_buffer() {
     let value = HeaderValue::from_maybe_shared(read_buffer.slice(10..20)).unwrap();
     let key = AffinityKey::try_from(&value).unwrap();
     drop(value);
-    assert!(read_buffer.is_unique(), "the key pins the read buffer");
+    assert!(
+        read_buffer.is_unique(),
+        "the key keeps the read buffer alive"
+    );
     assert_eq!(key.as_str(), "kkkkkkkkkk");
 }

@@ -11,14 +11,14 @@ const KEEP: MergePolicy = MergePolicy::Keep;
 const REPLACE: MergePolicy = MergePolicy::Replace;
 const NON_ASCII: &[u8] = b"schl\xc3\xbcssel";
 
-/// Header values before, and the one value that may leave, under each policy.
+/// The header values before, and the one value that is sent under each policy.
 struct Row {
     before: &'static [&'static [u8]],
     keep: Option<&'static [u8]>,
     replace: Option<&'static [u8]>,
 }
 
-/// In the order of the columns: the values before, and what leaves under `Keep` and under `Replace`.
+/// A row in the order of the columns: the values before, then what `Keep` and `Replace` send.
 const fn row(
     before: &'static [&'static [u8]],
     keep: Option<&'static [u8]>,
@@ -56,7 +56,7 @@ const WITHOUT_A_KEY: &[Row] = &[
     row(&[NON_ASCII], Some(NON_ASCII), None),
 ];
 
-/// Other names around ours, on both sides of where the map is searched by hash, and with a repeat.
+/// Other headers around ours: few and many, since large maps are searched by hash, and a repeated one.
 fn surroundings() -> Vec<Vec<(HeaderName, HeaderValue)>> {
     let numbered = |count: usize| -> Vec<_> {
         let name = |i| HeaderName::try_from(format!("x-other-{i}")).unwrap();
@@ -155,7 +155,7 @@ fn with_a_key_each_row_of_the_table_holds() {
     check(WITH_A_KEY, &key, &SessionAffinityLayer::new());
 }
 
-/// A value that is removed and written again comes last.
+/// A value that is removed and inserted again would come last.
 #[test]
 fn a_kept_value_stays_where_it_is() {
     let key = extensions(AffinityKey::from_static("ours"));
@@ -183,7 +183,7 @@ fn without_a_key_each_row_of_the_table_holds() {
     );
 }
 
-/// Nothing leaves, whatever was there.
+/// Checks that no value is sent, whatever the request has.
 fn check_removed<K: KeyExtractor + Clone>(
     layer: &SessionAffinityLayer<K>,
     extensions: &Extensions,
@@ -249,7 +249,7 @@ fn only_spaces_and_tabs_are_blank() {
 }
 
 fn forbidden_source() -> Counting<impl Fn(RequestHead<'_>) -> Option<AffinityKey> + Clone> {
-    SessionAffinityLayer::new().or_fn(|_| panic!("the extractor was called"))
+    SessionAffinityLayer::new().or_fn(|_| panic!("a source was asked"))
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn the_sensitive_flag_of_a_kept_value_survives() {
     assert!(headers[X_SESSION_AFFINITY].is_sensitive());
 }
 
-/// The most names that a `HeaderMap` takes.
+/// The most names that a `HeaderMap` holds.
 const FULL: usize = 24_576;
 
 fn full_map(ours: &[&'static [u8]]) -> HeaderMap {
@@ -326,7 +326,7 @@ fn full_map(ours: &[&'static [u8]]) -> HeaderMap {
     let other = HeaderName::from_static("x-one-more");
     assert!(
         headers.try_insert(other, HeaderValue::from(0)).is_err(),
-        "the map is not full"
+        "the map takes one more name, expected it to be full"
     );
     headers
 }
@@ -404,11 +404,11 @@ fn the_readme_repeats_the_documented_table() {
         .filter_map(|line| line.strip_prefix("/// "))
         .filter(|line| line.starts_with('|'))
         .collect();
-    assert_eq!(table.len(), 7);
+    assert_eq!(table.len(), 7, "rows in the documentation of `MergePolicy`");
     for row in table {
         assert!(
             readme.lines().any(|line| line == row),
-            "not in the README: {row}"
+            "the README does not have this row: {row}"
         );
     }
 }

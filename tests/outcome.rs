@@ -1,4 +1,4 @@
-//! What a layer tells of what it did.
+//! The outcomes that a layer reports.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -39,10 +39,10 @@ fn every_outcome_has_a_unique_snake_case_name() {
 
 #[test]
 fn the_hook_is_called_once_per_request_with_the_head_that_is_sent() {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let log = Arc::clone(&told);
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&reported);
     let layer = SessionAffinityLayer::new()
-        .on_outcome(|_, _| panic!("the last hook set is the one that is called"))
+        .on_outcome(|_, _| panic!("only the last hook may be called"))
         .or_fn(|req| req.key("x-user-id"))
         .on_outcome(move |outcome, head| {
             let sent = head.headers().get("x-session-affinity").cloned();
@@ -67,7 +67,7 @@ fn the_hook_is_called_once_per_request_with_the_head_that_is_sent() {
         (outcome, host.to_owned(), sent.map(HeaderValue::from_static))
     };
     assert_eq!(
-        *told.lock().unwrap(),
+        *reported.lock().unwrap(),
         [
             row(Outcome::Stamped, "a.example", Some("u-42")),
             row(Outcome::NoKey, "a.example", None),
@@ -87,7 +87,7 @@ fn a_tunnel_is_never_given_the_header() {
             stamp(layer, &Method::CONNECT, "a.example:443"),
             Outcome::Tunnel
         );
-        // A WebSocket over HTTP/2 goes to the host itself.
+        // A WebSocket over HTTP/2 is not a tunnel: the host itself reads the request.
         assert_eq!(
             stamp(layer, &Method::CONNECT, "https://a.example/ws"),
             Outcome::Stamped

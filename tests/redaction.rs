@@ -1,4 +1,4 @@
-//! Nothing that the crate prints shows a secret, or a raw id, or a piece of one.
+//! Nothing that the crate prints shows any part of a secret or of a raw id.
 #![cfg(feature = "hmac")]
 
 use std::error::Error;
@@ -20,7 +20,7 @@ use tower_session_affinity::{
 const SECRET: &str = "the-quick-brown-fox-jumps-over-13-lazy-dogs";
 const RAW_ID: &str = "alice.liddell@wonderland.test";
 
-/// A text that the crate gave out, and the type that it is about.
+/// Text that the crate printed, and the type that it is about.
 struct Output {
     about: &'static str,
     text: String,
@@ -45,7 +45,7 @@ fn key() -> AffinityKey {
     RAW_ID.parse().expect("a key")
 }
 
-/// Everything with a `Debug`, made of the secret and of the raw id wherever it can be.
+/// Returns the `Debug` output of every type, built from the secret and the raw id if it can be.
 fn debug_output() -> Vec<Output> {
     let raw = HeaderValue::from_static(RAW_ID);
     let uri = format!("https://host.example/?user={RAW_ID}");
@@ -94,7 +94,7 @@ fn debug_output() -> Vec<Output> {
     ]
 }
 
-/// Every kind of error, made of the secret or of the raw id.
+/// Returns every kind of error, caused by the secret or the raw id.
 fn error_output() -> Vec<Output> {
     const KEY: &str = "InvalidAffinityKey";
     const HOST: &str = "InvalidHostPattern";
@@ -146,7 +146,7 @@ fn error_output() -> Vec<Output> {
     ]
 }
 
-/// What the feature `body-field` adds, with the key in a body that is under way.
+/// Returns the output of the types of `body-field`, with the key in a body that is being sent.
 #[cfg(feature = "body-field")]
 fn body_output() -> Vec<Output> {
     use http_body_util::Full;
@@ -169,7 +169,7 @@ fn body_output() -> Vec<Output> {
     ]
 }
 
-/// What the feature `scope` adds.
+/// Returns the output of the types of `scope`.
 #[cfg(feature = "scope")]
 fn scope_output() -> Vec<Output> {
     use std::{convert::Infallible, future::ready};
@@ -192,8 +192,8 @@ fn scope_output() -> Vec<Output> {
     ]
 }
 
-/// What a listener at every level hears of stamps of the raw id: a caller's header, an extension and a
-/// fallback, with derivation and without.
+/// Returns the log at every level while the raw id is sent from a caller's header, an extension and a
+/// fallback, with and without derivation.
 #[cfg(feature = "tracing")]
 fn tracing_output() -> Vec<Output> {
     use std::sync::{Arc, Mutex};
@@ -220,14 +220,17 @@ fn tracing_output() -> Vec<Output> {
     }
     drop(guard);
     let text = String::from_utf8(log.lock().expect("the log").clone()).expect("text");
-    assert!(text.lines().count() >= 7, "few events:\n{text}");
+    assert!(
+        text.lines().count() >= 7,
+        "expected at least 7 events:\n{text}"
+    );
     vec![Output {
         about: "Outcome",
         text,
     }]
 }
 
-/// Writes what it is told into memory.
+/// Collects log output in memory.
 #[cfg(feature = "tracing")]
 struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
 
@@ -251,7 +254,7 @@ fn join(bytes: &[u8], separator: &str, spell: impl FnMut(&u8) -> String) -> Stri
     spelled.join(separator)
 }
 
-/// Returns the pieces of five bytes, in each way that bytes are printed.
+/// Returns all pieces of five bytes, in each way that bytes can be printed.
 fn pieces(text: &str) -> Vec<String> {
     let spell = |piece: &[u8]| {
         let text = String::from_utf8(piece.to_vec()).expect("ASCII");
@@ -266,7 +269,7 @@ fn pieces(text: &str) -> Vec<String> {
     text.as_bytes().windows(5).flat_map(spell).collect()
 }
 
-/// Returns the first of these pieces that a text shows, however its lines are broken.
+/// Returns the first of these pieces that the text shows, ignoring line breaks.
 fn shown<'a>(text: &str, pieces: &'a [String]) -> Option<&'a String> {
     let words: Vec<_> = text.split_whitespace().collect();
     let line = words.join(" ");
@@ -293,7 +296,11 @@ fn outputs() -> Vec<Output> {
 fn no_output_shows_any_part_of_the_secret_or_of_the_raw_id() {
     let hidden = [pieces(SECRET), pieces(RAW_ID)].concat();
     for Output { about, text } in outputs() {
-        assert_eq!(shown(&text, &hidden), None, "shown by {about}:\n{text}");
+        assert_eq!(
+            shown(&text, &hidden),
+            None,
+            "expected nothing hidden in the output of {about}:\n{text}"
+        );
     }
 }
 
@@ -312,11 +319,14 @@ fn the_search_finds_unredacted_output() {
         format!("{:#?}", Some(&bytes[..9])),
         hexadecimal(SECRET),
     ] {
-        assert!(shown(&text, &hidden).is_some(), "{text}");
+        assert!(
+            shown(&text, &hidden).is_some(),
+            "expected a piece of the secret in {text}"
+        );
     }
 }
 
-/// Returns the names of the public types in the files below a folder.
+/// Returns the names of the public types in the files of a folder.
 fn public_types(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
@@ -342,7 +352,7 @@ fn public_types(folder: &Path) -> Vec<String> {
     paths.filter(has_feature).flat_map(of_path).collect()
 }
 
-/// A type that is added later is searched, too, or this fails.
+/// Fails if a new type is missing in the lists above.
 #[test]
 fn every_public_type_is_searched() {
     let outputs = outputs();
@@ -350,6 +360,9 @@ fn every_public_type_is_searched() {
     assert!(!types.is_empty());
     for item in types {
         let searched = outputs.iter().any(|output| output.about == item);
-        assert!(searched, "`{item}` is not searched");
+        assert!(
+            searched,
+            "the output of `{item}` is not searched: add it to the lists above"
+        );
     }
 }

@@ -20,14 +20,14 @@ use tower_test::mock;
 
 const KEY: AffinityKey = AffinityKey::from_static("ours");
 
-/// Answers with the values of the affinity header, one a line.
+/// Answers with the values of the affinity header, one per line.
 async fn echo(headers: HeaderMap) -> String {
     let values = headers.get_all("x-session-affinity").iter();
     let lines: Vec<_> = values.map(|value| value.to_str().unwrap()).collect();
     lines.join("\n")
 }
 
-/// Starts a server that ends with the set, and returns its URL.
+/// Starts a server that stops when the set is dropped, and returns its URL.
 async fn serve(servers: &mut JoinSet<()>, app: Router) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -35,7 +35,7 @@ async fn serve(servers: &mut JoinSet<()>, app: Router) -> Url {
     url.parse().unwrap()
 }
 
-/// A client that reaches loopback even where the environment names a proxy.
+/// A client that ignores proxies in the environment.
 fn direct() -> Client {
     Client::builder().no_proxy().build().unwrap()
 }
@@ -54,7 +54,7 @@ where
     request.headers().clone()
 }
 
-/// The policy, our key, the one host that is listed, the values that are there, and what arrives.
+/// The policy, our key, the only listed host, the caller's values, and what arrives.
 type Row = (
     MergePolicy,
     Option<AffinityKey>,
@@ -266,7 +266,7 @@ async fn reqwest_adds_default_headers_below_the_layer() {
     let layer = SessionAffinityLayer::new();
     let elsewhere = HostPattern::from_static("api.example");
 
-    // Where the layer sends nothing, reqwest does, whatever host, marker or policy forbids it.
+    // If the layer sends nothing, reqwest sends its default, even to unlisted hosts and under `Replace`.
     for (layer, expected) in [
         (layer.clone().or(Some(KEY)), "ours"),
         (
@@ -285,7 +285,7 @@ async fn reqwest_adds_default_headers_below_the_layer() {
 #[tokio::test]
 async fn a_forward_proxy_sees_the_header_of_a_plain_http_request() {
     let mut servers = JoinSet::new();
-    // It answers in the place of every host.
+    // The proxy answers for every host.
     let proxy = serve(&mut servers, Router::new().fallback(echo)).await;
     let proxy = reqwest::Proxy::http(proxy).unwrap();
     let client = Client::builder().proxy(proxy).build().unwrap();

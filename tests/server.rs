@@ -1,4 +1,4 @@
-//! The layer on a server, where the caller decides what the URI says.
+//! The layer on a server, where the caller controls the URI.
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
@@ -17,7 +17,7 @@ use tower_session_affinity::{AffinityKey, HostPattern, KeyExtractor, SessionAffi
 const HOST: &str = "api.example";
 const KEY: AffinityKey = AffinityKey::from_static("ours");
 
-/// Serves with this layer; the answer is the value that the handler sees, or nothing.
+/// Serves with this layer. The answer is the header value that the handler sees, or empty.
 async fn serve<K>(servers: &mut JoinSet<()>, layer: SessionAffinityLayer<K>) -> SocketAddr
 where
     K: KeyExtractor + Clone + Send + Sync + 'static,
@@ -44,7 +44,7 @@ where
     address
 }
 
-/// Sends this target over HTTP/1.1, byte for byte, and returns the body of the answer.
+/// Sends this request target verbatim over HTTP/1.1 and returns the response body.
 async fn over_http_1(server: SocketAddr, target: &str, host: &str) -> String {
     let mut stream = TcpStream::connect(server).await.unwrap();
     let request = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
@@ -56,7 +56,7 @@ async fn over_http_1(server: SocketAddr, target: &str, host: &str) -> String {
     body.to_owned()
 }
 
-/// Sends a request over HTTP/2 whose `:authority` is this host, and returns the body of the answer.
+/// Sends a request over HTTP/2 with this host as `:authority` and returns the response body.
 async fn over_http_2(server: SocketAddr, host: &str) -> String {
     let stream = TcpStream::connect(server).await.unwrap();
     let handshake =
@@ -118,7 +118,7 @@ async fn per_host_derivation_on_a_server_uses_a_host_that_the_caller_chooses() {
     );
     assert_ne!(at_host, over_http_2(server, "evil.example").await);
 
-    // With a label the caller has no say, and every form of request has a key.
+    // With a label the caller has no influence, and every form of request gets the key.
     let layer = SessionAffinityLayer::new().or(KEY).derive_for(secret, HOST);
     let server = serve(&mut servers, layer).await;
     assert_eq!(

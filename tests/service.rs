@@ -56,7 +56,7 @@ async fn a_call_reaches_the_inner_service_with_its_body_and_one_header() {
     assert_eq!(received.headers()["x-session-affinity"], "chat-7");
     assert!(
         received.extensions().get::<AffinityKey>().is_some(),
-        "the extensions stay"
+        "expected the extensions to be kept"
     );
     reply.send_response("world");
     assert_eq!(response.await.unwrap(), "world");
@@ -82,7 +82,7 @@ async fn the_response_can_be_of_any_type() {
     assert_eq!(response.await.unwrap().unwrap(), "seven");
 }
 
-/// Is ready only where it was polled, and must not be cloned.
+/// Requires `poll_ready` before each call, and panics if it is cloned.
 struct Picky {
     ready: bool,
 }
@@ -106,7 +106,7 @@ impl Service<Request<()>> for Picky {
     fn call(&mut self, request: Request<()>) -> Self::Future {
         assert!(
             std::mem::take(&mut self.ready),
-            "called before it was ready"
+            "called without `poll_ready`"
         );
         ready(Ok(request.headers().len()))
     }

@@ -1,4 +1,4 @@
-//! The event of a stamp: what it says, and what it must never say.
+//! The event for each request: what it contains, and what it must never contain.
 #![cfg(feature = "tracing")]
 
 use std::convert::Infallible;
@@ -18,14 +18,14 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 const OURS: AffinityKey = AffinityKey::from_static("ours-5f0e9c1a");
 const THEIRS: HeaderValue = HeaderValue::from_static("theirs-5f0e9c1a");
-/// What both have in common, and no event.
+/// Part of both values, which no event may contain.
 const SECRET: &str = "5f0e9c1a";
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Returns what is logged from this level on, in the calling thread, while a closure runs.
+    /// Returns what the closure logs at this level or above, in the calling thread.
     fn of(level: LevelFilter, f: impl FnOnce()) -> String {
         let log = Self::default();
         let writer = log.clone();
@@ -200,7 +200,7 @@ fn a_missing_key_logs_a_warning_with_the_reason() {
     assert_eq!(log, lines.concat());
 }
 
-/// Adds up the warnings of a log: those that were emitted, and those that these say were left out.
+/// Counts the warnings in a log, and adds up how many they say were left out.
 fn warnings(log: &str) -> (u64, u64) {
     let left_out = log.lines().map(|line| {
         let (_, number) = line.rsplit_once("left_out=").expect("a warning");
@@ -228,10 +228,13 @@ fn each_kind_of_warning_is_emitted_at_most_once_per_second_and_the_rest_are_coun
     });
     let (emitted, left_out) = warnings(&log);
     assert_eq!(emitted + left_out, REQUESTS + 1);
-    assert!(emitted >= 2, "nothing after the pause:\n{log}");
+    assert!(
+        emitted >= 2,
+        "expected a warning before the pause and one after it:\n{log}"
+    );
     assert!(
         emitted <= begun.elapsed().as_secs() + 2,
-        "{emitted} warnings"
+        "expected at most one warning per second, found {emitted}"
     );
 }
 

@@ -1,4 +1,4 @@
-//! What a body allocates beyond what it would without the layer.
+//! What a body allocates in addition because of the layer.
 
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
@@ -23,10 +23,10 @@ fn drain(mut body: impl Body<Data = Bytes, Error: std::fmt::Debug> + Unpin) {
     }
 }
 
-/// Returns how often the layer and its body allocate.
+/// Counts the allocations of the layer and its body.
 fn allocations(request: Request<Full<Bytes>>) -> u64 {
     let layer = PromptCacheKeyLayer::new().or(KEY);
-    // With the feature `tracing` the first clone allocates what all of them share.
+    // With the feature `tracing`, the first clone allocates state that all clones share.
     drop(layer.clone());
     let mut request = Some(request);
     measure(|| drain(send(&layer, request.take().unwrap()).into_body())).count_total

@@ -1,4 +1,4 @@
-//! What arrives of each kind of text.
+//! What arrives for each kind of text.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -94,7 +94,7 @@ fn a_top_level_name_with_an_escape_is_treated_as_the_field() {
         r#"\""#,
     ] {
         let text = format!(r#"{{"{name}":1}}"#);
-        assert_eq!(arriving([&text]), padded(&text));
+        assert_eq!(arriving([&text]), padded(&text), "{name}");
     }
     let nested = r#"{"a":{"b\u0063":1}"#;
     assert_eq!(
@@ -152,7 +152,7 @@ fn a_text_that_is_not_one_object_is_padded_with_spaces() {
         "{:1}",
         "{[]:1}",
         "{'a':1}",
-        // Notations that are not JSON, and may hide brackets and quotes.
+        // Not JSON, but notations that can hide brackets and quotes.
         r#"{/* } */"a":1}"#,
         "{\"a\":1 // }\n}",
         "{\"a\":[1 # ]\n]}",
@@ -197,7 +197,7 @@ fn any_nesting_depth_is_read() {
             let arrived = arriving([&before, "}"]);
             assert!(
                 arrived == format!("{before}{MEMBER}}}"),
-                "{depth} levels of {open}"
+                "expected the field after {depth} levels of {open}"
             );
         }
     }
@@ -208,7 +208,10 @@ fn a_string_of_megabytes_is_read() {
     let text = r#"a \"quoted\" line\n\\"#.repeat(200_000);
     let before = format!(r#"{{"name":0,"a":"{text}""#);
     let arrived = arriving([&before, "}"]);
-    assert!(arrived == format!("{before}{MEMBER}}}"));
+    assert!(
+        arrived == format!("{before}{MEMBER}}}"),
+        "expected the field after the string"
+    );
 }
 
 #[test]
@@ -244,7 +247,7 @@ fn any_amount_of_white_space_may_follow() {
             let arrived = read(send(&layer, chat(body)).into_body());
             assert!(
                 arrived == format!("{{\"a\":1{MEMBER}}}{space}").into_bytes(),
-                "{len}"
+                "expected the field and {len} bytes of white space"
             );
         }
     }

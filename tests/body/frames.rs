@@ -1,4 +1,4 @@
-//! What is sent when: everything at once, but the closing brace.
+//! When each byte is sent: all at once, except for the closing brace.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,17 +23,17 @@ fn body<B: Body>(inner: B) -> FieldBody<B> {
     send(&PromptCacheKeyLayer::new().or(KEY), chat(inner)).into_body()
 }
 
-/// Returns the next frame, or `None` at the end; a body that waits fails the test.
+/// Returns the next frame, or `None` at the end. Panics if the body is pending.
 fn next<B>(body: &mut B) -> Option<Result<Frame<Bytes>, B::Error>>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     body.frame()
         .now_or_never()
-        .expect("the body waits for nothing")
+        .expect("the body is ready at once")
 }
 
-/// Returns all pieces of data that come before the body waits, or ends.
+/// Returns all data until the body is pending or ends.
 fn pieces<B>(body: &mut B) -> Vec<Bytes>
 where
     B: Body<Data = Bytes, Error: std::fmt::Debug> + Unpin,
@@ -103,7 +103,7 @@ fn at_most_1023_bytes_of_white_space_are_held_back() {
     assert_eq!(pieces(&mut body), [MEMBER.to_owned(), held]);
 }
 
-/// Gives one piece, and knows that nothing follows it.
+/// A body of one piece that knows that nothing follows.
 struct Once(Option<Bytes>);
 
 impl Body for Once {
@@ -114,7 +114,7 @@ impl Body for Once {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.0.take().expect("asked again, and would wait for ever");
+        let piece = self.0.take().expect("not polled again after its end");
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -144,7 +144,7 @@ fn the_callers_bytes_are_sent_without_a_copy() {
 
 #[test]
 fn a_body_whose_data_is_not_bytes_is_supported() {
-    // In two pieces, which a reader that looks at the first alone would miss.
+    // In two pieces: reading only the first one would miss the rest.
     let mut halves: VecDeque<u8> = br#"a":1}"#.iter().copied().collect();
     for byte in br#"{""#.iter().rev() {
         halves.push_front(*byte);
@@ -164,7 +164,7 @@ fn trailers_come_last_and_unchanged() {
     ];
     let mut body = body(Script::new(steps));
     assert_eq!(pieces(&mut body), [r#"{"a":1"#, MEMBER, "} "]);
-    // `pieces` took the trailers for the end.
+    // `pieces` stopped at the trailers.
     assert!(body.is_end_stream());
 
     let steps = [data("[]"), Step::Trailers(trailers.clone())];
@@ -200,7 +200,7 @@ fn an_error_of_the_callers_body_passes_through() {
             }
         };
         assert_eq!(error, "broken");
-        // No member and no spaces, so that nothing looks whole.
+        // Neither the field nor padding follows, so that the body does not look complete.
         assert!(before.as_bytes().starts_with(&text), "{before}");
         assert_eq!(pieces(&mut body), ["afterwards"]);
     }
@@ -226,7 +226,10 @@ fn the_size_hint_stays_exact_if_the_callers_is() {
             let mut left = text.len() + MEMBER.len();
             assert_eq!(body.size_hint().exact(), Some(left as u64), "{text}");
             while let Some(frame) = next(&mut body) {
-                assert!(left > 0, "{text}");
+                assert!(
+                    left > 0,
+                    "{text}: expected no frame after the announced length"
+                );
                 left -= frame.unwrap().into_data().unwrap().len();
                 assert_eq!(body.size_hint().exact(), Some(left as u64), "{text}");
             }
@@ -249,10 +252,13 @@ fn the_size_hint_holds_if_the_length_is_unknown() {
         assert_eq!(hints[0].0.upper(), None);
         for (hint, before) in hints {
             let left = sent - before;
-            assert!(hint.lower() <= left, "{text}: {hint:?}, but {left}");
+            assert!(
+                hint.lower() <= left,
+                "{text}: expected at most {left}, found {hint:?}"
+            );
             assert!(
                 hint.upper().is_none_or(|upper| left <= upper),
-                "{text}: {hint:?}, but {left}"
+                "{text}: expected at least {left}, found {hint:?}"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Which bodies are written into, by the head of the request.
+//! Which requests get the field, as decided from their head.
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
@@ -12,7 +12,7 @@ use crate::{CHAT, KEY, MEMBER, chat, read, send};
 
 const TEXT: &str = r#"{"a":1}"#;
 
-/// A chat whose length is announced.
+/// Returns a chat request that announces its length.
 fn request() -> Request<Full<Bytes>> {
     let mut request = chat(Full::from(TEXT));
     let length = HeaderValue::from(TEXT.len());
@@ -20,9 +20,9 @@ fn request() -> Request<Full<Bytes>> {
     request
 }
 
-/// Whether the member is written; asserts that the length is right, and that nothing else changes.
+/// Returns whether the request gets the field; asserts that its length is right and nothing else changes.
 #[track_caller]
-fn is_written(request: Request<Full<Bytes>>) -> bool {
+fn gets_field(request: Request<Full<Bytes>>) -> bool {
     let layer = PromptCacheKeyLayer::new().or(KEY);
     let mut before = request.headers().clone();
     let mut sent = send(&layer, request);
@@ -30,18 +30,18 @@ fn is_written(request: Request<Full<Bytes>>) -> bool {
     let length = sent.headers_mut().remove(CONTENT_LENGTH);
     let announced = before.remove(CONTENT_LENGTH);
     assert_eq!(*sent.headers(), before);
-    let is_written = body != TEXT.as_bytes();
-    if is_written {
+    let gets_field = body != TEXT.as_bytes();
+    if gets_field {
         assert_eq!(body, TEXT.replace('}', &format!("{MEMBER}}}")).as_bytes());
         assert_eq!(length.unwrap(), body.len().to_string());
     } else {
         assert_eq!(length, announced);
     }
-    is_written
+    gets_field
 }
 
 #[track_caller]
-fn is_written_with(headers: &[(&str, &str)]) -> bool {
+fn gets_field_with(headers: &[(&str, &str)]) -> bool {
     let mut request = request();
     let name = |name: &str| HeaderName::try_from(name).unwrap();
     for (first, _) in headers {
@@ -52,7 +52,7 @@ fn is_written_with(headers: &[(&str, &str)]) -> bool {
             .headers_mut()
             .append(name(each), value.parse().unwrap());
     }
-    is_written(request)
+    gets_field(request)
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_json_body_gets_the_field() {
         "application/problem+JSON; charset=us-ascii",
     ] {
         assert!(
-            is_written_with(&[("content-type", content_type)]),
+            gets_field_with(&[("content-type", content_type)]),
             "{content_type}"
         );
     }
@@ -91,7 +91,7 @@ fn other_content_types_do_not_get_the_field() {
         "application/x-www-form-urlencoded",
     ] {
         assert!(
-            !is_written_with(&[("content-type", content_type)]),
+            !gets_field_with(&[("content-type", content_type)]),
             "{content_type}"
         );
     }
@@ -99,10 +99,10 @@ fn other_content_types_do_not_get_the_field() {
         ("content-type", "application/json"),
         ("content-type", "text/plain"),
     ];
-    assert!(!is_written_with(&twice));
+    assert!(!gets_field_with(&twice));
     let mut without = request();
     without.headers_mut().remove(CONTENT_TYPE);
-    assert!(!is_written(without));
+    assert!(!gets_field(without));
 }
 
 #[test]
@@ -116,15 +116,15 @@ fn an_encoded_body_does_not_get_the_field() {
         "x-unknown",
     ] {
         assert!(
-            !is_written_with(&[("content-encoding", coding)]),
+            !gets_field_with(&[("content-encoding", coding)]),
             "{coding}"
         );
     }
-    assert!(!is_written_with(&[
+    assert!(!gets_field_with(&[
         ("content-encoding", "identity"),
         ("content-encoding", "gzip")
     ]));
-    assert!(!is_written_with(&[("transfer-encoding", "gzip, chunked")]));
+    assert!(!gets_field_with(&[("transfer-encoding", "gzip, chunked")]));
     for (name, coding) in [
         ("content-encoding", "identity"),
         ("content-encoding", " Identity "),
@@ -132,7 +132,7 @@ fn an_encoded_body_does_not_get_the_field() {
         ("transfer-encoding", "chunked"),
         ("accept-encoding", "gzip"),
     ] {
-        assert!(is_written_with(&[(name, coding)]), "{name}: {coding}");
+        assert!(gets_field_with(&[(name, coding)]), "{name}: {coding}");
     }
 }
 
@@ -157,7 +157,7 @@ fn a_signed_body_does_not_get_the_field() {
         ("signature", "sig1=:e3b0:"),
         ("signature-input", "sig1=(\"content-digest\")"),
     ] {
-        assert!(!is_written_with(&[(name, value)]), "{name}: {value}");
+        assert!(!gets_field_with(&[(name, value)]), "{name}: {value}");
     }
     for (name, value) in [
         ("authorization", "Bearer AWS4-HMAC-SHA256"),
@@ -166,14 +166,14 @@ fn a_signed_body_does_not_get_the_field() {
         ("x-signature-of-mine", "1"),
         ("want-content-digest", "sha-256=1"),
     ] {
-        assert!(is_written_with(&[(name, value)]), "{name}: {value}");
+        assert!(gets_field_with(&[(name, value)]), "{name}: {value}");
     }
 }
 
 #[test]
 fn an_announced_content_length_is_corrected() {
-    assert!(is_written_with(&[("content-length", "7")]));
-    assert!(is_written_with(&[("content-length", " 7 ")]));
+    assert!(gets_field_with(&[("content-length", "7")]));
+    assert!(gets_field_with(&[("content-length", " 7 ")]));
     let mut repeated = request();
     repeated
         .headers_mut()
@@ -205,9 +205,9 @@ fn an_invalid_content_length_leaves_the_body_unchanged() {
         "9223372036854775808",
         "99999999999999999999",
     ] {
-        assert!(!is_written_with(&[("content-length", length)]), "{length}");
+        assert!(!gets_field_with(&[("content-length", length)]), "{length}");
     }
-    assert!(!is_written_with(&[
+    assert!(!gets_field_with(&[
         ("content-length", "7"),
         ("content-length", "8")
     ]));
@@ -215,7 +215,7 @@ fn an_invalid_content_length_leaves_the_body_unchanged() {
 
 #[test]
 fn a_content_length_of_zero_is_kept() {
-    assert!(!is_written_with(&[("content-length", "0")]));
+    assert!(!gets_field_with(&[("content-length", "0")]));
     let layer = PromptCacheKeyLayer::new().or(KEY);
     let sent = send(&layer, chat(Empty::<Bytes>::new()));
     assert!(sent.headers().get(CONTENT_LENGTH).is_none());
@@ -229,10 +229,10 @@ fn a_full_header_map_also_gets_the_right_content_length() {
         let name = HeaderName::try_from(format!("x-{number}")).unwrap();
         headers.insert(name, HeaderValue::from_static("other"));
     }
-    assert!(is_written(request));
+    assert!(gets_field(request));
 }
 
-/// Returns what the layer's own table writes at this URI.
+/// Returns the field that a request to this URI gets from the default table.
 fn field_at(uri: &str) -> Option<String> {
     let mut request = request();
     *request.uri_mut() = Uri::try_from(uri).unwrap();
@@ -262,7 +262,7 @@ fn other_hosts_and_paths_get_nothing() {
         "https://api.openai.com/v1/responses/resp_1/cancel",
         "https://api.x.ai/v1/chat/completions",
         "https://api.mistral.ai/v1/fim/completions",
-        // They answer with 400 or 422.
+        // These answer an unknown field with 400 or 422.
         "https://api.groq.com/openai/v1/chat/completions",
         "https://api.cerebras.ai/v1/chat/completions",
         "https://integrate.api.nvidia.com/v1/chat/completions",
@@ -303,7 +303,7 @@ fn a_key_over_the_rows_limit_is_not_sent() {
         let sent = send(&PromptCacheKeyLayer::new().or(key), request());
         assert_eq!(read(sent.into_body()).len() > TEXT.len(), is_sent, "{len}");
     }
-    // It is the key's own length that counts, not that of its escapes.
+    // The length of the key counts, without its escapes.
     let key: AffinityKey = "\"".repeat(64).parse().unwrap();
     let sent = send(&PromptCacheKeyLayer::new().or(key), request());
     assert!(read(sent.into_body()).len() > TEXT.len() + 128);
@@ -386,5 +386,5 @@ fn the_body_layer_does_not_touch_the_headers_of_the_table() {
     let mut request = request();
     let headers = HeaderMap::from_iter([(header::X_GROK_CONV_ID, HeaderValue::from_static("c"))]);
     request.headers_mut().extend(headers);
-    assert!(is_written(request));
+    assert!(gets_field(request));
 }

@@ -1,4 +1,4 @@
-//! Any object in any chunks, against `serde_json`.
+//! Any object in any chunks, compared with `serde_json`.
 
 use std::iter;
 
@@ -11,11 +11,11 @@ use tower_session_affinity::PromptCacheKeyLayer;
 use crate::script::{Script, Step};
 use crate::{KEY, MEMBER, chat, read, send};
 
-/// An object as text, and what a reader by hand would note down of it.
+/// An object as text, with what the test knows about it.
 #[derive(Clone, Debug)]
 struct Object {
     text: String,
-    /// Where the closing brace is.
+    /// The index of the closing brace.
     brace: usize,
     is_empty: bool,
     has_field: bool,
@@ -26,7 +26,7 @@ fn space() -> impl Strategy<Value = String> {
         .prop_map(str::to_owned)
 }
 
-/// The inside of a string, escapes included.
+/// The contents of a string, with escapes.
 fn characters() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[ -!#-\\[\\]-~]{0,12}",
@@ -61,7 +61,7 @@ fn value() -> impl Strategy<Value = String> {
     })
 }
 
-/// A name without an escape: the field itself, or something near it.
+/// A name without escapes: often the field itself or a similar one.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => "[a-z_ ]{0,18}",
@@ -98,7 +98,7 @@ fn object() -> impl Strategy<Value = Object> {
     })
 }
 
-/// Cuts a text where the seeds say.
+/// Cuts a text at the places given by the seeds.
 fn chunks(text: &[u8], seeds: &[prop::sample::Index]) -> Vec<Bytes> {
     let mut cuts: Vec<_> = seeds
         .iter()
@@ -112,7 +112,7 @@ fn chunks(text: &[u8], seeds: &[prop::sample::Index]) -> Vec<Bytes> {
         .collect()
 }
 
-/// Returns what arrives, after asserting that its length is the one that was announced.
+/// Returns the body that arrives, after asserting that it has the announced length.
 fn arriving(chunks: Vec<Bytes>, knows_its_end: bool) -> Vec<u8> {
     let mut script = Script::new(chunks.into_iter().map(Step::Data)).knowing_its_length();
     if knows_its_end {
@@ -158,7 +158,7 @@ proptest! {
             members.insert("prompt_cache_key".to_owned(), "chat-7".into());
         }
         let parsed = parse(&arrived).expect("an object");
-        // As text, so that the order counts.
+        // Compared as text, so that order matters.
         prop_assert_eq!(parsed.to_string(), expected.to_string());
     }
 
@@ -196,7 +196,7 @@ proptest! {
         if arrived == padded(&text) {
             return Ok(());
         }
-        // The member is there, and what is around it is the text.
+        // The field is there, and the text around it is unchanged.
         let brace = text.iter().rposition(|byte| *byte == b'}').expect("the end of an object");
         let (before, end) = text.split_at(brace);
         let is_member = |first| {

@@ -1,4 +1,4 @@
-//! One decision, two carriers: the header layer and this one over one table.
+//! One table for two layers: the header layer and the body layer.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -33,12 +33,12 @@ fn with_session(mut request: Prompt, id: &str) -> Prompt {
     request
 }
 
-/// A header layer over the known destinations, which finds no key as it is.
+/// Returns a header layer over the known destinations, still without a fallback key.
 fn header_layer() -> SessionAffinityLayer {
     SessionAffinityLayer::new().destinations(Destinations::known())
 }
 
-/// Returns the lines that name the session, wherever they are, after both layers.
+/// Sends a request through both layers and returns where the session arrives, in headers and field.
 fn arriving(
     body: PromptCacheKeyLayer<impl KeyExtractor + Clone>,
     header: SessionAffinityLayer<impl KeyExtractor + Clone>,
@@ -141,7 +141,7 @@ mod derived {
             to_mistral(),
         );
         let [in_header, in_field] = &per_host[..] else {
-            panic!("{per_host:?}")
+            panic!("expected a header and a field, found {per_host:?}")
         };
         let key = in_header.strip_prefix("x-affinity: ").unwrap();
         assert_eq!(key.len(), 36);

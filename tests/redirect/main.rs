@@ -1,4 +1,4 @@
-//! Across redirects, retries and hedges: what each origin receives, over real sockets.
+//! What each origin receives across redirects, retries and hedges, over real sockets.
 
 mod attempts;
 mod case;
@@ -81,7 +81,7 @@ async fn outside_a_redirect_layer_every_key_follows_to_a_different_origin() -> R
     let (first, second) = origins().await?;
     for case in Case::all().filter(|case| case.place == Place::Outside) {
         let hops = case.hops(&first, &second).await?;
-        // Whatever leaves for the first origin, and `.only_hosts` does not help here.
+        // The same as at the first origin; `.only_hosts` does not help here.
         assert_eq!(hops.other, [hops.first.clone(), hops.first]);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A scope that is taken along: to tasks, threads and callbacks.
+//! Scopes that are carried to tasks, threads and callbacks.
 
 use std::future::pending;
 use std::thread;
@@ -20,7 +20,7 @@ fn both() -> Keys {
     (Some(INNER), Some(ParentKey(OUTER)))
 }
 
-/// Runs a handler in a scope with a parent and in one with nothing, each inside a scope that would show.
+/// Runs a handler in a scope with a key and a parent, and in one without a key.
 async fn in_both_scopes<R>(handler: impl AsyncFn() -> R) -> [R; 2] {
     let with_keys = ParentKey(OUTER).scope(INNER.scope(handler())).await;
     let without = ParentKey(OUTER).scope(Scoped::new(None, handler())).await;

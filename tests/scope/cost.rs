@@ -1,4 +1,4 @@
-//! What a scope allocates, and what a kept key keeps.
+//! What a scope allocates, and what a key that outlives its request keeps alive.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -19,7 +19,7 @@ use tower_session_affinity::{
 
 use crate::{INNER, by_session_id, now};
 
-/// Counts what one request allocates, from the call to the last frame of the answer.
+/// Counts the allocations of one request, from the call to the last frame of the response.
 fn allocations_of<S, B>(mut service: S, request: Request<()>) -> u64
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
@@ -38,7 +38,7 @@ fn answer(request: Request<()>) -> Ready<Result<Response<Empty<Bytes>>, Infallib
 }
 
 fn request() -> Request<()> {
-    // As in a request off the wire, it has a count of references already.
+    // Like a value off the wire, it can be cloned without a new reference count.
     let session = HeaderValue::from_static("chat-0123456789");
     let request = Request::get("/").header("x-session-id", session);
     request.body(()).unwrap()
@@ -48,7 +48,7 @@ fn request() -> Request<()> {
 fn a_request_allocates_only_its_key() {
     let bare = allocations_of(service_fn(answer), request());
     let scoped = allocations_of(by_session_id().layer(service_fn(answer)), request());
-    // The bytes of the key, and the count of references that makes its clones free.
+    // The bytes of the key, and the reference count that makes its clones free.
     assert_eq!(scoped - bare, 2);
 }
 
@@ -69,7 +69,7 @@ fn setting_the_key_of_the_scope_allocates_nothing() {
     let layer = SessionAffinityLayer::new().or(FromScope);
     let key: AffinityKey = "made at run time".replace(' ', "-").parse().unwrap();
     let (parts, ()) = Request::new(()).into_parts();
-    // The growth of the map is not the stamp's.
+    // Room in advance: growth of the map is not to be counted.
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert("accept", HeaderValue::from_static("*/*"));
 
@@ -82,7 +82,7 @@ fn setting_the_key_of_the_scope_allocates_nothing() {
     });
 }
 
-/// Puts a key that shares the header's bytes into the extensions, as a layer of a user's own may.
+/// Puts a key that shares the header's bytes into the extensions, as a user's layer may.
 fn with_a_shared_key(mut request: Request<Incoming>) -> Request<Incoming> {
     let value = request.headers()["x-session-id"].clone();
     request
@@ -93,7 +93,7 @@ fn with_a_shared_key(mut request: Request<Incoming>) -> Request<Incoming> {
 
 type Kept = Arc<Mutex<Vec<AffinityKey>>>;
 
-/// Serves requests over one connection, whose handler keeps the key of each.
+/// Serves requests over one connection.
 async fn serve_requests<S>(service: S, requests: usize)
 where
     S: Service<Request<Incoming>, Response = Response<Empty<Bytes>>, Error = Infallible>
@@ -127,7 +127,7 @@ where
     tokio::join!(client, async { server.await.unwrap() });
 }
 
-/// Returns the bytes that each of 10,000 kept keys of a scope keeps.
+/// Keeps the keys of 10,000 requests, and returns the bytes that each keeps alive.
 fn bytes_of_a_kept_key<K>(layer: AffinityScopeLayer<K>, share_first: bool) -> i64
 where
     K: KeyExtractor + Clone + 'static,
@@ -166,11 +166,17 @@ where
 #[test]
 fn keys_from_headers_do_not_keep_read_buffers_alive() {
     let bytes = bytes_of_a_kept_key(by_session_id(), false);
-    assert!(bytes < 100, "{bytes} bytes");
+    assert!(
+        bytes < 100,
+        "{bytes} bytes per key, expected fewer than 100"
+    );
 }
 
 #[test]
 fn keys_from_extensions_do_not_keep_read_buffers_alive() {
     let bytes = bytes_of_a_kept_key(AffinityScopeLayer::new(), true);
-    assert!(bytes < 100, "{bytes} bytes");
+    assert!(
+        bytes < 100,
+        "{bytes} bytes per key, expected fewer than 100"
+    );
 }

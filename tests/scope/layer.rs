@@ -1,4 +1,4 @@
-//! The server layer: what runs in the scope of a request.
+//! The server layer: which code runs in the scope of a request.
 
 use std::convert::Infallible;
 use std::future::{Ready, pending, ready};
@@ -20,7 +20,7 @@ use crate::{
     DropLog, INNER, OUTER, Sent, by_session_id, call_out, client, inbound, now, poll_once, scoped,
 };
 
-/// Calls its client in `call`, with a request that has nothing of the inbound one.
+/// Calls its client in `call`, with an empty request instead of the inbound one.
 struct Forward<C>(C);
 
 impl<C> Service<Request<()>> for Forward<C>

@@ -58,7 +58,7 @@ fn a_nested_parent_restores_the_outer_one() {
 fn a_sub_agent_has_its_own_key_and_the_agents_key_as_its_parent() {
     let agent = async { async { keys() }.in_child_affinity(INNER).await };
     assert_eq!(now(OUTER.scope(agent)), (Some(INNER), Some(PARENT)));
-    // An agent without a session is no parent, whatever its own parent is.
+    // An agent without a session is not a parent, whatever its own parent is.
     let agent = async { async { keys() }.in_child_affinity(INNER).await };
     assert_eq!(now(PARENT.scope(agent)), (Some(INNER), None));
 }
