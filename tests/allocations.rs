@@ -2,20 +2,23 @@
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::sync::{Arc, Mutex};
 
 use allocation_counter::measure;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tower::{Layer, Service, service_fn};
+use hyper::service::service_fn;
+use tower::{Layer, Service};
 use tower_session_affinity::{
     AffinityKey, Destinations, FromHeaders, KeyExtractor, MergePolicy, Outcome, RequestHead,
     SessionAffinityLayer, header,
 };
+
+use kept_keys::bytes_of_a_kept_key;
+
+#[path = "support/kept_keys.rs"]
+mod kept_keys;
 
 /// Returns a request with five headers, so that a sixth does not make the map grow.
 fn request() -> Request<()> {
@@ -38,7 +41,7 @@ fn allocations_of_a_call<K: KeyExtractor + Clone>(
     layer: &SessionAffinityLayer<K>,
     request: Request<()>,
 ) -> u64 {
-    let inner = service_fn(|request: Request<()>| {
+    let inner = tower::service_fn(|request: Request<()>| {
         assert_eq!(request.headers()["x-session-affinity"], "chat-0123456789");
         std::mem::forget(request);
         std::future::ready(Ok::<_, ()>(()))
@@ -176,47 +179,14 @@ fn a_key_from_a_borrowed_value_keeps_only_a_copy_of_its_bytes() {
     drop(key);
 }
 
-/// Serves 10,000 requests over one connection, keeps the key of each, and returns the bytes per key.
-fn bytes_of_a_kept_key(key: fn(RequestHead<'_>) -> Option<AffinityKey>) -> i64 {
-    const REQUESTS: usize = 10_000;
-    let kept = Arc::new(Mutex::new(Vec::with_capacity(REQUESTS)));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-        .unwrap();
-    let counted = measure(|| {
-        let keep = hyper::service::service_fn(|request: Request<Incoming>| {
+/// Returns the bytes that each kept key keeps alive if a service makes its keys with `key`.
+fn bytes_kept_by(key: fn(RequestHead<'_>) -> Option<AffinityKey>) -> i64 {
+    bytes_of_a_kept_key(|kept| {
+        service_fn(move |request: Request<Incoming>| {
             kept.lock().unwrap().extend(key((&request).into()));
             ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
-        });
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let client = TcpStream::connect(listener.local_addr().unwrap());
-            let (client, accepted) = tokio::join!(client, listener.accept());
-            let server = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(accepted.unwrap().0), keep);
-            let client = send_requests(client.unwrap(), REQUESTS);
-            tokio::join!(client, async { server.await.unwrap() });
-        });
-    });
-    assert_eq!(kept.lock().unwrap().len(), REQUESTS);
-    counted.bytes_current / i64::try_from(REQUESTS).unwrap()
-}
-
-async fn send_requests(stream: TcpStream, requests: usize) {
-    let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .unwrap();
-    let calls = async {
-        for number in 0..requests {
-            let request = Request::get("/").header("x-session-id", format!("chat-{number:010}"));
-            let request = request.body(Empty::<Bytes>::new()).unwrap();
-            let response = client.send_request(request).await.unwrap();
-            response.collect().await.unwrap();
-        }
-        drop(client);
-    };
-    tokio::join!(calls, async { connection.await.unwrap() });
+        })
+    })
 }
 
 #[test]
@@ -226,7 +196,7 @@ fn owned_keys_do_not_keep_read_buffers_alive() {
     let owned: fn(RequestHead<'_>) -> _ =
         |head| head.key("x-session-id").map(AffinityKey::into_owned);
     for (name, key) in [("a copy", by_hand), ("`into_owned`", owned)] {
-        let bytes = bytes_of_a_kept_key(key);
+        let bytes = bytes_kept_by(key);
         assert!(
             bytes < 100,
             "{name} keeps {bytes} bytes per key, expected fewer than 100"
@@ -237,7 +207,7 @@ fn owned_keys_do_not_keep_read_buffers_alive() {
 #[test]
 fn keys_that_share_header_bytes_keep_read_buffers_alive() {
     // The documentation warns of this. Without it, the test above would prove nothing.
-    let bytes = bytes_of_a_kept_key(|head| head.key("x-session-id"));
+    let bytes = bytes_kept_by(|head| head.key("x-session-id"));
     assert!(
         bytes > 1000,
         "{bytes} bytes per key, expected more than 1000"

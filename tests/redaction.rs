@@ -17,6 +17,10 @@ use tower_session_affinity::{
     RequestHead, SessionAffinityLayer, from_fn, header,
 };
 
+#[cfg(feature = "tracing")]
+#[path = "support/log.rs"]
+mod log;
+
 const SECRET: &str = "the-quick-brown-fox-jumps-over-13-lazy-dogs";
 const RAW_ID: &str = "alice.liddell@wonderland.test";
 
@@ -196,30 +200,23 @@ fn scope_output() -> Vec<Output> {
 /// fallback, with and without derivation.
 #[cfg(feature = "tracing")]
 fn tracing_output() -> Vec<Output> {
-    use std::sync::{Arc, Mutex};
-    use tracing_subscriber::{filter::LevelFilter, util::SubscriberInitExt};
+    use tracing_subscriber::filter::LevelFilter;
 
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .with_writer(Arc::new(Log(Arc::clone(&log))))
-        .finish();
-    let guard = subscriber.set_default();
     let plain = SessionAffinityLayer::new().or(key());
-    for uri in ["https://host.example/", "/"] {
-        let mut with_header = HeaderMap::new();
-        with_header.insert(header::X_SESSION_AFFINITY, HeaderValue::from_static(RAW_ID));
-        let mut extensions = Extensions::new();
-        extensions.insert(key());
-        for layer in [plain.clone(), plain.clone().derive_per_host(secret())] {
-            for mut headers in [with_header.clone(), HeaderMap::new()] {
-                let uri = Uri::from_static(uri);
-                layer.stamp(&Method::POST, &uri, &mut headers, &extensions);
+    let text = log::logged(LevelFilter::TRACE, || {
+        for uri in ["https://host.example/", "/"] {
+            let mut with_header = HeaderMap::new();
+            with_header.insert(header::X_SESSION_AFFINITY, HeaderValue::from_static(RAW_ID));
+            let mut extensions = Extensions::new();
+            extensions.insert(key());
+            for layer in [plain.clone(), plain.clone().derive_per_host(secret())] {
+                for mut headers in [with_header.clone(), HeaderMap::new()] {
+                    let uri = Uri::from_static(uri);
+                    layer.stamp(&Method::POST, &uri, &mut headers, &extensions);
+                }
             }
         }
-    }
-    drop(guard);
-    let text = String::from_utf8(log.lock().expect("the log").clone()).expect("text");
+    });
     assert!(
         text.lines().count() >= 7,
         "expected at least 7 events:\n{text}"
@@ -228,21 +225,6 @@ fn tracing_output() -> Vec<Output> {
         about: "Outcome",
         text,
     }]
-}
-
-/// Collects log output in memory.
-#[cfg(feature = "tracing")]
-struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
-
-#[cfg(feature = "tracing")]
-impl std::io::Write for &Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("the log").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 fn hexadecimal(text: &str) -> String {

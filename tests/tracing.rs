@@ -3,8 +3,6 @@
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
@@ -14,43 +12,16 @@ use tower_session_affinity::{
     Outcome, SessionAffinityLayer, header,
 };
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::util::SubscriberInitExt;
+
+use log::logged;
+
+#[path = "support/log.rs"]
+mod log;
 
 const OURS: AffinityKey = AffinityKey::from_static("ours-5f0e9c1a");
 const THEIRS: HeaderValue = HeaderValue::from_static("theirs-5f0e9c1a");
 /// Part of both values, which no event may contain.
 const SECRET: &str = "5f0e9c1a";
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// Returns what the closure logs at this level or above, in the calling thread.
-    fn of(level: LevelFilter, f: impl FnOnce()) -> String {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .without_time()
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        let guard = subscriber.set_default();
-        f();
-        drop(guard);
-        String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 fn stamp<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, request: Request<()>) -> Outcome {
     let (mut parts, ()) = request.into_parts();
@@ -98,7 +69,7 @@ fn each_outcome_logs_one_line_at_its_level_without_the_key() {
                      and the URI has no authority";
     let full = " WARN tower_session_affinity: no session affinity: the header map has no room for \
                 one more name";
-    let log = Log::of(LevelFilter::TRACE, || {
+    let log = logged(LevelFilter::TRACE, || {
         assert_eq!(stamp(&keep, request()), Outcome::Stamped);
         assert_eq!(stamp(&keep, with_theirs()), Outcome::Kept);
         assert_eq!(stamp(&replace, with_theirs()), Outcome::Replaced);
@@ -132,7 +103,7 @@ fn a_service_logs_one_event_per_request_with_its_header_name() {
         .or(OURS)
         .header_name(header::X_AFFINITY);
     let client = layer.layer(service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(()))));
-    let log = Log::of(LevelFilter::TRACE, || {
+    let log = logged(LevelFilter::TRACE, || {
         tokio_test::block_on(client.oneshot(request())).unwrap();
     });
     assert_eq!(
@@ -149,7 +120,7 @@ fn a_disabled_event_allocates_nothing_and_logs_nothing() {
     headers.insert("accept", HeaderValue::from_static("*/*"));
     let (parts, ()) = request().into_parts();
 
-    let log = Log::of(LevelFilter::DEBUG, || {
+    let log = logged(LevelFilter::DEBUG, || {
         let counted = allocation_counter::measure(|| {
             layer.stamp(&parts.method, &parts.uri, &mut headers, &parts.extensions);
         });
@@ -173,7 +144,7 @@ fn a_missing_key_logs_a_warning_with_the_reason() {
         .headers_mut()
         .insert(header::X_AFFINITY, value);
 
-    let log = Log::of(LevelFilter::WARN, || {
+    let log = logged(LevelFilter::WARN, || {
         assert_eq!(stamp(&too_long, request()), Outcome::TooLong);
         assert_eq!(stamp(&invalid, with_an_invalid_one), Outcome::InvalidKey);
         assert_eq!(stamp(&expected, request()), Outcome::NoKey);
@@ -217,7 +188,7 @@ fn each_kind_of_warning_is_emitted_at_most_once_per_second_and_the_rest_are_coun
         .or(OURS)
         .only_hosts([HostPattern::from_static("api.example")])
         .layer(service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(()))));
-    let log = Log::of(LevelFilter::WARN, || {
+    let log = logged(LevelFilter::WARN, || {
         for _ in 0..REQUESTS {
             let relative = Request::get("/").body(()).unwrap();
             tokio_test::block_on(client.clone().oneshot(relative)).unwrap();
@@ -246,7 +217,7 @@ fn each_layer_and_each_kind_of_warning_has_its_own_limit() {
             .only_hosts([HostPattern::from_static("api.example")])
     };
     let first = layer();
-    let log = Log::of(LevelFilter::WARN, || {
+    let log = logged(LevelFilter::WARN, || {
         stamp(&first, Request::get("/").body(()).unwrap());
         stamp(&first, with_a_full_map());
         stamp(&layer(), Request::get("/").body(()).unwrap());
@@ -282,7 +253,7 @@ fn the_reqwest_adapters_log_one_event_per_request() {
         .with(layer)
         .with(Answer)
         .build();
-    let log = Log::of(LevelFilter::TRACE, || {
+    let log = logged(LevelFilter::TRACE, || {
         tokio_test::block_on(service.oneshot(request)).unwrap();
         tokio_test::block_on(middleware.get("http://api.example/").send()).unwrap();
     });

@@ -5,6 +5,9 @@ mod allocations;
 mod bytes;
 mod frames;
 mod heads;
+#[cfg(feature = "tracing")]
+#[path = "../support/log.rs"]
+mod log;
 mod outcomes;
 mod properties;
 mod script;

@@ -204,72 +204,29 @@ fn a_body_that_fails_or_is_dropped_reports_no_outcome() {
 
 #[cfg(feature = "tracing")]
 mod events {
-    use std::io;
-
-    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::filter::LevelFilter;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Log {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
-
-    /// Returns the lines that are logged at this level or above.
-    fn logged(level: tracing::Level, work: impl FnOnce()) -> Vec<String> {
-        let log = Log::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(log.clone())
-            .with_ansi(false)
-            .without_time()
-            .finish();
-        tracing::subscriber::with_default(subscriber, work);
-        let log = log.0.lock().unwrap().clone();
-        String::from_utf8(log)
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect()
-    }
+    use crate::log::logged;
 
     #[test]
     fn an_event_in_the_span_of_the_request_names_the_field_but_not_the_key() {
-        let lines = logged(tracing::Level::TRACE, || {
+        let log = logged(LevelFilter::TRACE, || {
             let request = with_key(r#"{"a":1}"#);
             let span = tracing::info_span!("answering", turn = 3);
             let sent = span.in_scope(|| send(&PromptCacheKeyLayer::new(), request));
             read(sent.into_body());
         });
-        let [line] = &lines[..] else {
-            panic!("expected one line, found {lines:?}")
-        };
-        assert!(line.contains(r#"outcome="stamped""#), "{line}");
-        assert!(line.contains(r#"body_field="prompt_cache_key""#), "{line}");
-        assert!(line.contains("answering{turn=3}"), "{line}");
-        assert!(!line.contains("chat-7"), "{line}");
+        assert_eq!(log.lines().count(), 1, "expected one line: {log}");
+        assert!(log.contains(r#"outcome="stamped""#), "{log}");
+        assert!(log.contains(r#"body_field="prompt_cache_key""#), "{log}");
+        assert!(log.contains("answering{turn=3}"), "{log}");
+        assert!(!log.contains("chat-7"), "{log}");
     }
 
     #[test]
     fn a_missing_key_is_a_warning_but_a_skipped_body_is_not() {
-        let lines = logged(tracing::Level::WARN, || {
+        let log = logged(LevelFilter::WARN, || {
             let layer = PromptCacheKeyLayer::new().expect_key();
             let without_key = || chat(Full::<Bytes>::from("{}"));
             read(send(&layer, without_key()).into_body());
@@ -281,9 +238,7 @@ mod events {
             *elsewhere.uri_mut() = Uri::from_static("https://evil.example/");
             read(send(&layer, elsewhere).into_body());
         });
-        let [line] = &lines[..] else {
-            panic!("expected one line, found {lines:?}")
-        };
-        assert!(line.contains(r#"outcome="no_key""#), "{line}");
+        assert_eq!(log.lines().count(), 1, "expected one line: {log}");
+        assert!(log.contains(r#"outcome="no_key""#), "{log}");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::sync::{Arc, Mutex};
 
 use allocation_counter::measure;
 use bytes::Bytes;
@@ -10,13 +9,13 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_session_affinity::{
     AffinityKey, AffinityScopeLayer, FromScope, KeyExtractor, Outcome, SessionAffinityLayer,
 };
 
+use crate::kept_keys::bytes_of_a_kept_key;
 use crate::{INNER, by_session_id, now};
 
 /// Counts the allocations of one request, from the call to the last frame of the response.
@@ -91,61 +90,16 @@ fn with_a_shared_key(mut request: Request<Incoming>) -> Request<Incoming> {
     request
 }
 
-type Kept = Arc<Mutex<Vec<AffinityKey>>>;
-
-/// Serves requests over one connection.
-async fn serve_requests<S>(service: S, requests: usize)
+/// Returns the bytes that each kept key of a scope keeps alive.
+fn bytes_kept_by<K>(layer: AffinityScopeLayer<K>, share_first: bool) -> i64
 where
-    S: Service<Request<Incoming>, Response = Response<Empty<Bytes>>, Error = Infallible>
-        + Clone
-        + 'static,
+    K: KeyExtractor + Clone,
 {
-    let (client, server) = tokio::io::duplex(4096);
-    let server = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(server), TowerToHyperService::new(service));
-    let client = async {
-        let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(client))
-            .await
-            .unwrap();
-        let calls = async {
-            for number in 0..requests {
-                let request =
-                    Request::get("/").header("x-session-id", format!("chat-{number:010}"));
-                let request = request.body(Empty::<Bytes>::new()).unwrap();
-                client
-                    .send_request(request)
-                    .await
-                    .unwrap()
-                    .collect()
-                    .await
-                    .unwrap();
-            }
-            drop(client);
-        };
-        tokio::join!(calls, async { connection.await.unwrap() });
-    };
-    tokio::join!(client, async { server.await.unwrap() });
-}
-
-/// Keeps the keys of 10,000 requests, and returns the bytes that each keeps alive.
-fn bytes_of_a_kept_key<K>(layer: AffinityScopeLayer<K>, share_first: bool) -> i64
-where
-    K: KeyExtractor + Clone + 'static,
-{
-    const REQUESTS: usize = 10_000;
-    let kept = Kept::default();
-    kept.lock().unwrap().reserve_exact(REQUESTS);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let counted = measure(|| {
-        let keep = {
-            let kept = Arc::clone(&kept);
-            service_fn(move |_: Request<Incoming>| {
-                kept.lock().unwrap().extend(AffinityKey::current());
-                ready(Ok(Response::new(Empty::<Bytes>::new())))
-            })
-        };
+    bytes_of_a_kept_key(|kept| {
+        let keep = service_fn(move |_: Request<Incoming>| {
+            kept.lock().unwrap().extend(AffinityKey::current());
+            ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+        });
         let service = ServiceBuilder::new()
             .map_request(move |request| {
                 if share_first {
@@ -157,15 +111,13 @@ where
             .map_response(|response: Response<_>| response.map(|_| Empty::new()))
             .layer(layer)
             .service(keep);
-        runtime.block_on(serve_requests(service, REQUESTS));
-    });
-    assert_eq!(kept.lock().unwrap().len(), REQUESTS);
-    counted.bytes_current / i64::try_from(REQUESTS).unwrap()
+        TowerToHyperService::new(service)
+    })
 }
 
 #[test]
 fn keys_from_headers_do_not_keep_read_buffers_alive() {
-    let bytes = bytes_of_a_kept_key(by_session_id(), false);
+    let bytes = bytes_kept_by(by_session_id(), false);
     assert!(
         bytes < 100,
         "{bytes} bytes per key, expected fewer than 100"
@@ -174,7 +126,7 @@ fn keys_from_headers_do_not_keep_read_buffers_alive() {
 
 #[test]
 fn keys_from_extensions_do_not_keep_read_buffers_alive() {
-    let bytes = bytes_of_a_kept_key(AffinityScopeLayer::new(), true);
+    let bytes = bytes_kept_by(AffinityScopeLayer::new(), true);
     assert!(
         bytes < 100,
         "{bytes} bytes per key, expected fewer than 100"

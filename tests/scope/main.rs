@@ -5,6 +5,8 @@ mod body;
 mod carry;
 mod cost;
 mod isolation;
+#[path = "../support/kept_keys.rs"]
+mod kept_keys;
 mod layer;
 mod other_tasks;
 mod parent;
