@@ -43,7 +43,7 @@ fn the_first_valid_value_is_the_key_and_adopted_headers_are_removed() {
     assert_eq!(outcome, Outcome::Stamped);
     assert_eq!(headers["x-session-affinity"], "chat-7");
     assert_eq!(headers["x-request-id"], "r-1");
-    assert_eq!(headers.len(), 2);
+    assert_eq!(headers.len(), 2, "expected no other header: {headers:?}");
 }
 
 #[test]
@@ -52,12 +52,16 @@ fn an_adopted_header_that_also_carries_the_key_follows_the_merge_policy() {
     let layer = layer.header_name(header::X_SESSION_ID);
     let inbound: [(&str, &[u8]); 2] = [("x-session-id", b"chat 7"), ("x-session-id", b"chat-7")];
     let (outcome, headers) = sent(&layer, URI, &inbound, &none());
-    assert_eq!((outcome, headers.len()), (Outcome::Kept, 1));
+    assert_eq!((outcome, headers.len()), (Outcome::Kept, 1), "{headers:?}");
     assert_eq!(headers["x-session-id"], "chat 7");
 
     let layer = layer.merge_policy(MergePolicy::Replace);
     let (outcome, headers) = sent(&layer, URI, &inbound, &none());
-    assert_eq!((outcome, headers.len()), (Outcome::Replaced, 1));
+    assert_eq!(
+        (outcome, headers.len()),
+        (Outcome::Replaced, 1),
+        "{headers:?}"
+    );
     assert_eq!(headers["x-session-id"], "chat-7");
 }
 
@@ -137,7 +141,11 @@ fn adopting_a_second_list_adds_to_the_first() {
         .adopt([header::SESSION_ID]);
     let inbound: [(&str, &[u8]); 2] = [("session-id", b"second"), ("x-session-id", b"a, b")];
     let (outcome, headers) = sent(&layer, URI, &inbound, &none());
-    assert_eq!((outcome, headers.len()), (Outcome::Stamped, 1));
+    assert_eq!(
+        (outcome, headers.len()),
+        (Outcome::Stamped, 1),
+        "{headers:?}"
+    );
     assert_eq!(headers["x-session-affinity"], "second");
 }
 
@@ -147,7 +155,7 @@ fn from_headers_reads_the_headers_without_removing_them() {
 
     let layer = SessionAffinityLayer::new().or(FromHeaders::new(header::CALLER_SESSIONS));
     let (_, headers) = sent(&layer, URI, &[("x-session-id", b"chat-7")], &none());
-    assert_eq!(headers.len(), 2);
+    assert_eq!(headers.len(), 2, "expected no other header: {headers:?}");
 }
 
 #[test]
@@ -197,7 +205,7 @@ mod derived {
             for value in values {
                 let (outcome, headers) = sent(&layer, URI, &[(name.as_str(), value)], &none());
                 assert!(outcome.is_sent());
-                assert_eq!(headers.len(), 1);
+                assert_eq!(headers.len(), 1, "expected no other header: {headers:?}");
                 let expected = secret().key_for([value]);
                 assert_eq!(headers["x-session-affinity"], expected.as_str());
             }
@@ -232,7 +240,11 @@ mod derived {
         with_key.insert(AffinityKey::from_static("ours"));
         let inbound: [(&str, &[u8]); 1] = [("x-session-affinity", b"alice@example.com")];
         let (outcome, headers) = sent(&layer, URI, &inbound, &with_key);
-        assert_eq!((outcome, headers.len()), (Outcome::Replaced, 1));
+        assert_eq!(
+            (outcome, headers.len()),
+            (Outcome::Replaced, 1),
+            "{headers:?}"
+        );
         assert_eq!(headers["x-session-affinity"], "ours");
     }
 
@@ -246,12 +258,16 @@ mod derived {
         let at = |uri: &str, name: &str| {
             let (outcome, headers) = sent(&layer, uri, &inbound, &none());
             assert!(outcome.is_sent());
-            assert_eq!(headers.len(), 1);
+            assert_eq!(headers.len(), 1, "expected no other header: {headers:?}");
             headers[name].to_str().unwrap().to_owned()
         };
         let openrouter = at("https://openrouter.ai/api/v1", "x-session-id");
         let xai = at("https://api.x.ai/v1/chat", "x-grok-conv-id");
         assert_ne!(openrouter, xai);
-        assert_eq!((openrouter.len(), xai.len()), (36, 36));
+        assert_eq!(
+            (openrouter.len(), xai.len()),
+            (36, 36),
+            "expected keys of 36 bytes, found {openrouter} and {xai}"
+        );
     }
 }

@@ -115,7 +115,8 @@ fn setting_a_key_from_a_closure_that_shares_the_header_bytes_allocates_nothing()
     let copying =
         SessionAffinityLayer::new().or_fn(|req| req.headers().get("x-session-id")?.try_into().ok());
     // The bytes of the copy, and its reference count.
-    assert_eq!(allocations_of_a_session(&copying, "x-session-affinity"), 2);
+    let allocations = allocations_of_a_session(&copying, "x-session-affinity");
+    assert_eq!(allocations, 2, "expected a closure that copies to allocate");
 }
 
 #[test]
@@ -142,7 +143,7 @@ fn withholding_the_key_allocates_nothing() {
         let outcome = layer.stamp(&head.method, &head.uri, &mut headers, &head.extensions);
         assert_eq!(outcome, Outcome::HostNotAllowed);
     });
-    assert_eq!(counted.count_total, 0);
+    assert_eq!(counted.count_total, 0, "expected no allocation");
     assert!(!headers.contains_key(header::X_SESSION_ID));
 }
 

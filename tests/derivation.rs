@@ -219,7 +219,11 @@ fn no_affinity_and_an_unlisted_host_take_precedence_over_derivation() {
     headers.insert(NAME, HeaderValue::from_static("theirs"));
     let uri = Uri::from_static("/no/authority");
     let outcome = layer.stamp(&Method::GET, &uri, &mut headers, &extensions);
-    assert_eq!((outcome, headers.len()), (Outcome::Suppressed, 0));
+    assert_eq!(
+        (outcome, headers.len()),
+        (Outcome::Suppressed, 0),
+        "{headers:?}"
+    );
 
     let listed = layer.only_hosts([HostPattern::from_static("other.example")]);
     assert_eq!(
@@ -324,7 +328,10 @@ fn derivation_allocates_only_the_value() {
         let allocated = allocation_counter::measure(|| {
             layer.stamp(&Method::POST, &uri, &mut headers, &extensions);
         });
-        assert_eq!(allocated.count_total, 1);
+        assert_eq!(
+            allocated.count_total, 1,
+            "expected one allocation, for the value"
+        );
     }
 }
 

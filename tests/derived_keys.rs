@@ -87,7 +87,7 @@ fn the_boundaries_of_parts_change_the_key() {
         "one part that spells the frame between two",
     ];
     let keys: HashSet<_> = names.into_iter().map(key_of).collect();
-    assert_eq!(keys.len(), names.len());
+    assert_eq!(keys.len(), names.len(), "expected different keys: {keys:?}");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_different_host_or_secret_gives_a_different_key() {
         "an IPv6 address",
     ];
     let keys: HashSet<_> = names.into_iter().map(key_of).collect();
-    assert_eq!(keys.len(), names.len());
+    assert_eq!(keys.len(), names.len(), "expected different keys: {keys:?}");
 }
 
 #[test]
@@ -263,7 +263,11 @@ fn key_for_allocates_only_the_value_and_clones_allocate_nothing() {
         let key = secret.key_for(["tenant-7", "chat-7"]);
         assert_eq!(key.clone(), key);
     });
-    assert_eq!((allocated.count_total, allocated.count_current), (1, 0));
+    assert_eq!(
+        (allocated.count_total, allocated.count_current),
+        (1, 0),
+        "expected one allocation, for the value, and none left"
+    );
 }
 
 proptest! {

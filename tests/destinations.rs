@@ -268,7 +268,11 @@ fn headers_for_other_hosts_are_removed_from_a_map_of_any_size() {
         let uri = Uri::from_static("https://api.x.ai/");
         layer.stamp(&Method::POST, &uri, &mut headers, &http::Extensions::new());
         assert_eq!(headers["x-grok-conv-id"], "ours");
-        assert_eq!(headers.len(), others + 1);
+        assert_eq!(
+            headers.len(),
+            others + 1,
+            "expected only the header of the row and {others} others"
+        );
     }
 }
 
@@ -428,7 +432,7 @@ fn a_session_read_from_a_header_is_sent_in_the_header_of_the_row() {
         Outcome::Stamped
     );
     assert_eq!(headers["x-grok-conv-id"], "chat-7");
-    assert_eq!(headers.len(), 1);
+    assert_eq!(headers.len(), 1, "expected no other header: {headers:?}");
 }
 
 #[test]
@@ -462,7 +466,11 @@ fn no_affinity_and_only_hosts_apply_in_addition_to_a_table() {
             layer.stamp(&parts.method, &parts.uri, headers, &parts.extensions),
             outcome
         );
-        assert_eq!(headers.len(), usize::from(outcome == Outcome::Stamped));
+        assert_eq!(
+            headers.len(),
+            usize::from(outcome == Outcome::Stamped),
+            "{uri}: {headers:?}"
+        );
     }
 }
 

@@ -37,7 +37,11 @@ fn patterns_that_match_different_requests_are_not_equal() {
         "https://[::1]",
     ];
     let different: HashSet<_> = patterns.map(HostPattern::from_static).into();
-    assert_eq!(different.len(), patterns.len());
+    assert_eq!(
+        different.len(),
+        patterns.len(),
+        "expected all patterns to differ: {different:?}"
+    );
 }
 
 #[test]

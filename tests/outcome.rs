@@ -15,7 +15,11 @@ fn stamp<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, method: &Method, uri:
     let mut headers = HeaderMap::new();
     let uri: Uri = uri.parse().unwrap();
     let outcome = layer.stamp(method, &uri, &mut headers, &Extensions::new());
-    assert_eq!(headers.len(), usize::from(outcome.is_sent()));
+    assert_eq!(
+        headers.len(),
+        usize::from(outcome.is_sent()),
+        "{outcome:?}: {headers:?}"
+    );
     outcome
 }
 
@@ -30,11 +34,15 @@ fn every_outcome_has_a_unique_snake_case_name() {
         assert_eq!(name.replace('_', ""), variant.to_ascii_lowercase());
         assert_eq!(*name, name.to_ascii_lowercase());
         let words = variant.chars().filter(char::is_ascii_uppercase).count();
-        assert_eq!(name.split('_').count(), words);
+        assert_eq!(name.split('_').count(), words, "words of {name}");
     }
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), Outcome::ALL.len());
+    assert_eq!(
+        names.len(),
+        Outcome::ALL.len(),
+        "expected unique names: {names:?}"
+    );
 }
 
 #[test]

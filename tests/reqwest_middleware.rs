@@ -242,6 +242,6 @@ async fn a_deriving_layer_sends_no_raw_id() {
         .header("x-session-affinity", "alice@example.com");
     request.send().await.unwrap();
     let arrived = upstream.arrived().await;
-    assert_eq!(arrived.len(), 1);
-    assert_eq!(arrived[0].len(), 36);
+    assert_eq!(arrived.len(), 1, "expected one value: {arrived:?}");
+    assert_eq!(arrived[0].len(), 36, "expected a derived key: {arrived:?}");
 }

@@ -1,7 +1,7 @@
 //! Retries and hedges that copy the request themselves: whether later attempts keep the key.
 //!
 //! `Retry` and `Hedge` ask the application's policy for a copy of the request. A copy without the extensions
-//! has lost a key in them. Then only a layer outside has already set the header.
+//! loses a key in them, unless a layer outside the retry has already set the header.
 
 use std::future::{Ready, ready};
 use std::net::SocketAddr;

@@ -52,7 +52,7 @@ async fn a_call_reaches_the_inner_service_with_its_body_and_one_header() {
     let (received, reply) = handle.next_request().await.unwrap();
     assert_eq!(received.body(), &"hello");
     assert_eq!(received.uri(), "/v1/chat");
-    assert_eq!(received.headers().len(), 1);
+    assert_eq!(received.headers().len(), 1, "expected only our header");
     assert_eq!(received.headers()["x-session-affinity"], "chat-7");
     assert!(
         received.extensions().get::<AffinityKey>().is_some(),

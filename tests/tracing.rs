@@ -124,7 +124,7 @@ fn a_disabled_event_allocates_nothing_and_logs_nothing() {
         let counted = allocation_counter::measure(|| {
             layer.stamp(&parts.method, &parts.uri, &mut headers, &parts.extensions);
         });
-        assert_eq!(counted.count_total, 0);
+        assert_eq!(counted.count_total, 0, "expected no allocation");
     });
     assert_eq!(log, "");
     assert_eq!(headers["x-session-affinity"], OURS.as_str());

@@ -52,7 +52,7 @@ impl Gateway {
         })
     }
 
-    /// Waits for the gateway to exit unasked, which is a fault.
+    /// Waits for the gateway to exit on its own, which is a fault.
     pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }

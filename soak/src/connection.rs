@@ -27,7 +27,7 @@ pub(crate) struct Connection {
     task: JoinHandle<()>,
 }
 
-/// Sends requests over a connection, over HTTP/1.1 one after another.
+/// Sends requests over a connection; over HTTP/1.1, one at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
     pub(crate) gateway: SocketAddr,

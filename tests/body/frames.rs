@@ -286,7 +286,11 @@ fn a_body_shorter_than_its_announced_length_stays_too_short() {
         sent.headers()["content-length"],
         (20 + MEMBER.len()).to_string()
     );
-    assert_eq!(read(sent.into_body()).len(), 7 + MEMBER.len());
+    assert_eq!(
+        read(sent.into_body()).len(),
+        7 + MEMBER.len(),
+        "expected the caller's 7 bytes and the field"
+    );
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn the_outcome_is_reported_once_when_known_with_the_head_that_was_sent() {
     let expected = format!("/v1/chat/completions {}", 8 + crate::MEMBER.len());
     assert_eq!(*reported.0.lock().unwrap(), [(Outcome::Stamped, expected)]);
     drop(body);
-    assert_eq!(reported.outcomes().len(), 1);
+    assert_eq!(reported.outcomes().len(), 1, "expected no second report");
 }
 
 #[test]

@@ -122,7 +122,11 @@ fn arriving(chunks: Vec<Bytes>, knows_its_end: bool) -> Vec<u8> {
     let body = send(&layer, chat(script)).into_body();
     let announced = http_body::Body::size_hint(&body).exact().unwrap();
     let arrived = read(body);
-    assert_eq!(arrived.len() as u64, announced);
+    assert_eq!(
+        arrived.len() as u64,
+        announced,
+        "expected the announced length"
+    );
     arrived
 }
 

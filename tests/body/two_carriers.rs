@@ -144,7 +144,7 @@ mod derived {
             panic!("expected a header and a field, found {per_host:?}")
         };
         let key = in_header.strip_prefix("x-affinity: ").unwrap();
-        assert_eq!(key.len(), 36);
+        assert_eq!(key.len(), 36, "expected a derived key, found {key}");
         assert_eq!(*in_field, format!("field: {key}"));
         assert_eq!(labelled, per_host);
     }

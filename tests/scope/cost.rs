@@ -47,8 +47,11 @@ fn request() -> Request<()> {
 fn a_request_allocates_only_its_key() {
     let bare = allocations_of(service_fn(answer), request());
     let scoped = allocations_of(by_session_id().layer(service_fn(answer)), request());
-    // The bytes of the key, and the reference count that makes its clones free.
-    assert_eq!(scoped - bare, 2);
+    assert_eq!(
+        scoped - bare,
+        2,
+        "expected the bytes of the key and the reference count that makes its clones free"
+    );
 }
 
 #[test]
@@ -60,7 +63,10 @@ fn a_request_whose_key_is_in_its_extensions_allocates_nothing() {
     };
     let bare = allocations_of(service_fn(answer), with_key());
     let scoped = allocations_of(by_session_id().layer(service_fn(answer)), with_key());
-    assert_eq!(scoped, bare);
+    assert_eq!(
+        scoped, bare,
+        "expected as many allocations as without the layer"
+    );
 }
 
 #[test]
@@ -77,7 +83,7 @@ fn setting_the_key_of_the_scope_allocates_nothing() {
             let outcome = layer.stamp(&parts.method, &parts.uri, &mut headers, &parts.extensions);
             assert_eq!(outcome, Outcome::Stamped);
         });
-        assert_eq!(counted.count_total, 0);
+        assert_eq!(counted.count_total, 0, "expected no allocation");
     });
 }
 

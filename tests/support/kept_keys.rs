@@ -40,7 +40,11 @@ where
             });
         });
     });
-    assert_eq!(kept.lock().unwrap().len(), REQUESTS);
+    assert_eq!(
+        kept.lock().unwrap().len(),
+        REQUESTS,
+        "expected one kept key per request"
+    );
     counted.bytes_current / i64::try_from(REQUESTS).unwrap()
 }
 
