@@ -1,4 +1,4 @@
-//! Command lines of gateways that more than one test starts.
+//! Commands for gateways that more than one test starts.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::Setup;
 
-/// Starts nginx as one process in the foreground.
+/// Builds a command that runs nginx as one process in the foreground.
 ///
 /// # Panics
 ///
@@ -24,7 +24,7 @@ pub fn nginx(program: &Path, setup: &Setup, published: &str) -> Command {
     command
 }
 
-/// Starts HAProxy as one process in the foreground, so that it ends with the test.
+/// Builds a command that runs HAProxy as one process in the foreground, so that it ends with the test.
 ///
 /// # Panics
 ///
@@ -39,7 +39,7 @@ pub fn haproxy(program: &Path, setup: &Setup, published: &str) -> Command {
     command
 }
 
-/// Starts Envoy with a configuration in YAML.
+/// Builds a command that runs Envoy with a configuration in YAML.
 ///
 /// # Panics
 ///
@@ -61,7 +61,7 @@ pub fn envoy(program: &Path, setup: &Setup, published: &str) -> Command {
     command
 }
 
-/// Starts the gateway on Pingora, whose source is in `pingora/`.
+/// Builds a command that runs the gateway on Pingora, whose source is in `pingora/`.
 #[must_use]
 pub fn pingora(program: &Path, setup: &Setup) -> Command {
     let mut command = Command::new(program);
@@ -100,7 +100,7 @@ pub fn bounded_ring() -> String {
     with_line(include_str!("../envoy-ring-hash.yaml"), line)
 }
 
-/// Starts smg with this policy.
+/// Builds a command that runs smg with this policy.
 #[must_use]
 pub fn smg(program: &Path, setup: &Setup, policy: &str) -> Command {
     let mut command = Command::new(program);
@@ -109,7 +109,7 @@ pub fn smg(program: &Path, setup: &Setup, policy: &str) -> Command {
     command
 }
 
-/// Starts smg so that it hashes `x-session-affinity`.
+/// Builds a command that runs smg so that it hashes `x-session-affinity`.
 #[must_use]
 pub fn smg_by_session_affinity(program: &Path, setup: &Setup) -> Command {
     let mut command = smg(program, setup, "consistent_hashing");
@@ -117,7 +117,7 @@ pub fn smg_by_session_affinity(program: &Path, setup: &Setup) -> Command {
     command
 }
 
-/// Starts vllm-router with this policy.
+/// Builds a command that runs vllm-router with this policy.
 #[must_use]
 pub fn vllm_router(program: &Path, setup: &Setup, policy: &str) -> Command {
     let mut command = Command::new(program);

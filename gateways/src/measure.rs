@@ -47,7 +47,7 @@ pub const LONG_SYSTEM_PROMPT: &str = concat!(
     "/tests/long_system_prompt.jinja"
 );
 
-/// Starts nginx with [`nginx_conf`].
+/// Builds a command that runs nginx with [`nginx_conf`].
 ///
 /// # Panics
 ///

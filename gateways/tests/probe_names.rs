@@ -100,7 +100,9 @@ fn response(content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     response
 }
 
-/// Asks a gateway before four replicas for two names; returns the verdict, or `None` where it is missing.
+/// Runs the probe with two header names against a gateway in front of four replicas, and returns its verdict.
+///
+/// Returns `None` if the gateway is missing.
 async fn verdict(program: &str, launch: Launch) -> io::Result<Option<Value>> {
     let Some(path) = find_program(program) else {
         return Ok(None);
