@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -118,6 +118,20 @@ pub fn share(tokens: &Value) -> f64 {
     100.0 * tokens["cached"].as_f64().unwrap() / tokens["prompt"].as_f64().unwrap()
 }
 
+/// Returns the chart of the last measurement of a case.
+///
+/// # Errors
+///
+/// Returns an error if the case was never measured.
+pub fn chart(case: &Case) -> io::Result<String> {
+    fs::read_to_string(results(case).join("engine.svg"))
+}
+
+/// Returns the folder that keeps the report and the chart of a case, for the guide.
+fn results(case: &Case) -> PathBuf {
+    installed("tmp").join(case.name.replace(' ', "-"))
+}
+
 fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.args(arguments);
@@ -131,8 +145,7 @@ fn build_probe() {
 }
 
 fn probe(case: &Case, url: &str) -> Value {
-    // Kept for the guide: the chart and every request.
-    let folder = installed("tmp").join(case.name.replace(' ', "-"));
+    let folder = results(case);
     fs::create_dir_all(&folder).unwrap();
     let (json, svg) = (folder.join("engine.json"), folder.join("engine.svg"));
     let mut probe = cargo(&["run", "--quiet", "--release", "-p", "affinity-probe", "--"]);

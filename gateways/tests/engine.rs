@@ -7,7 +7,7 @@ use std::io;
 
 use gateways::engine::Kind;
 use gateways::launch;
-use gateways::measure::{Case, EIGHT_CHATS, LONG_SYSTEM_PROMPT, measure, nginx, share};
+use gateways::measure::{Case, EIGHT_CHATS, LONG_SYSTEM_PROMPT, chart, measure, nginx, share};
 
 const NGINX: Case = Case {
     name: "four servers behind nginx",
@@ -25,8 +25,19 @@ async fn behind_nginx_the_key_saves_tokens_and_the_probe_agrees_with_the_engine(
     if let Some(report) = measure(&NGINX).await? {
         assert_eq!(report["verdict"]["finding"], "honoured");
         assert_eq!(report["arms"][1]["replicas_per_conversation"], 1.0);
+        assert_eq!(
+            without_numbers(&chart(&NGINX)?),
+            without_numbers(include_str!("../engine.svg")),
+            "the probe's chart (left) and engine.svg (right) differ in more than the numbers"
+        );
     }
     Ok(())
+}
+
+/// Returns a chart without its coordinates and sizes, which depend on what was measured.
+fn without_numbers(svg: &str) -> Vec<&str> {
+    let is_number = |part: &&str| part.starts_with(|first: char| first.is_ascii_digit());
+    svg.split('"').filter(|part| !is_number(part)).collect()
 }
 
 #[tokio::test]

@@ -106,6 +106,25 @@ fn every_configuration_block_occurs_in_the_file_that_its_paragraph_names() {
     assert_eq!(files, expected, "files that the page shows, files expected");
 }
 
+/// The page includes the chart as an HTML block, which Markdown ends at a blank line.
+#[test]
+fn the_chart_is_one_html_block_in_the_color_of_the_page() {
+    let chart = include_str!("../engine.svg");
+    assert!(
+        PAGE.contains("\n\n<!-- engine.svg -->\n\n"),
+        "docs/gateways.md has no place for the chart"
+    );
+    assert!(chart.starts_with("<svg "), "the chart is not an HTML block");
+    assert!(
+        !chart.contains("\n\n"),
+        "a blank line would end the HTML block"
+    );
+    assert!(
+        chart.contains(r#"fill="currentColor""#),
+        "the text does not have the color of the page"
+    );
+}
+
 #[test]
 fn the_commands_for_smg_and_vllm_router_are_those_that_the_tests_run() {
     let setup = Setup {
