@@ -6,7 +6,7 @@ import { ask, line, sessions, upstream } from "./support.mjs";
 const panic = async (session) => assert.equal((await ask("/panic", session)).status, 500);
 const scope = async () => JSON.parse((await ask("/outside")).text).scope;
 
-test("after a panic no scope is current", async () => {
+test("a panic leaves no scope behind", async () => {
   await panic("chat-1");
   assert.equal(await scope(), null);
   await ask("/rest");

@@ -8,7 +8,8 @@ import { ask, line, sessions, upstream, url } from "./support.mjs";
 const asked = (request) => /from (\S+?)[ "]/.exec(request.body)[1];
 
 test("fifty concurrent callers each have their own session", async () => {
-  // The number of calls of each: in turn, joined, while the body streams, through a service binding, through the AI binding.
+  // The number of calls of each: in turn, joined, while the body streams, through a service binding, and through the AI
+  // binding.
   const calls = { "/turns": 2, "/join": 3, "/stream": 5, "/service": 1, "/ai": 1 };
   const paths = Object.keys(calls);
   const callers = Array.from({ length: 50 }, (_, i) => ({ session: `caller-${i}`, path: paths[i % paths.length] }));
