@@ -27,8 +27,8 @@ async fn behind_nginx_the_key_saves_tokens_and_the_probe_agrees_with_the_engine(
         assert_eq!(report["arms"][1]["replicas_per_conversation"], 1.0);
         assert_eq!(
             without_numbers(&chart(&NGINX)?),
-            without_numbers(include_str!("../engine.svg")),
-            "the probe's chart (left) and engine.svg (right) differ in more than the numbers"
+            without_numbers(include_str!("../../docs/engine.svg")),
+            "the probe's chart (left) and docs/engine.svg (right) differ in more than the numbers"
         );
     }
     Ok(())
