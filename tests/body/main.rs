@@ -11,6 +11,7 @@ mod log;
 mod outcomes;
 mod properties;
 mod script;
+mod targets;
 mod two_carriers;
 mod wire;
 
