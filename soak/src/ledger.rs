@@ -42,7 +42,7 @@ impl Ledger {
         let mut described = self.lock();
         if described.len() < MOST_DESCRIBED {
             let found: Vec<_> = headers.get_all(AFFINITY).iter().collect();
-            let expected = headers.get(EXPECTED);
+            let expected: Vec<_> = headers.get(EXPECTED).into_iter().collect();
             described.push(format!("wrong key: expected {expected:?}, found {found:?}"));
         }
     }
