@@ -16,7 +16,7 @@ use tower_session_affinity::{FromScope, SessionAffinityLayer};
 
 use crate::support::{Llm, Server, completion, key};
 
-/// The wiring: every call inside `key.scope(…)` carries that key, every retry of it too.
+/// The wiring: every call inside `key.scope(…)` carries that key, and so does every retry.
 fn client(config: OpenAIConfig) -> Client<OpenAIConfig> {
     let http = ServiceBuilder::new()
         .layer(SessionAffinityLayer::new().or(FromScope))
@@ -89,7 +89,7 @@ async fn concurrent_conversations_carry_one_key_each_through_all_their_turns() {
 }
 
 #[tokio::test]
-async fn a_call_outside_of_any_scope_carries_no_key() {
+async fn a_call_outside_any_scope_carries_no_key() {
     let llm = Llm::start(1).await;
     converse(&client(config(llm.base_url())), "nobody", 1, false).await;
     assert_eq!(llm.server().lines(), [Vec::<String>::new()]);

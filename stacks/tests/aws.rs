@@ -1,4 +1,4 @@
-//! The AWS SDK: an interceptor, here in an operation of its own runtime.
+//! The AWS SDK: an interceptor, here in an operation of the SDK's runtime.
 
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -31,7 +31,7 @@ impl<K: KeyExtractor + Debug + Send + Sync> Intercept for Affinity<K> {
         "session affinity"
     }
 
-    /// Before the signing, so that the signature covers the header.
+    /// Sets the header before the request is signed, so that the signature covers it.
     fn modify_before_signing(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
