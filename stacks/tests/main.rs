@@ -17,6 +17,7 @@ mod destinations;
 mod dynamo;
 mod gateway;
 mod genai;
+mod guide;
 mod hyper_util;
 mod kube;
 mod metrics;

@@ -204,30 +204,3 @@ async fn authentication_whose_claims_make_the_key_must_be_outside_the_scope_laye
         assert_eq!(answer, expected, "{path}");
     }
 }
-
-#[test]
-fn every_test_that_the_documentation_names_exists() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
-    // In backticks: the name of a module, and a sentence in snake case.
-    let is_test = |name: &str| {
-        name.matches('_').count() >= 3 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
-    };
-    let documentation = read("docs/scope.md");
-    let code = documentation
-        .split('`')
-        .filter_map(|code| code.split_once("::"));
-    let tests: Vec<_> = code.filter(|(_, name)| is_test(name)).collect();
-    assert!(tests.len() >= 25, "the page names {} tests", tests.len());
-    for (module, name) in tests {
-        let of_a_stack = format!("stacks/tests/{module}.rs");
-        let path = match module {
-            "agent" | "kube" | "octocrab" | "scope_reach" => of_a_stack,
-            module => format!("tests/scope/{module}.rs"),
-        };
-        assert!(
-            read(&path).contains(&format!("fn {name}(")),
-            "{path} does not have the test {name}"
-        );
-    }
-}
