@@ -40,7 +40,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
-// For the server, for work that leaves the handler, and for the client.
+// For spawned work, for the layer of the server, for the table of the client.
 use tower_session_affinity::{AffinityFutureExt, carry, carry_async};
 use tower_session_affinity::{AffinityScopeLayer, FromHeaders, header};
 use tower_session_affinity::{Destination, Destinations};

@@ -23,7 +23,10 @@ fn client(config: OpenAIConfig) -> Client<OpenAIConfig> {
         .service(reqwest::Client::new());
     let send = service_fn(move |factory: HttpRequestFactory| {
         let http = http.clone();
-        async move { Ok::<_, OpenAIError>(http.oneshot(factory.build().await?).await?) }
+        async move {
+            let request = factory.build().await?;
+            Ok::<_, OpenAIError>(http.oneshot(request).await?)
+        }
     });
     let send = ServiceBuilder::new()
         .layer(OpenAIRetryLayer::default())

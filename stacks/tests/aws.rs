@@ -38,11 +38,13 @@ impl<K: KeyExtractor + Debug + Send + Sync> Intercept for Affinity<K> {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let request = std::mem::replace(context.request_mut(), HttpRequest::empty());
-        let (mut head, body) = request.try_into_http1x()?.into_parts();
+        let request = context.request_mut();
+        let owned = std::mem::replace(request, HttpRequest::empty());
+        let (mut head, body) = owned.try_into_http1x()?.into_parts();
+        let headers = &mut head.headers;
         self.0
-            .stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
-        *context.request_mut() = http::Request::from_parts(head, body).try_into()?;
+            .stamp(&head.method, &head.uri, headers, &head.extensions);
+        *request = http::Request::from_parts(head, body).try_into()?;
         Ok(())
     }
 }

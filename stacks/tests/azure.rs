@@ -51,9 +51,10 @@ impl<K: KeyExtractor + Debug + Send + Sync> Policy for Affinity<K> {
 
 /// Azure's headers are strings, one for each name.
 fn to_http(headers: &Headers) -> HeaderMap {
-    let pairs = headers
-        .iter()
-        .map(|(name, value)| Some((name.as_str().parse().ok()?, value.as_str().parse().ok()?)));
+    let pairs = headers.iter().map(|(name, value)| {
+        let name = name.as_str().parse().ok()?;
+        Some((name, value.as_str().parse().ok()?))
+    });
     pairs.flatten().collect()
 }
 
@@ -62,7 +63,8 @@ fn write_back(before: &HeaderMap, after: &HeaderMap, headers: &mut Headers) {
         headers.remove(HeaderName::from(name.to_string()));
     }
     for (name, value) in after {
-        if let (true, Ok(value)) = (before.get(name) != Some(value), value.to_str()) {
+        let changed = before.get(name) != Some(value);
+        if let (true, Ok(value)) = (changed, value.to_str()) {
             headers.insert(name.to_string(), value.to_owned());
         }
     }

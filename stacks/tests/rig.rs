@@ -31,7 +31,8 @@ impl<K: KeyExtractor + Send + Sync> HttpMiddleware for Affinity<K> {
 /// … and the transport with it, for every provider of rig.
 fn transport(client: reqwest::Client) -> DynHttpClient {
     let affinity = Affinity(SessionAffinityLayer::new().or(FromScope));
-    DynHttpClient::new(ReqwestClient::from(client)).with_middleware(affinity)
+    let http = ReqwestClient::from(client);
+    DynHttpClient::new(http).with_middleware(affinity)
 }
 
 /// A chat of several turns, which knows nothing of keys.

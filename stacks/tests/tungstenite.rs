@@ -17,8 +17,10 @@ async fn connect<K: KeyExtractor>(
     layer: &SessionAffinityLayer<K>,
     url: &str,
 ) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>> {
-    let (mut head, ()) = url.into_client_request()?.into_parts();
-    layer.stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
+    let request = url.into_client_request()?;
+    let (mut head, ()) = request.into_parts();
+    let headers = &mut head.headers;
+    layer.stamp(&head.method, &head.uri, headers, &head.extensions);
     let (socket, _) = connect_async(Request::from_parts(head, ())).await?;
     Ok(socket)
 }

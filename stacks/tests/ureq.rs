@@ -22,7 +22,8 @@ where
     Agent::config_builder().middleware(
         move |request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
             let (mut head, body) = request.into_parts();
-            layer.stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
+            let headers = &mut head.headers;
+            layer.stamp(&head.method, &head.uri, headers, &head.extensions);
             next.handle(Request::from_parts(head, body))
         },
     )
