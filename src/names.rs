@@ -27,6 +27,7 @@ impl Names {
         self.names.iter()
     }
 
+    /// If so, a search finds nothing and can be skipped.
     pub(crate) const fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
