@@ -1,12 +1,12 @@
-//! What the field costs for each byte of a body, beside parsing and serialising it and beside the bare body.
+//! What the field costs for each byte of a body, compared with the bare body and with parsing and serializing it.
 //!
 //! `cargo bench --features body-field --bench body_field` counts instructions and allocations with
-//! valgrind, measures times, prints one table, and fails where a count is over its bound. It needs
+//! valgrind, measures times, prints one table, and fails if a count exceeds its bound. It needs
 //! valgrind and the `gungraun-runner` of the version that `Cargo.toml` pins.
 //!
-//! A body is drained by the innermost service, as a client does that has a socket for it. Counts are
-//! those of a whole request. The contestants take turns on one thread, so that whatever else the machine
-//! does hits all of them, and a ratio is the median of those within a round.
+//! The innermost service drains the body, as a client would into its socket. Counts are those of a whole
+//! request. The contestants take turns on one thread, so that other load on the machine affects all of them
+//! alike. A ratio is the median of the ratios within a round.
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -54,7 +54,7 @@ fn report(what: &str, layer: impl Fn() -> FixedKeyLayer) {
     println!("|");
 }
 
-/// Lets all tasks stamp at once and returns what a stamp took, in nanoseconds.
+/// Runs all tasks at once and returns how long a call took, in nanoseconds.
 fn round(tasks: usize, layer: &impl Fn() -> FixedKeyLayer) -> u128 {
     let start = &Barrier::new(tasks);
     let layers: Vec<_> = (0..tasks).map(|_| layer()).collect();

@@ -1,4 +1,4 @@
-//! What a derived key costs in nanoseconds and allocations, beside the HMAC of the same message.
+//! What a derived key costs in nanoseconds and allocations, compared with the HMAC of the same message.
 //!
 //! `cargo bench --features hmac --bench derive`
 
@@ -34,7 +34,7 @@ mod hmac_crate {
         );
     }
 
-    /// The same, from the pieces that the message is made of.
+    /// The same, from the pieces of the message.
     #[divan::bench(args = [1, 2])]
     fn parts_of_36_bytes_in_pieces(bencher: Bencher<'_, '_>, parts: usize) {
         mac(bencher, &pieces("tsa-key-v1", &vec![PART; parts]));
@@ -83,14 +83,14 @@ mod derived {
         bencher.bench(|| black_box(&secret).key_for(black_box(&parts)));
     }
 
-    /// A whole stamp, into a map that has room.
+    /// A whole call, with room in the map.
     #[divan::bench]
     fn host_and_36_bytes(bencher: Bencher<'_, '_>) {
         let secret = AffinitySecret::new(SECRET).expect("a secret");
         stamp(bencher, &layer().derive_per_host(secret));
     }
 
-    /// The same stamp without derivation.
+    /// The same call without derivation.
     #[divan::bench]
     fn stamp_alone(bencher: Bencher<'_, '_>) {
         stamp(bencher, &layer());

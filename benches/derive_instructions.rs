@@ -1,11 +1,11 @@
-//! What a derived key costs in instructions, beside the HMAC of the same message.
+//! What a derived key costs in instructions, compared with the HMAC of the same message.
 //!
 //! `cargo bench --features hmac --bench derive_instructions` counts with callgrind, prints the ratios
-//! and fails when one is over its bound. It needs valgrind and the `gungraun-runner` of the version
+//! and fails if one exceeds its bound. It needs valgrind and the `gungraun-runner` of the version
 //! that `Cargo.toml` pins.
 //!
-//! Valgrind has no SHA instructions, so this counts the portable SHA-256, which is most of either
-//! side; `benches/derive.rs` has the time with the instructions that the processor has.
+//! Valgrind does not have the SHA instructions, so this counts the portable SHA-256, which is most of the
+//! cost on both sides. `benches/derive.rs` measures the time with the instructions of the processor.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ mod counts;
 
 use counts::Counts;
 
-/// How many times its HMAC alone a derived key may cost.
+/// The maximum cost of a derived key, as a multiple of its HMAC alone.
 const BOUND: f64 = 1.3;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -47,7 +47,7 @@ mod contestants {
     use sha2::Sha256;
     use tower_session_affinity::AffinitySecret;
 
-    /// The derivations that one count is the sum of.
+    /// How many derivations are added up in one count.
     pub(crate) const REPEATS: usize = 100;
 
     const SECRET: &[u8] = &[7; 32];
@@ -104,7 +104,7 @@ mod contestants {
         library_benchmark_groups = derivations
     );
 
-    /// Hands over to gungraun, which runs this program again under callgrind.
+    /// Starts gungraun, which runs this program again under callgrind.
     pub(crate) fn run() {
         main();
     }

@@ -1,7 +1,7 @@
-//! What a scope costs in instructions, beside a plain `tokio::task_local!` that holds the key.
+//! What a scope costs in instructions, compared with a plain `tokio::task_local!` that holds the key.
 //!
 //! `cargo bench --features scope --bench scope_instructions` counts with callgrind, prints the ratios
-//! and fails when one is over its bound. It needs valgrind and the `gungraun-runner` of the version
+//! and fails if one exceeds its bound. It needs valgrind and the `gungraun-runner` of the version
 //! that `Cargo.toml` pins.
 //!
 //! A task-local does less: it shows its key to every task that runs inside the scope.
@@ -14,9 +14,10 @@ mod counts;
 
 use counts::Counts;
 
-/// How many times the task-local each may cost.
+/// The maximum costs, as multiples of the task-local's.
 ///
-/// A poll of the task-local has 72 to 107 instructions, by what the compiler inlines in a program, and one of ours 104.
+/// A poll of the task-local takes 72 to 107 instructions, depending on what the compiler inlines in a program. One
+/// of ours takes 104.
 const ROWS: [(&str, &str, f64); 3] = [
     ("a poll", "poll", 1.5),
     ("the current key", "current", 1.3),
@@ -67,16 +68,16 @@ mod contestants {
         static KEY: Option<AffinityKey>;
     }
 
-    /// What one count is the sum of.
+    /// How many calls are added up in one count.
     pub(crate) const REPEATS: usize = 100;
 
-    /// A key of run time. It is made where nothing is counted, and so are the thread's locals.
+    /// A key made at run time. Neither this nor the setup of the thread's locals is counted.
     fn key() -> AffinityKey {
         let _ = AffinityKey::current();
         black_box("chat-0123456789").parse().expect("a valid key")
     }
 
-    /// A body that makes empty frames, and never ends.
+    /// A body of empty frames that never ends.
     struct Frames;
 
     impl Body for Frames {
@@ -142,7 +143,7 @@ mod contestants {
             .header("content-type", "value")
             .header("x-session-id", "chat-0123456789");
         let request = request.body(()).expect("a valid request");
-        // As in a request off the wire, the first clone was made before.
+        // As in a request from the wire, the value was cloned before.
         drop(request.headers()["x-session-id"].clone());
         request
     }
@@ -152,12 +153,12 @@ mod contestants {
     }
 
     fn answer(request: Request<()>) -> Ready<Result<Response<Frames>, Infallible>> {
-        // What it costs to free a request is not counted.
+        // Freeing a request is not counted.
         forget(request);
         ready(Ok(Response::new(Frames)))
     }
 
-    /// The benchmarks, each of one count.
+    /// The benchmarks, with one count each.
     macro_rules! contestants {
         ($($contestant:ident $call:block)+) => {
             $(
@@ -250,7 +251,7 @@ mod contestants {
         library_benchmark_groups = scopes
     );
 
-    /// Hands over to gungraun, which runs this program again under callgrind.
+    /// Starts gungraun, which runs this program again under callgrind.
     pub(crate) fn run() {
         main();
     }

@@ -1,4 +1,4 @@
-//! What is counted: each function is one contestant, each id a shape.
+//! What is counted. Each function is one contestant, and each id is a shape.
 
 use std::hint::black_box;
 
@@ -9,7 +9,7 @@ use gungraun::{
 use crate::contestants::{self, Chat, Ours, layered, request};
 use crate::prompt::Shape;
 
-/// The benchmarks of one contestant: an id for each shape.
+/// The benchmarks of one contestant, with an id for each shape.
 macro_rules! contestants {
     ($($contestant:ident($request:ident) $call:block)+) => {
         $(
@@ -22,7 +22,7 @@ macro_rules! contestants {
             #[bench::dense_64k("dense_64k")]
             #[bench::dense_64k_pieces("dense_64k_pieces")]
             fn $contestant(id: &str) -> usize {
-                // Kept until afterwards, so that freeing it is not counted.
+                // Kept until the end, so that freeing it is not counted.
                 let pieces = Shape::by_id(id).pieces();
                 let $request = request(&pieces);
                 $call

@@ -1,26 +1,26 @@
-//! The table of counts and times, and the bounds.
+//! Prints the table of counts and times, and checks the bounds.
 
 use crate::counts::Counts;
 use crate::prompt::{Kind, SHAPES, Shape};
 use crate::times::{Round, rounds};
 
-/// The most instructions for each byte of a chat, beyond the bare body's.
+/// The maximum number of instructions for each byte of a chat, minus those of the bare body.
 const CHAT: f64 = 5.0;
 
-/// The same where no string is long.
+/// The same if no string is long.
 const DENSE: f64 = 18.0;
 
-/// The member's.
+/// For the member.
 const ALLOCATIONS: f64 = 1.0;
 
 /// Prints a line for each shape, and returns whether all bounds hold.
 pub(crate) fn print(counts: &Counts) -> bool {
     println!(
-        "| body | bytes | instructions a byte: ours | bound | `serde_json` | allocations: ours | `serde_json` \
-         | ns a byte: bare | ours | `serde_json` | ours / `serde_json` | |"
+        "| body | bytes | instructions per byte: ours | bound | `serde_json` | allocations: ours | `serde_json` \
+         | ns per byte: bare | ours | `serde_json` | ours / `serde_json` | |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
-    // All of them, so that a bound that fails does not hide the next.
+    // All of them, so that one failure does not hide the next.
     let holds = SHAPES.map(|shape| print_line(counts, shape));
     holds.into_iter().all(|holds| holds)
 }
@@ -32,7 +32,7 @@ fn print_line(counts: &Counts, shape: Shape) -> bool {
         |contestant| (counts.of(contestant, shape.id) - counts.of("bare", shape.id)) / bytes;
     let blocks = |contestant| counts.metric(contestant, shape.id, "TotalBlocks");
     let allocations = |contestant| blocks(contestant) - blocks("bare");
-    // Of a small body most is what a request costs, whatever its size.
+    // For a small body, most of the cost is that of the request.
     let bound = match shape.kind {
         Kind::Chat if shape.size < 64 * 1024 => f64::INFINITY,
         Kind::Chat => CHAT,

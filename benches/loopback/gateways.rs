@@ -1,4 +1,4 @@
-//! The gateway of the examples: with the layer, with a copy written by hand, and with neither.
+//! The gateway example: with the layer, with a header copy by hand, and with neither.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ use crate::{BoxError, Contestant, shared};
 #[path = "../../examples/axum_gateway/gateway.rs"]
 mod gateway;
 
-/// Returns one caller for each of the gateways before this upstream, all of one version of HTTP.
+/// Returns one caller for each of the gateways in front of this upstream, all with one version of HTTP.
 pub(crate) async fn contestants(
     upstream: SocketAddr,
     http2: bool,
@@ -48,7 +48,7 @@ pub(crate) async fn contestants(
     Ok(contestants)
 }
 
-/// What one writes by hand: the first name that is there, unchecked, and nothing is taken out.
+/// A copy by hand: it takes the first name that is present, does not check it, and removes nothing.
 fn copy(mut request: Request<GatewayBody>) -> Request<GatewayBody> {
     let headers = request.headers_mut();
     if let Some(value) = CALLER_SESSIONS.iter().find_map(|name| headers.get(name)) {
@@ -62,7 +62,7 @@ async fn serve(router: Router, servers: &mut JoinSet<()>) -> Result<Uri, BoxErro
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let uri = format!("http://{}/", listener.local_addr()?).parse()?;
     let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true); // Without it, it only waits longer.
+        let _ = stream.set_nodelay(true); // An error only means longer waits.
     });
     servers.spawn(async move {
         let _ = axum::serve(listener, router).await; // It ends with the task.
