@@ -15,10 +15,10 @@ pub use invalid::InvalidDestination;
 
 /// A provider: its hosts, and where it reads the session.
 ///
-/// A row names a header ([`header`](Self::header)), a body field ([`body_field`](Self::body_field)), both
-/// ([`with_body_field`](Self::with_body_field)) or nothing ([`none`](Self::none)). Each layer uses what is
-/// its own: a [`SessionAffinityLayer`](crate::SessionAffinityLayer) the header, a `PromptCacheKeyLayer`
-/// (feature `body-field`) the field.
+/// It is a row of [`Destinations`]. A row names a header ([`header`](Self::header)), a body field
+/// ([`body_field`](Self::body_field)), both ([`with_body_field`](Self::with_body_field)) or nothing
+/// ([`none`](Self::none)). A [`SessionAffinityLayer`](crate::SessionAffinityLayer) uses the header, and a
+/// `PromptCacheKeyLayer` (feature `body-field`) uses the field.
 ///
 /// # Examples
 ///
@@ -69,7 +69,7 @@ pub struct Destinations(Arc<Table<Destination>>);
 const MAX_FIELD_LEN: usize = 64;
 
 impl Destination {
-    /// A host that reads this header.
+    /// Makes a row for a host that reads this header.
     ///
     /// # Errors
     ///
@@ -86,12 +86,12 @@ impl Destination {
         Ok(row)
     }
 
-    /// A host that reads this top-level field of a JSON body.
+    /// Makes a row for a host that reads this top-level field of a JSON body.
     ///
     /// # Errors
     ///
-    /// If the host is not a [`HostPattern`], or the field does not have 1 to 64 visible ASCII characters
-    /// other than `"` and `\`.
+    /// If the host is not a [`HostPattern`], or the field is not 1 to 64 visible ASCII characters other than
+    /// `"` and `\`.
     pub fn body_field<H>(host: H, field: &str) -> Result<Self, InvalidDestination>
     where
         H: TryInto<HostPattern, Error: Into<InvalidDestination>>,
@@ -99,10 +99,10 @@ impl Destination {
         Self::none(host)?.with_body_field(field)
     }
 
-    /// A host that is known to read nothing, so that nothing is sent.
+    /// Makes a row for a host that is known to read nothing, so nothing is sent there.
     ///
-    /// Such a row differs from a host that is not listed in its outcome alone:
-    /// [`HeaderNotRead`](crate::Outcome::HeaderNotRead), not
+    /// Nothing is sent to a host that is not listed either; only the outcome differs. It is
+    /// [`HeaderNotRead`](crate::Outcome::HeaderNotRead) instead of
     /// [`HostNotAllowed`](crate::Outcome::HostNotAllowed).
     ///
     /// # Errors
@@ -122,11 +122,11 @@ impl Destination {
         })
     }
 
-    /// [`header`](Self::header) for literals.
+    /// Makes a row from literals, as [`header`](Self::header) does.
     ///
     /// # Panics
     ///
-    /// If the host or the name is not valid; the message says which.
+    /// If the host or the name is not valid; the message says which one.
     #[must_use]
     #[track_caller]
     pub fn from_static(host: &'static str, header_name: &'static str) -> Self {
@@ -136,11 +136,11 @@ impl Destination {
         }
     }
 
-    /// Names the body field that the host reads, beside the header if there is one.
+    /// Adds the body field that the host reads, besides the header if there is one.
     ///
     /// # Errors
     ///
-    /// If the field does not have 1 to 64 visible ASCII characters other than `"` and `\`.
+    /// If the field is not 1 to 64 visible ASCII characters other than `"` and `\`.
     pub fn with_body_field(mut self, field: &str) -> Result<Self, InvalidDestination> {
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
         if field.is_empty() || field.len() > MAX_FIELD_LEN || !field.bytes().all(is_plain) {
@@ -150,13 +150,13 @@ impl Destination {
         Ok(self)
     }
 
-    /// Restricts the row to paths that end in one of these, such as `/chat/completions`.
+    /// Restricts the row to paths that end in one of these suffixes, such as `/chat/completions`.
     ///
-    /// One trailing slash of the request's path does not count, nor does its query.
+    /// The query does not count, nor does one trailing slash of the request's path.
     ///
     /// # Errors
     ///
-    /// If the list is empty, or a suffix does not begin with `/` and a further character.
+    /// If the list is empty, or if a suffix does not start with `/` or has nothing after it.
     pub fn path_suffixes<'a>(
         mut self,
         suffixes: impl IntoIterator<Item = &'a str>,
@@ -170,8 +170,9 @@ impl Destination {
         Ok(self)
     }
 
-    /// Sets the most bytes that the host takes; a longer value is not sent
-    /// ([`TooLong`](crate::Outcome::TooLong)).
+    /// Sets the most bytes that the host takes.
+    ///
+    /// A longer value is not sent ([`TooLong`](crate::Outcome::TooLong)).
     ///
     /// # Errors
     ///
@@ -190,7 +191,7 @@ impl Destination {
         &self.host
     }
 
-    /// Returns the header that the host reads.
+    /// Returns the header that the host reads, if any.
     #[must_use]
     pub const fn header_name(&self) -> Option<&HeaderName> {
         self.header_name.as_ref()
@@ -200,19 +201,19 @@ impl Destination {
         self.has_default_name
     }
 
-    /// Returns the body field that the host reads.
+    /// Returns the body field that the host reads, if any.
     #[must_use]
     pub fn body_field_name(&self) -> Option<&str> {
         self.body_field.as_deref()
     }
 
-    /// Returns the most bytes that the host takes, where a limit is known.
+    /// Returns the most bytes that the host takes, if a limit is known.
     #[must_use]
     pub const fn max_key_len(&self) -> Option<usize> {
         self.max_len
     }
 
-    /// Whether a request to this URI goes to this destination.
+    /// Returns whether a request to this URI goes to this destination.
     #[must_use]
     pub fn matches(&self, uri: &Uri) -> bool {
         self.host.matches(uri) && self.accepts_path(uri)
@@ -232,19 +233,19 @@ impl Destination {
 }
 
 impl Destinations {
-    /// A list of your own rows; the first that matches decides.
+    /// Makes a list of your own rows; the first that matches decides.
     #[must_use]
     pub fn new(rows: impl IntoIterator<Item = Destination>) -> Self {
         rows.into_iter().collect()
     }
 
-    /// Puts a row in front of the others.
+    /// Adds a row before all others.
     #[must_use]
     pub fn with(self, row: Destination) -> Self {
         self.with_all([row])
     }
 
-    /// Puts these rows in front of the others, in their order.
+    /// Adds these rows before all others, in their order.
     ///
     /// # Examples
     ///
@@ -252,13 +253,16 @@ impl Destinations {
     /// use tower_session_affinity::Destinations;
     ///
     /// let all = Destinations::known().with_all(Destinations::unconfirmed());
+    /// assert_eq!(all.iter().next(), Destinations::unconfirmed().iter().next());
     /// ```
     #[must_use]
     pub fn with_all(self, rows: impl IntoIterator<Item = Destination>) -> Self {
         rows.into_iter().chain(self.iter().cloned()).collect()
     }
 
-    /// Takes out all rows of these hosts; the pattern is compared, not what it matches.
+    /// Removes all rows with this host pattern.
+    ///
+    /// The patterns are compared, not the hosts that they match.
     ///
     /// # Examples
     ///
@@ -274,9 +278,9 @@ impl Destinations {
         self.into_iter().filter(|row| row.host != *host).collect()
     }
 
-    /// Returns the row that decides for a request to this URI.
+    /// Returns the first row that matches a request to this URI.
     ///
-    /// A URI without an authority has none.
+    /// A URI without an authority matches none.
     #[must_use]
     #[inline]
     pub fn find(&self, uri: &Uri) -> Option<&Destination> {

@@ -91,7 +91,9 @@ impl AffinityKey {
                 panic!("affinity key has too many bytes, expected at most 255")
             }
             Err(Reason::InvalidByte { .. }) => {
-                panic!("affinity key has an invalid byte, expected visible ASCII other than a comma")
+                panic!(
+                    "affinity key has an invalid byte, expected visible ASCII other than a comma"
+                )
             }
         }
     }

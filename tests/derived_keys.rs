@@ -185,16 +185,16 @@ fn the_error_of_a_bad_secret_says_what_and_where() {
     let errors = [
         (
             AffinitySecret::new(&[7; 31]).unwrap_err().to_string(),
-            "has 31 bytes, at least 32",
+            "has 31 bytes, expected at least 32",
         ),
-        (hex(""), "has 0 bytes, at least 32"),
-        (base64(" \n"), "has 0 bytes, at least 32"),
-        (hex(&"ab".repeat(31)), "has 31 bytes, at least 32"),
+        (hex(""), "has 0 bytes, expected at least 32"),
+        (base64(" \n"), "has 0 bytes, expected at least 32"),
+        (hex(&"ab".repeat(31)), "has 31 bytes, expected at least 32"),
         (hex("abcdefgh"), "has invalid hexadecimal at index 6"),
         (hex("\n\nabcdefgh"), "has invalid hexadecimal at index 8"),
         (
             hex(" abc"),
-            "has 3 characters, which end in the middle of a byte",
+            "has 3 characters, which do not make a whole number of bytes",
         ),
         (base64("AAAA*AAA"), "has invalid base64 at index 4"),
         (base64("  AAAA*AAA "), "has invalid base64 at index 6"),
@@ -202,7 +202,7 @@ fn the_error_of_a_bad_secret_says_what_and_where() {
         (base64("zzzz=zzz"), "has invalid base64 at index 4"),
         (
             base64("zzzzz"),
-            "has 5 characters, which end in the middle of a byte",
+            "has 5 characters, which do not make a whole number of bytes",
         ),
         (hex("ab cd\n\neg"), "has invalid hexadecimal at index 8"),
         // Also where its end is wrong, too.
@@ -210,12 +210,12 @@ fn the_error_of_a_bad_secret_says_what_and_where() {
         (base64("AA*AAAAA="), "has invalid base64 at index 2"),
         (
             base64("AAAAAAAA="),
-            "has 9 characters, which end in the middle of a byte",
+            "has 9 characters, which do not make a whole number of bytes",
         ),
         (base64("AA AA\r\n*AAA"), "has invalid base64 at index 7"),
         (
             hex("a b c"),
-            "has 3 characters, which end in the middle of a byte",
+            "has 3 characters, which do not make a whole number of bytes",
         ),
         // What Unicode alone calls white space is none.
         (hex("ab\u{a0}cd00"), "has invalid hexadecimal at index 2"),

@@ -94,10 +94,10 @@ fn each_outcome_is_one_line_with_its_level_and_never_the_key() {
     *relative.uri_mut() = "/".parse().unwrap();
 
     let trace = "TRACE tower_session_affinity: session affinity";
-    let authority = " WARN tower_session_affinity: no session affinity: a setting asks for the host, \
-                     and the URI has no authority";
+    let authority = " WARN tower_session_affinity: no session affinity: a setting needs the host, \
+                     but the URI has no authority";
     let full = " WARN tower_session_affinity: no session affinity: the header map has no room for \
-                one more name";
+                another name";
     let log = Log::of(LevelFilter::TRACE, || {
         assert_eq!(stamp(&keep, request()), Outcome::Stamped);
         assert_eq!(stamp(&keep, with_theirs()), Outcome::Kept);
@@ -188,7 +188,7 @@ fn a_lost_key_is_a_warning_that_says_why() {
             "invalid_key\" header_name=\"x-session-affinity",
         ),
         (
-            "a key was expected, and no source had one",
+            "a key was expected, but no source had one",
             "no_key\" header_name=\"x-session-affinity",
         ),
     ];

@@ -8,7 +8,9 @@ use http::header::InvalidHeaderName;
 
 use crate::InvalidHostPattern;
 
-/// The error returned for a [`Destination`](crate::Destination) that is not valid: which part, and why.
+/// The error returned for a [`Destination`](crate::Destination) that is not valid.
+///
+/// It says which part is wrong, and why.
 ///
 /// # Examples
 ///

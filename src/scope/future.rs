@@ -34,6 +34,10 @@ pin_project! {
     ///
     /// In these cases, give the future a scope of its own where it is made, with
     /// [`in_current_affinity`](crate::AffinityFutureExt::in_current_affinity).
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after it has completed.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Scoped<F> {
@@ -61,10 +65,6 @@ pin_project! {
 
 impl<F: Future> Scoped<F> {
     /// Runs a future in the scope of this key, or with `None` in a scope without a key.
-    ///
-    /// # Panics
-    ///
-    /// If the returned future is polled after it has completed.
     ///
     /// # Examples
     ///

@@ -11,8 +11,8 @@ use crate::{AffinityKey, FromExtension, FromFn, KeyExtractor, Or, RequestHead, f
 /// which they were added. A client takes it from the scope with [`FromScope`](crate::FromScope), and a handler
 /// with [`AffinityKey::current`].
 ///
-/// The feature `scope` adds tokio with its feature `rt`, `http-body` and `pin-project-lite`. It knows tasks by
-/// their tokio id, so it needs tokio as the executor.
+/// The feature `scope` adds tokio with its feature `rt`, `http-body` and `pin-project-lite`. It tells tasks
+/// apart by their tokio id; under a different executor see the [limits](crate::Scoped#limits).
 ///
 /// # Examples
 ///

@@ -141,7 +141,10 @@ impl fmt::Display for InvalidAffinitySecret {
                 write!(f, "has {len} bytes, expected at least {least}")
             }
             Reason::CutOff { len } => {
-                write!(f, "has {len} characters, which do not make a whole number of bytes")
+                write!(
+                    f,
+                    "has {len} characters, which do not make a whole number of bytes"
+                )
             }
             Reason::Hexadecimal { index } => write!(f, "has invalid hexadecimal at index {index}"),
             Reason::Base64 { index } => write!(f, "has invalid base64 at index {index}"),
