@@ -98,7 +98,8 @@ pub struct FromExtension;
 /// use tower_session_affinity::{AffinityKey, NoAffinity, Outcome, SessionAffinityLayer};
 ///
 /// let layer = SessionAffinityLayer::new().or(AffinityKey::from_static("chat-7"));
-/// let (mut title, ()) = http::Request::post("/title").extension(NoAffinity).body(())?.into_parts();
+/// let request = http::Request::post("/title").extension(NoAffinity).body(())?;
+/// let (mut title, ()) = request.into_parts();
 ///
 /// let outcome = layer.stamp(&title.method, &title.uri, &mut title.headers, &title.extensions);
 /// assert_eq!(outcome, Outcome::Suppressed);

@@ -22,15 +22,15 @@ use crate::names::Names;
 /// let replace = keep.clone().merge_policy(MergePolicy::Replace);
 ///
 /// let request = http::Request::get("/").header("x-session-affinity", "theirs").body(())?;
-/// let (mut parts, ()) = request.into_parts();
+/// let (mut sent, ()) = request.into_parts();
 ///
-/// let outcome = keep.stamp(&parts.method, &parts.uri, &mut parts.headers, &parts.extensions);
+/// let outcome = keep.stamp(&sent.method, &sent.uri, &mut sent.headers, &sent.extensions);
 /// assert_eq!(outcome, Outcome::Kept);
-/// assert_eq!(parts.headers["x-session-affinity"], "theirs");
+/// assert_eq!(sent.headers["x-session-affinity"], "theirs");
 ///
-/// let outcome = replace.stamp(&parts.method, &parts.uri, &mut parts.headers, &parts.extensions);
+/// let outcome = replace.stamp(&sent.method, &sent.uri, &mut sent.headers, &sent.extensions);
 /// assert_eq!(outcome, Outcome::Replaced);
-/// assert_eq!(parts.headers["x-session-affinity"], "ours");
+/// assert_eq!(sent.headers["x-session-affinity"], "ours");
 /// # Ok::<_, http::Error>(())
 /// ```
 ///

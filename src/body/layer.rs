@@ -63,14 +63,14 @@ use crate::{AffinitySecret, DerivedFromHeaders};
 /// The layer may decide from the request's head to pass the body on unchanged. The [`Outcome`] says why:
 ///
 /// - [`HostNotAllowed`](Outcome::HostNotAllowed): the host or the path is not listed.
-/// - [`FieldNotRead`](Outcome::FieldNotRead): its row does not name a field.
+/// - [`FieldNotRead`](Outcome::FieldNotRead): the host's row does not name a field.
 /// - [`NoAuthority`](Outcome::NoAuthority): the URI has no authority.
 /// - [`Suppressed`](Outcome::Suppressed): [`NoAffinity`](crate::NoAffinity) is in the extensions. A field of
 ///   the caller's stays.
 /// - [`NotJson`](Outcome::NotJson): the content type is not `application/json`, `text/json` or `…+json`, its
 ///   `charset` is not UTF-8, or there is no body.
 /// - [`Encoded`](Outcome::Encoded): there is a `content-encoding`, or a length that cannot be read.
-/// - [`Signed`](Outcome::Signed): the request has a signature or a digest, which is `authorization: AWS4-…` or
+/// - [`Signed`](Outcome::Signed): the request is signed, or has a digest of the body: `authorization: AWS4-…` or
 ///   a different vendor's HMAC, `x-amz-content-sha256` and similar, `content-digest`, `digest`, `content-md5`,
 ///   `signature` or `signature-input`.
 /// - [`NoKey`](Outcome::NoKey), [`InvalidKey`](Outcome::InvalidKey), [`TooLong`](Outcome::TooLong): there is no

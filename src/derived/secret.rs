@@ -113,17 +113,25 @@ pub use text::InvalidAffinitySecret;
 /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
 /// ```
 ///
-/// | last part | children on the busiest of 8 replicas, simulated | replicas that read the shared prompt, simulated | children on the busiest of 4, measured | prompt tokens computed, measured |
-/// |---|---|---|---|---|
-/// | none | 100 % | 1 | 100 % | 6,711 |
-/// | `% 4` | 42 % | 3.3 | 49 % | 19,283 |
-/// | `% 16` | 27 % | 7.0 | 37 % | 25,560 |
-/// | `number` | 20 % | 8.0 | 33 % | 25,550 |
+/// A simulation of 50 children on 8 replicas with rendezvous hashing, as the mean of 400 conversations
+/// (`tests/fan_out.rs`); an even share is 12.5 %:
 ///
-/// The simulation is the mean of 400 conversations with 50 children and rendezvous hashing
-/// (`tests/fan_out.rs`); an even share is 12.5 %. The measurement is of three conversations with 50 children
-/// at once, whose prompts share 500 tokens, on four llama.cpp servers behind nginx
-/// (`gateways/tests/fan_out.rs`).
+/// | last part | children on the busiest replica | replicas that read the shared prompt |
+/// |---|---|---|
+/// | none | 100 % | 1 |
+/// | `number % 4` | 42 % | 3.3 |
+/// | `number % 16` | 27 % | 7.0 |
+/// | `number` | 20 % | 8.0 |
+///
+/// A measurement of three conversations with 50 children at once, whose prompts share 500 tokens, on four
+/// llama.cpp servers behind nginx (`gateways/tests/fan_out.rs`):
+///
+/// | last part | children on the busiest replica | prompt tokens computed |
+/// |---|---|---|
+/// | none | 100 % | 6,711 |
+/// | `number % 4` | 49 % | 19,283 |
+/// | `number % 16` | 37 % | 25,560 |
+/// | `number` | 33 % | 25,550 |
 ///
 /// A load balancer that bounds the requests of a replica also spreads the parent's key. With a bound of 1.5
 /// times the mean, HAProxy came to 38 % and 19,312 tokens. Envoy came to 87 % and 8,811, because a burst on

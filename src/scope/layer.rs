@@ -5,7 +5,7 @@ use tower_layer::Layer;
 use super::AffinityScope;
 use crate::{AffinityKey, FromExtension, FromFn, KeyExtractor, Or, RequestHead, from_fn};
 
-/// A server layer that handles each request in the scope of its key, so the calls made meanwhile can send it.
+/// A server layer that handles each request in the scope of its key, so the handler's calls can send it.
 ///
 /// The key comes from the request's extensions, or else from the first fallback that has one, in the order in
 /// which they were added. A client takes it from the scope with [`FromScope`](crate::FromScope), and a handler
