@@ -25,7 +25,8 @@
 //! A UUID fits every limit below. If a constant gives no limit, none is documented.
 //!
 //! OpenAI, Mistral and the Responses API of xAI document a body field instead, `prompt_cache_key`.
-//! `PromptCacheKeyLayer` (feature `body-field`) sets it.
+//! `PromptCacheKeyLayer` (feature `body-field`) sets it. More:
+//! [which name your provider reads](crate::guide::providers).
 //!
 //! # On the way
 //!

@@ -17,7 +17,8 @@ use crate::{
 ///
 /// The key comes from the request's extensions, or else from the first fallback that has one, in the order
 /// in which they were added. It is sent as `x-session-affinity`, or under the name that each provider reads
-/// ([`destinations`](Self::destinations)).
+/// ([`destinations`](Self::destinations)). Where the layer goes among redirects, retries and buffers:
+/// [placement](crate::guide::placement).
 ///
 /// # Examples
 ///
@@ -216,6 +217,8 @@ impl<K> SessionAffinityLayer<K> {
     /// - Two layers with the same header name and different lists cancel each other, because each removes the
     ///   header for the hosts that it does not list. To serve several providers, use
     ///   [`destinations`](Self::destinations).
+    ///
+    /// More: [what a list of hosts covers](crate::guide::privacy#what-a-list-of-hosts-covers).
     pub fn only_hosts(mut self, hosts: impl IntoIterator<Item = HostPattern>) -> Self {
         self.stamp.settings.special_mut().only_hosts = Some(hosts.into_iter().collect());
         self

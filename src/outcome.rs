@@ -35,7 +35,7 @@ use crate::RequestHead;
 ///
 /// A layer and its clones emit at most one warning of each kind per second. The field `left_out` counts the
 /// warnings that were suppressed since the last one. `wasm32-unknown-unknown` has no clock, so there every
-/// warning is emitted.
+/// warning is emitted. More: [metrics and events](crate::guide::observability).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {

@@ -39,6 +39,7 @@ pub use text::InvalidAffinitySecret;
 /// An e-mail address, a user id or a chat title does not belong in a header: gateways log headers, and a
 /// provider's promise to keep no data may not cover them. A plain hash does not hide an id, because anyone
 /// who guesses the id can hash the guess. Without the secret of an HMAC, a guessed id cannot be confirmed.
+/// More: [derived keys](crate::guide::privacy#derived-keys).
 ///
 /// # Handling
 ///
@@ -123,23 +124,8 @@ pub use text::InvalidAffinitySecret;
 /// | `number % 16` | 27 % | 7.0 |
 /// | `number` | 20 % | 8.0 |
 ///
-/// A measurement of three conversations with 50 children at once, whose prompts share 500 tokens, on four
-/// llama.cpp servers behind nginx (`gateways/tests/fan_out.rs`):
-///
-/// | last part | children on the busiest replica | prompt tokens computed |
-/// |---|---|---|
-/// | none | 100 % | 6,711 |
-/// | `number % 4` | 49 % | 19,283 |
-/// | `number % 16` | 37 % | 25,560 |
-/// | `number` | 33 % | 25,550 |
-///
-/// A load balancer that bounds the requests of a replica also spreads the parent's key. With a bound of 1.5
-/// times the mean, HAProxy came to 38 % and 19,312 tokens. Envoy came to 87 % and 8,811, because a burst on
-/// new connections outruns its bound (`gateways/README.md`, "A hot key").
-///
-/// Others report that children with the parent's key found 4,992 of about 6,319 tokens cached instead of none
-/// (pull request 50495 of opencode), and that 43 of 47 requests went to one binding (issue 4674 of
-/// `CLIProxyAPI`).
+/// A load balancer that bounds the requests of a replica also spreads the parent's key. For measurements on a
+/// real engine, with and without a bound, see [a hot key](crate::guide::gateways#a-hot-key).
 #[derive(Clone)]
 pub struct AffinitySecret(Arc<Hmac<Sha256>>);
 

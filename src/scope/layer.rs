@@ -42,7 +42,8 @@ use crate::{AffinityKey, FromExtension, FromFn, KeyExtractor, Or, RequestHead, f
 /// in the request's extensions.
 ///
 /// Put the layer *inside* whatever its key depends on, such as an authentication layer that adds the caller's
-/// claims. Outside it, the claims are not there yet, so there is no key.
+/// claims. Outside it, the claims are not there yet, so there is no key. More:
+/// [what a scope reaches](crate::guide::scope).
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct AffinityScopeLayer<K = FromExtension> {
