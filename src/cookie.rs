@@ -10,8 +10,8 @@ use crate::{AffinityKey, KeyExtractor, RequestHead};
 
 /// Takes the key from a cookie of the request.
 ///
-/// So a web application's session is also the session of its calls to an LLM. A cookie that logs its owner
-/// in is a credential and must not be a key, because gateways log keys: derive the key from it with
+/// Use it to send a web application's session with its calls to an LLM. A cookie that logs its owner in is a
+/// credential and must not be a key, because gateways log keys: derive the key from it with
 /// `FromCookie::derived` (feature `hmac`).
 ///
 /// # Examples

@@ -53,7 +53,8 @@ use crate::names::Names;
 /// - With a derivation (feature `hmac`), the key derived from the table's value is sent, even if the caller's
 ///   header is kept. None is sent if `.derive_per_host` is set and the URI has no host. Under a name of
 ///   `.adopt_derived`, the layer acts as under `Replace`.
-/// - If the header map is full (24,576 names) and our value would add a name, the request is sent without it.
+/// - If the header map is full (24,576 names) and our value would add a name, the request is sent without a
+///   value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MergePolicy {

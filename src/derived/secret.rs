@@ -43,9 +43,9 @@ pub use text::InvalidAffinitySecret;
 ///
 /// # Handling
 ///
-/// Make the secret at random, and use it for nothing else. Its bytes are not kept. The state of the HMAC
-/// after the secret is kept, which is as sensitive as the secret; it is wiped when the last clone is dropped.
-/// `Debug` shows nothing of it. A clone is a reference to the same state.
+/// Make the secret at random, use the same one in every process, and use it for nothing else. Its bytes are
+/// not kept. The state of the HMAC after the secret is kept, which is as sensitive as the secret; it is wiped
+/// when the last clone is dropped. `Debug` shows nothing of it. A clone is a reference to the same state.
 ///
 /// Rotating the secret changes every key: each conversation misses the cache once. While some processes have
 /// the old secret and some the new one, a conversation goes to two replicas.
