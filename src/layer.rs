@@ -49,7 +49,7 @@ pub struct SessionAffinityLayer<K = FromExtension> {
 impl SessionAffinityLayer {
     /// Takes the key from the request's extensions, and sends it as `x-session-affinity` to every host.
     ///
-    /// A header of the caller's is kept.
+    /// A caller's own header is kept.
     pub const fn new() -> Self {
         Self::from_source(FromExtension)
     }

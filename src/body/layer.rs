@@ -65,8 +65,8 @@ use crate::{AffinitySecret, DerivedFromHeaders};
 /// - [`HostNotAllowed`](Outcome::HostNotAllowed): the host or the path is not listed.
 /// - [`FieldNotRead`](Outcome::FieldNotRead): the host's row does not name a field.
 /// - [`NoAuthority`](Outcome::NoAuthority): the URI has no authority.
-/// - [`Suppressed`](Outcome::Suppressed): [`NoAffinity`](crate::NoAffinity) is in the extensions. A field of
-///   the caller's stays.
+/// - [`Suppressed`](Outcome::Suppressed): [`NoAffinity`](crate::NoAffinity) is in the extensions. A field that
+///   the caller has set stays.
 /// - [`NotJson`](Outcome::NotJson): the content type is not `application/json`, `text/json` or `…+json`, its
 ///   `charset` is not UTF-8, or there is no body.
 /// - [`Encoded`](Outcome::Encoded): there is a `content-encoding`, or a length that cannot be read.
