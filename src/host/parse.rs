@@ -5,7 +5,18 @@ use std::str::FromStr;
 
 use super::{Host, HostPattern, bracketed, known_scheme};
 
-/// The error returned for a text that is not a valid [`HostPattern`]. It says what is wrong and where.
+/// The error returned for a text that is not a valid [`HostPattern`].
+///
+/// It says what is wrong and, for an invalid character, where.
+///
+/// # Examples
+///
+/// ```
+/// use tower_session_affinity::HostPattern;
+///
+/// let error = "gateway.internal:0".parse::<HostPattern>().unwrap_err();
+/// assert_eq!(error.to_string(), "host pattern has an invalid port, expected 1 to 65535");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidHostPattern(Reason);
 
