@@ -41,7 +41,7 @@ pub(crate) use table::Table;
 /// let error = "https://api.x.ai/v1".parse::<HostPattern>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "host pattern has invalid byte 0x2f ('/') at index 16, expected no path behind the host",
+///     "host pattern has invalid byte 0x2f ('/') at index 16, expected no path after the host",
 /// );
 /// # Ok::<_, tower_session_affinity::InvalidHostPattern>(())
 /// ```
