@@ -365,7 +365,7 @@ fn row<'a>(destinations: &'a Destinations, uri: &Uri) -> Result<&'a Destination,
 /// Whether the request asks a proxy for a tunnel. One that opens a WebSocket over HTTP/2 (RFC 8441) has a
 /// scheme, and goes to the host itself.
 #[inline]
-fn is_tunnel(head: RequestHead<'_>) -> bool {
+pub(crate) fn is_tunnel(head: RequestHead<'_>) -> bool {
     head.uri().scheme().is_none() && *head.method() == Method::CONNECT
 }
 

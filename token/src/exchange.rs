@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use tower_session_affinity::{KeyExtractor, MergePolicy, RequestHead};
+// What was done to the header; our own says more.
+use tower_session_affinity::Outcome as Sent;
+use tower_session_affinity::{KeyExtractor, RequestHead};
 
 use crate::health::{Health, Moment};
-use crate::merge::{Existing, clear, keep_first, set};
 use crate::rules::{Issued, OVER, Rules};
 use crate::{Ending, Outcome, Session, Token, TokenStore};
 
@@ -32,75 +33,52 @@ pub(crate) struct Exchange<St: TokenStore> {
 }
 
 impl<St: TokenStore> Exchange<St> {
-    /// Goes down the rows of [`MergePolicy`]'s table; `None` where the answer is not looked at.
+    /// Sends a request with the token of its session; `None` if the answer is not looked at.
     pub(crate) fn begin<K: KeyExtractor, B>(
         shared: &Arc<Shared<St>>,
         extractor: &K,
         request: &mut Request<B>,
     ) -> Option<Self> {
         let rules = &shared.rules;
-        let existing = existing(rules, request);
-        let session = existing.and_then(|existing| {
-            let session = session(rules, extractor, request)?;
-            Ok((session, existing))
+        let mut exchange = None;
+        let sent = rules.request_header.apply(request, |head| {
+            let session = session(rules, extractor, head)?;
+            let exchange = exchange.insert(Self::new(shared, session));
+            let token = exchange.sent.clone().map(HeaderValue::from);
+            let value = token.or_else(|| rules.opening.clone());
+            value.ok_or(Sent::NoKey)
         });
-        let (outcome, exchange) = match session {
-            Ok((session, existing)) => {
-                let headers = request.headers_mut();
-                let (outcome, exchange) = Self::send(shared, session, existing, headers);
-                (outcome, Some(exchange))
-            }
-            Err(Outcome::Kept) => (Outcome::Kept, None),
-            Err(outcome) => {
-                clear(request.headers_mut(), &rules.request_header);
-                (outcome, None)
-            }
+        let outcome = match &mut exchange {
+            None => without_session(sent),
+            Some(exchange) => exchange.outcome(sent),
         };
         rules.tell(outcome);
         exchange
     }
 
-    /// Sends the remembered token, else the opening value, else nothing.
-    fn send(
-        shared: &Arc<Shared<St>>,
-        session: Session,
-        existing: Existing,
-        headers: &mut HeaderMap,
-    ) -> (Outcome, Self) {
-        let Shared {
-            rules,
-            store,
-            health,
-        } = &**shared;
-        let name = &rules.request_header;
-        let moment = health.now();
-        let mut sent = store.get(&session);
-        let token = sent.clone().map(HeaderValue::from);
-        let outcome = match token.or_else(|| rules.opening.clone()) {
-            None => {
-                // To clear what is not there changes nothing, and costs a walk.
-                if existing != Existing::Absent {
-                    clear(headers, name);
-                }
-                Outcome::NothingRemembered
-            }
-            Some(value) => match (set(headers, name, value), &sent) {
-                (true, Some(_)) => Outcome::Echoed,
-                (true, None) => Outcome::Opened,
-                (false, _) => {
-                    sent = None;
-                    Outcome::MapFull
-                }
-            },
-        };
-        let exchange = Self {
+    fn new(shared: &Arc<Shared<St>>, session: Session) -> Self {
+        // Before the token is read, so that one that is forgotten meanwhile counts as forgotten later.
+        let moment = shared.health.now();
+        Self {
+            sent: shared.store.get(&session),
             shared: shared.clone(),
             session,
-            sent,
             moment,
             is_waiting: false,
-        };
-        (outcome, exchange)
+        }
+    }
+
+    /// Says what became of the header of a request that has a session.
+    fn outcome(&mut self, sent: Sent) -> Outcome {
+        match sent {
+            Sent::Stamped | Sent::Replaced if self.sent.is_some() => Outcome::Echoed,
+            Sent::Stamped | Sent::Replaced => Outcome::Opened,
+            Sent::MapFull => {
+                self.sent = None;
+                Outcome::MapFull
+            }
+            _ => Outcome::NothingRemembered,
+        }
     }
 
     /// Notes that the inner service was asked for an answer.
@@ -234,40 +212,36 @@ impl<St: TokenStore> Exchange<St> {
     }
 }
 
-/// Returns what there is of the header, or why the answer is not looked at.
-#[inline]
-fn existing<B>(rules: &Rules, request: &mut Request<B>) -> Result<Existing, Outcome> {
-    if let Some(outcome) = rules.forbid(request) {
-        return Err(outcome);
-    }
-    if rules.merge_policy == MergePolicy::Replace {
-        // What is there goes in any case, so there is no need to look.
-        return Ok(Existing::Blank);
-    }
-    match keep_first(request.headers_mut(), &rules.request_header) {
-        Existing::Kept => Err(Outcome::Kept),
-        existing => Ok(existing),
-    }
-}
-
 /// Names the session of a request, or returns why there is none.
 #[inline]
-fn session<K: KeyExtractor, B>(
+fn session<K: KeyExtractor>(
     rules: &Rules,
     extractor: &K,
-    request: &Request<B>,
-) -> Result<Session, Outcome> {
-    let head = RequestHead::from(request);
+    head: RequestHead<'_>,
+) -> Result<Session, Sent> {
     let key = extractor.extract(head);
     let key = key.ok_or_else(|| {
         if extractor.has_invalid_key(head) {
-            Outcome::InvalidKey
+            Sent::InvalidKey
         } else {
-            Outcome::NoKey
+            Sent::NoKey
         }
     })?;
-    let session = Session::new(&rules.request_header, request.uri(), &key);
-    session.ok_or(Outcome::NoAuthority)
+    let session = Session::new(&rules.request_header.name, head.uri(), &key);
+    session.ok_or(Sent::NoAuthority)
+}
+
+/// Says why a request has no session.
+fn without_session(sent: Sent) -> Outcome {
+    match sent {
+        Sent::Kept => Outcome::Kept,
+        Sent::InvalidKey => Outcome::InvalidKey,
+        Sent::Suppressed => Outcome::Suppressed,
+        Sent::HostNotAllowed => Outcome::HostNotAllowed,
+        Sent::NoAuthority => Outcome::NoAuthority,
+        Sent::Tunnel => Outcome::Tunnel,
+        _ => Outcome::NoKey,
+    }
 }
 
 /// A future that is dropped before there is an answer may have waited for a replica that is gone.

@@ -75,7 +75,6 @@ mod health;
 mod layer;
 #[cfg(feature = "memory")]
 mod memory;
-mod merge;
 mod outcome;
 mod report;
 mod rules;

@@ -1,13 +1,12 @@
 //! The settings of a layer, and what they make of a request and of an answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
-use tower_session_affinity::{HostPattern, MergePolicy, NoAffinity};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tower_session_affinity::MergePolicy;
+use tower_session_affinity::rules::{HeaderRules, is_blank};
 
 use crate::report::Report;
-use crate::token::is_blank;
 use crate::{Ending, Outcome, Token};
 
 /// Reads from the value of a response header for how long its token is valid.
@@ -19,14 +18,13 @@ pub(crate) const OVER: Option<Duration> = Some(Duration::ZERO);
 /// All settings of a layer, but for where keys come from and where tokens are remembered.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    pub(crate) request_header: HeaderName,
+    /// The header that the token is sent in.
+    pub(crate) request_header: HeaderRules,
     pub(crate) response_header: HeaderName,
     pub(crate) closed_header: Option<HeaderName>,
     pub(crate) token_part: fn(&[u8]) -> &[u8],
     pub(crate) lifetime: Option<ReadLifetime>,
     pub(crate) opening: Option<HeaderValue>,
-    pub(crate) merge_policy: MergePolicy,
-    pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
     pub(crate) first_wins: bool,
     pub(crate) is_dead: fn(StatusCode) -> bool,
     pub(crate) max_failures: u32,
@@ -51,39 +49,21 @@ impl Rules {
     pub(crate) fn new(header_name: HeaderName) -> Self {
         Self {
             response_header: header_name.clone(),
-            request_header: header_name,
+            request_header: HeaderRules {
+                name: header_name,
+                policy: MergePolicy::Keep,
+                only_hosts: None,
+            },
             closed_header: None,
             token_part: |value| value,
             lifetime: None,
             opening: None,
-            merge_policy: MergePolicy::Keep,
-            only_hosts: None,
             first_wins: false,
             is_dead: |status| matches!(status.as_u16(), 404 | 410 | 503),
             max_failures: 2,
             is_failure: Ending::is_failure,
             report: Report::default(),
         }
-    }
-
-    /// Returns why this request must be sent without the header, if it must.
-    #[inline]
-    pub(crate) fn forbid<B>(&self, request: &Request<B>) -> Option<Outcome> {
-        // One that opens a WebSocket over HTTP/2 (RFC 8441) has a scheme, and goes to the host itself.
-        if *request.method() == Method::CONNECT && request.uri().scheme().is_none() {
-            return Some(Outcome::Tunnel);
-        }
-        if let Some(hosts) = self.only_hosts.as_deref() {
-            let uri = request.uri();
-            if uri.authority().is_none() {
-                return Some(Outcome::NoAuthority);
-            }
-            if !hosts.iter().any(|host| host.matches(uri)) {
-                return Some(Outcome::HostNotAllowed);
-            }
-        }
-        let marker = request.extensions().get::<NoAffinity>();
-        marker.map(|_| Outcome::Suppressed)
     }
 
     /// Reads the first value that holds a token.
@@ -101,7 +81,7 @@ impl Rules {
                 }
             } else if let Some(token) = Self::token(part, lifetime) {
                 return Issued::New(token);
-            } else if matches!(issued, Issued::Nothing) && !is_blank(value.as_bytes()) {
+            } else if matches!(issued, Issued::Nothing) && !is_blank(value) {
                 issued = Issued::Invalid;
             }
         }
@@ -125,6 +105,6 @@ impl Rules {
 
     #[inline]
     pub(crate) fn tell(&self, outcome: Outcome) {
-        self.report.tell(outcome, &self.request_header);
+        self.report.tell(outcome, &self.request_header.name);
     }
 }

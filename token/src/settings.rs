@@ -101,7 +101,7 @@ impl<K, St> AffinityTokenLayer<K, St> {
 
     /// Sets what happens where the header is already present.
     pub const fn merge_policy(mut self, policy: MergePolicy) -> Self {
-        self.rules.merge_policy = policy;
+        self.rules.request_header.policy = policy;
         self
     }
 
@@ -133,7 +133,7 @@ impl<K, St> AffinityTokenLayer<K, St> {
     /// goes to no listed host. Whatever the list, a remembered token is sent only to the origin that issued
     /// it. What is added inside of this layer, and a forward proxy for plain HTTP, is not covered.
     pub fn only_hosts(mut self, hosts: impl IntoIterator<Item = HostPattern>) -> Self {
-        self.rules.only_hosts = Some(hosts.into_iter().collect());
+        self.rules.request_header.only_hosts = Some(hosts.into_iter().collect());
         self
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::HeaderValue;
+use tower_session_affinity::rules::is_blank;
 
 /// A token that names a replica: opaque, issued by a gateway, and valid as a header value.
 ///
@@ -89,23 +90,18 @@ impl Token {
     }
 }
 
-/// Whether there is nothing but spaces and tabs, which gateways take for an absent header.
-pub(crate) fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t'))
-}
-
 impl TryFrom<&[u8]> for Token {
     type Error = InvalidToken;
 
     fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
-        if is_blank(bytes) {
-            return Err(InvalidToken(Reason::Blank));
-        }
         if bytes.len() > Self::MAX_LEN {
             return Err(InvalidToken(Reason::TooLong { len: bytes.len() }));
         }
         let value = HeaderValue::from_bytes(bytes);
         let mut value = value.map_err(|_| InvalidToken(Reason::of_invalid_byte(bytes)))?;
+        if is_blank(&value) {
+            return Err(InvalidToken(Reason::Blank));
+        }
         value.set_sensitive(true);
         Ok(Self {
             value,

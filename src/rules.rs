@@ -1,0 +1,73 @@
+//! The rules of a header, for `tower-affinity-token`; not covered by semver.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Request};
+
+use crate::merge::{Existing, clear, keep_first, set};
+use crate::stamp::is_tunnel;
+use crate::{HostPattern, MergePolicy, NoAffinity, Outcome, RequestHead};
+
+pub use crate::merge::is_blank;
+
+/// A header, and which requests it may be sent with.
+#[derive(Clone, Debug)]
+pub struct HeaderRules {
+    pub name: HeaderName,
+    pub policy: MergePolicy,
+    pub only_hosts: Option<Arc<[HostPattern]>>,
+}
+
+impl HeaderRules {
+    /// Goes down the rows of [`MergePolicy`]'s table, where *ours* is what `value` returns.
+    #[inline]
+    pub fn apply<B>(
+        &self,
+        request: &mut Request<B>,
+        value: impl FnOnce(RequestHead<'_>) -> Result<HeaderValue, Outcome>,
+    ) -> Outcome {
+        if let Err(outcome) = self.admit((&*request).into()) {
+            clear(request.headers_mut(), &self.name);
+            return outcome;
+        }
+        let absent = match self.policy {
+            MergePolicy::Keep => match Existing::find(request.headers(), Some(&self.name)) {
+                Existing::One => return Outcome::Kept,
+                Existing::Several => {
+                    keep_first(request.headers_mut(), &self.name);
+                    return Outcome::Kept;
+                }
+                Existing::Blank => false,
+                Existing::Absent => true,
+            },
+            MergePolicy::Replace => false,
+        };
+        match value((&*request).into()) {
+            Ok(value) => set(request.headers_mut(), Some(&self.name), value),
+            Err(outcome) => {
+                if !absent {
+                    clear(request.headers_mut(), &self.name);
+                }
+                outcome
+            }
+        }
+    }
+
+    fn admit(&self, head: RequestHead<'_>) -> Result<(), Outcome> {
+        if is_tunnel(head) {
+            return Err(Outcome::Tunnel);
+        }
+        if let Some(hosts) = &self.only_hosts {
+            if head.uri().authority().is_none() {
+                return Err(Outcome::NoAuthority);
+            }
+            if !hosts.iter().any(|host| host.matches(head.uri())) {
+                return Err(Outcome::HostNotAllowed);
+            }
+        }
+        match head.extensions().get::<NoAffinity>() {
+            Some(_) => Err(Outcome::Suppressed),
+            None => Ok(()),
+        }
+    }
+}
