@@ -1,106 +1,96 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-//! One session-affinity header on every request of a conversation.
+//! A tower layer that keeps an LLM conversation on the replica that has its prompt cached.
 //!
-//! LLM servers cache the prompts that they have read (the *prefix cache*). A chat sends its whole
-//! history again on every turn, so a turn that reaches the replica of the last one is served from that
-//! cache; behind a balancer of N replicas it gets there with a chance of 1 in N. Balancers solve that
-//! by hashing a header that names the session. [`SessionAffinityLayer`] sends that header from any
-//! tower stack: at most one value, with a list of hosts only to those, and without ever failing a
-//! request.
+//! A chat resends its whole history on every turn. Behind a load balancer with N replicas, only one turn in
+//! N reaches the replica that has this history in its prefix cache. [`SessionAffinityLayer`] sends the header
+//! that providers and balancers route by, so that every turn finds its cache.
 //!
-//! # Quick start
+//! # Start
+//!
+//! Two lines: the layer around any `Service<http::Request<_>>`, and a key in the extensions of a request.
 //!
 //! ```
 //! use http::Request;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! use tower_session_affinity::{AffinityKey, SessionAffinityLayer};
 //!
-//! #[tokio::main]
-//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Any `Service<http::Request<_>>`: hyper, tonic, kube, …
-//!     // This one returns what it received.
-//!     let client = service_fn(async |request: Request<()>| Ok::<_, http::Error>(request));
-//!     let client = ServiceBuilder::new().layer(SessionAffinityLayer::new()).service(client);
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Your client: hyper, tonic, kube, … This one returns the request that it would send.
+//! let client = service_fn(async |request: Request<()>| Ok::<_, http::Error>(request));
+//! let client = ServiceBuilder::new().layer(SessionAffinityLayer::new()).service(client);
 //!
-//!     let key: AffinityKey = "chat-7".parse()?;
-//!     let request = Request::post("https://api.example/v1/chat").extension(key).body(())?;
-//!     let received = client.oneshot(request).await?;
-//!     assert_eq!(received.headers()["x-session-affinity"], "chat-7");
-//!     Ok(())
-//! }
+//! let key: AffinityKey = "chat-7".parse()?;
+//! let request = Request::post("https://llm.example/v1/chat").extension(key).body(())?;
+//! let sent = client.oneshot(request).await?;
+//! assert_eq!(sent.headers()["x-session-affinity"], "chat-7");
+//! # Ok(())
+//! # }
 //! ```
 //!
-//! # Where things are
+//! At most one value is sent, and the layer never fails a request: its future and its error are those of the
+//! inner service. [`MergePolicy`] says what happens to a header that the caller has set.
 //!
-//! | question | answer |
-//! |---|---|
-//! | What is a valid key? | [`AffinityKey`] |
-//! | Where does it come from? | [`KeyExtractor`]: [`FromExtension`], [`FromHeaders`], [`FromCookie`], [`from_fn`], a fixed key |
-//! | How does a gateway adopt its caller's session? | [`SessionAffinityLayer::adopt`], and `adopt_derived`, feature `hmac` |
-//! | What if the header is there already? | [`MergePolicy`] |
-//! | Which name does my provider read? | [`SessionAffinityLayer::destinations`] with [`Destinations::known`]; else [`header`] |
-//! | My provider reads a body field | `PromptCacheKeyLayer`, feature `body-field` |
-//! | Which hosts may see it? | [`HostPattern`] and [`SessionAffinityLayer::only_hosts`] |
-//! | How does one request go without? | [`NoAffinity`] |
-//! | How does an agent's every call carry its caller's session? | `AffinityScopeLayer` and `FromScope`, feature `scope`; `AffinityFutureExt` and `carry` for spawned work |
-//! | Which session is a sub-agent's parent? | [`ParentKey`] and [`FromParent`] |
-//! | My client has a hook and no `Service` | [`SessionAffinityLayer::stamp`] |
-//! | What did it do? | [`Outcome`], [`SessionAffinityLayer::on_outcome`], [`SessionAffinityLayer::expect_key`] |
+//! # Your provider
 //!
-//! # Features
-//!
-//! None is on by default.
-//!
-//! | feature | adds |
-//! |---|---|
-//! | `scope` | the key of the current task: `AffinityScopeLayer` for servers, `FromScope` for clients, `in_current_affinity` and `carry` for spawned work |
-//! | `hmac` | `AffinitySecret`: keys that reveal nothing, and a different one at each provider |
-//! | `body-field` | `PromptCacheKeyLayer`: the session in a field of a JSON body, while it streams |
-//! | `reqwest` | the layer around a `reqwest::Client` of reqwest 0.13 |
-//! | `reqwest-middleware` | the layer as a `reqwest_middleware::Middleware`, version 0.5, for reqwest 0.13 |
-//! | `tracing` | one event for each request with the [`Outcome`], never the key |
-//! | `uuid` | `AffinityKey: From<uuid::Uuid>`, for uuid 1 |
+//! Providers read different names, and a wrong one fails silently. [`Destinations::known`] chooses the name by
+//! the host: `SessionAffinityLayer::new().destinations(Destinations::known())`. OpenAI reads a field of the
+//! body, which `PromptCacheKeyLayer` (feature `body-field`) writes. [`header`] has the names of gateways.
+//! More: [`guide::providers`], [`guide::body_field`], [`guide::gateways`].
 //!
 //! # Your stack
 //!
-//! | your stack | the lines to add |
-//! |---|---|
-//! | hyper-util, tonic client, any tower client | `ServiceBuilder::new().layer(layer).service(client)` |
-//! | hyper-util server | `TowerToHyperService::new(layer.layer(service))` |
-//! | axum, tonic server | `.layer(layer)`; before handlers that call LLMs `.layer(AffinityScopeLayer::new().or(sessions))` |
-//! | axum gateway | `.adopt(header::CALLER_SESSIONS)` on the layer around its client |
-//! | reqwest 0.13, feature `reqwest` | `ServiceBuilder::new().layer(layer).service(reqwest::Client::new())`; its requests from `client.get_ref().post(…)…build()?` |
-//! | reqwest 0.12, ureq 3, tokio-tungstenite | [`layer.stamp(…)`](SessionAffinityLayer::stamp) on the request, 2 to 5 lines |
-//! | reqwest-middleware 0.5, its feature | `ClientBuilder::new(client).with(layer).build()` |
-//! | kube, octocrab | `.with_layer(&layer)` |
-//! | async-openai, its feature `middleware` | `.with_http_service(…)` around a stack with the layer |
-//! | rig, rmcp, the SDKs of AWS, Azure and Google Cloud, genai | [`layer.stamp(…)`](SessionAffinityLayer::stamp) in the stack's own hook |
-//! | a Rust Worker: `fetch`, a service binding | `ServiceBuilder::new().layer(layer).service(service_fn(fetch))` |
-//! | a Rust Worker: AI binding, AI Gateway | [`layer.stamp(…)`](SessionAffinityLayer::stamp) into `extraHeaders`, or the headers of a request |
-//! | a Rust Worker: Durable Object | the object's id as the key: `key.scope(…)` |
+//! - hyper-util, tonic, and any other tower client: `ServiceBuilder::new().layer(layer).service(client)`.
+//! - reqwest 0.13 (feature `reqwest`): the same, around a `reqwest::Client`.
+//! - reqwest-middleware 0.5 (its feature): `ClientBuilder::new(client).with(layer).build()`.
+//! - kube, octocrab: `.with_layer(&layer)`. async-openai: `.with_http_service(…)`.
+//! - axum and tonic servers: `.layer(layer)`. A gateway: [`adopt`](SessionAffinityLayer::adopt).
+//! - Any client with a hook, such as reqwest 0.12, ureq or an SDK: [`layer.stamp(…)`](SessionAffinityLayer::stamp).
 //!
-//! `docs/stacks.md` in the repository has the lines in full; each is the wiring of a test over real sockets.
+//! The lines in full: [`guide::stacks`]. Redirects, retries, buffers: [`guide::placement`].
 //!
-//! # Where it goes in a stack
+//! # Where keys come from
 //!
-//! - Outside a retry, or inside one whose policy copies the extensions (`request.clone()` does): a copy
-//!   without them has neither the key nor [`NoAffinity`], and from the second attempt on a fallback's key
-//!   is sent.
-//! - *Inside* tower-http's `FollowRedirect`. Outside, the header follows a redirect to a different
-//!   host, as any header does that is not a known credential. Inside,
-//!   [`SessionAffinityLayer::only_hosts`] or [`SessionAffinityLayer::destinations`] keeps every value from
-//!   that host. Without either, only a key in the extensions does not follow (tower-http 0.7); a fixed key,
-//!   a closure's key, an inbound header's key and the caller's own header do.
-//! - Inside anything that rewrites the host, if you use a list or table of hosts, or a derivation for each
-//!   host.
-//! - Above a `tower::buffer::Buffer`, if the key is that of the scope: the buffer's worker is a task of
-//!   its own.
-//! - A `PromptCacheKeyLayer` outside a [`SessionAffinityLayer`] that takes the caller's headers out.
+//! An [`AffinityKey`] in the request's extensions always wins. Then the sources are asked in order:
+//! [`FromHeaders`], [`FromCookie`], a closure ([`or_fn`](SessionAffinityLayer::or_fn)), a fixed key, or a
+//! [`KeyExtractor`] of your own. [`NoAffinity`] in the extensions sends a request without a key.
 //!
-//! # What it is not
+//! # An agent
 //!
-//! Affinity is a hint. It does not isolate tenants from each other, it authenticates nobody, and a gateway
-//! may ignore it: measure that yours does not.
+//! With the feature `scope`, `AffinityScopeLayer` makes the caller's key available while a server handles a
+//! request, and `FromScope` takes it on the clients that the handler uses. `in_current_affinity` and `carry`
+//! take it along to spawned work, and [`ParentKey`] names the session of a sub-agent's parent. More:
+//! [`guide::scope`].
+//!
+//! # Privacy
+//!
+//! Gateways log keys. With the feature `hmac`, an `AffinitySecret` derives keys that reveal nothing.
+//! [`only_hosts`](SessionAffinityLayer::only_hosts) with a [`HostPattern`], or the table of destinations,
+//! keeps the header from every other host. Affinity isolates no tenants and authenticates nobody. More:
+//! [`guide::privacy`].
+//!
+//! # Measure
+//!
+//! [`on_outcome`](SessionAffinityLayer::on_outcome) reports an [`Outcome`] for each request, and
+//! [`expect_key`](SessionAffinityLayer::expect_key) makes a missing key a warning. `affinity-probe`, a program
+//! beside this crate, measures whether your endpoint honours a key. More: [`guide::observability`],
+//! [`guide::gateways`], [`guide::benchmarks`].
+//!
+//! # Features
+//!
+//! None is on by default; the crate then depends on `http`, `tower-layer` and `tower-service` alone.
+//!
+//! - `reqwest`: the layer around a `reqwest::Client`. For reqwest 0.13; 0.12 needs
+//!   [`stamp`](SessionAffinityLayer::stamp).
+//! - `reqwest-middleware`: the layer as a middleware of reqwest-middleware 0.5, which is built on reqwest 0.13.
+//! - `scope`: the key of the current task. It needs tokio's `rt`, and a task that you spawn has to take the
+//!   key along.
+//! - `hmac`: derived keys. It adds the crates `hmac`, `sha2` and `zeroize`; the secret must be the same in every
+//!   process.
+//! - `body-field`: the key in a JSON body. The body's type changes to `FieldBody`, and the body grows by the
+//!   field.
+//! - `tracing`: one event for each request, never with the key. It is off so that no request pays for it.
+//! - `uuid`: keys from `uuid::Uuid`, version 1.
 
 #[cfg(feature = "body-field")]
 mod body;
@@ -111,6 +101,20 @@ mod destination;
 #[cfg(feature = "tracing")]
 mod events;
 mod extract;
+// Its examples need the features that they are about.
+#[cfg(all(
+    doc,
+    any(
+        not(doctest),
+        all(
+            feature = "body-field",
+            feature = "hmac",
+            feature = "reqwest-middleware",
+            feature = "scope"
+        )
+    )
+))]
+pub mod guide;
 mod head;
 pub mod header;
 mod host;
@@ -150,7 +154,13 @@ pub use scope::{
 };
 pub use service::SessionAffinity;
 
-/// The examples of the README, compiled and run; some are of these features.
-#[cfg(all(doctest, feature = "body-field", feature = "hmac", feature = "scope"))]
+/// The examples of the README, compiled and run.
+#[cfg(all(
+    doctest,
+    feature = "body-field",
+    feature = "hmac",
+    feature = "reqwest-middleware",
+    feature = "scope"
+))]
 #[doc = include_str!("../README.md")]
 struct Readme;
