@@ -1,10 +1,10 @@
-//! The two decisions: what a request is sent with, and what is learned from how it ended.
+//! The two decisions: which token a request is sent with, and what is learned when it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-// What was done to the header; our own says more.
+// What happened to the header; our own `Outcome` also says what happened to the token.
 use tower_session_affinity::Outcome as Sent;
 use tower_session_affinity::{KeyExtractor, RequestHead};
 
@@ -12,7 +12,7 @@ use crate::health::{Health, Moment};
 use crate::rules::{Issued, OVER, Rules};
 use crate::{Ending, Outcome, Session, Token, TokenStore};
 
-/// What a service has in common with the requests that are on their way.
+/// What a service shares with its requests in flight.
 #[derive(Debug)]
 pub(crate) struct Shared<St> {
     pub(crate) rules: Rules,
@@ -21,19 +21,19 @@ pub(crate) struct Shared<St> {
     pub(crate) health: Arc<Health>,
 }
 
-/// A request of a session that is on its way, and the remembered token that it carries.
+/// A request of a session in flight, and the remembered token that it carries.
 #[derive(Debug)]
 pub(crate) struct Exchange<St: TokenStore> {
     shared: Arc<Shared<St>>,
     session: Session,
     sent: Option<Token>,
     moment: Moment,
-    /// Whether the request was polled, and has not ended.
+    /// Whether the request was polled and has not ended yet.
     is_waiting: bool,
 }
 
 impl<St: TokenStore> Exchange<St> {
-    /// Sends a request with the token of its session; `None` if the answer is not looked at.
+    /// Puts the token of its session into a request; `None` if the response is to be ignored.
     pub(crate) fn begin<K: KeyExtractor, B>(
         shared: &Arc<Shared<St>>,
         extractor: &K,
@@ -57,7 +57,7 @@ impl<St: TokenStore> Exchange<St> {
     }
 
     fn new(shared: &Arc<Shared<St>>, session: Session) -> Self {
-        // Before the token is read, so that one that is forgotten meanwhile counts as forgotten later.
+        // Taken before the token is read, so that a token forgotten in between counts as forgotten later.
         let moment = shared.health.now();
         Self {
             sent: shared.store.get(&session),
@@ -68,7 +68,7 @@ impl<St: TokenStore> Exchange<St> {
         }
     }
 
-    /// Says what became of the header of a request that has a session.
+    /// Returns what happened to a request that has a session.
     fn outcome(&mut self, sent: Sent) -> Outcome {
         match sent {
             Sent::Stamped | Sent::Replaced if self.sent.is_some() => Outcome::Echoed,
@@ -81,7 +81,7 @@ impl<St: TokenStore> Exchange<St> {
         }
     }
 
-    /// Notes that the inner service was asked for an answer.
+    /// Notes that the inner service's future is being polled.
     #[inline]
     pub(crate) const fn poll(&mut self) {
         self.is_waiting = true;
@@ -96,7 +96,7 @@ impl<St: TokenStore> Exchange<St> {
         self.shared.rules.tell(outcome);
     }
 
-    /// Remembers the token that the answer brings, or forgets the one that it says is dead.
+    /// Remembers the token in the response, or forgets the one that the response says is dead.
     fn learn(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
         let rules = &self.shared.rules;
         let issued = rules.issued(headers, self.sent.as_ref());
@@ -124,7 +124,8 @@ impl<St: TokenStore> Exchange<St> {
         }
     }
 
-    /// Forgets what this answer says is over, and returns why, where that is the token that was sent.
+    /// Forgets the tokens that this response says are over. Returns the reason if the token that was sent is
+    /// one of them.
     fn over(&self, status: StatusCode, headers: &HeaderMap, issued: &Issued) -> Option<Outcome> {
         let rules = &self.shared.rules;
         let mut over = None;
@@ -151,7 +152,7 @@ impl<St: TokenStore> Exchange<St> {
         health.forget(&self.session, token, || store.forget(&self.session, token));
     }
 
-    /// Puts the token into the store.
+    /// Stores the token, unless it is stale or not the first one.
     fn remember(&self, token: Token) -> Outcome {
         let Shared {
             rules,
@@ -184,8 +185,8 @@ impl<St: TokenStore> Exchange<St> {
         });
     }
 
-    /// Counts a failure of the token that was sent, or begins to count anew. Returns the failure, else
-    /// the outcome.
+    /// Counts a failure of the token that was sent, or resets its count. Returns the outcome of the failure,
+    /// or `outcome` if this is not one.
     fn settle(&self, ending: Ending, outcome: Outcome) -> Outcome {
         let Shared {
             rules,
@@ -212,7 +213,7 @@ impl<St: TokenStore> Exchange<St> {
     }
 }
 
-/// Names the session of a request, or returns why there is none.
+/// Returns the session of a request, or why it has none.
 #[inline]
 fn session<K: KeyExtractor>(
     rules: &Rules,
@@ -231,7 +232,7 @@ fn session<K: KeyExtractor>(
     session.ok_or(Sent::NoAuthority)
 }
 
-/// Says why a request has no session.
+/// Returns why a request has no session.
 fn without_session(sent: Sent) -> Outcome {
     match sent {
         Sent::Kept => Outcome::Kept,
@@ -244,7 +245,7 @@ fn without_session(sent: Sent) -> Outcome {
     }
 }
 
-/// A future that is dropped before there is an answer may have waited for a replica that is gone.
+/// A future that is dropped before its response may have waited for a dead replica.
 impl<St: TokenStore> Drop for Exchange<St> {
     fn drop(&mut self) {
         if self.is_waiting {

@@ -1,4 +1,4 @@
-//! The settings of a layer, and what they make of a request and of an answer.
+//! The settings of a layer, and how they read a response.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use tower_session_affinity::rules::{HeaderRules, is_blank};
 use crate::report::Report;
 use crate::{Ending, Outcome, Token};
 
-/// Reads from the value of a response header for how long its token is valid.
+/// Reads from the value of a response header how long its token is valid.
 pub(crate) type ReadLifetime = fn(&[u8]) -> Option<Duration>;
 
-/// The lifetime of a token whose time has passed.
+/// The lifetime of a token that has expired.
 pub(crate) const OVER: Option<Duration> = Some(Duration::ZERO);
 
-/// All settings of a layer, but for where keys come from and where tokens are remembered.
+/// All settings of a layer except the sources of keys and the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     /// The header that the token is sent in.
@@ -32,10 +32,10 @@ pub(crate) struct Rules {
     pub(crate) report: Report,
 }
 
-/// What the response header of an answer brings.
+/// What the response header brings.
 pub(crate) enum Issued {
     Nothing,
-    /// Values, none of which is a token that is valid now.
+    /// Values, none of which is a valid and unexpired token.
     Invalid,
     /// The token that the request carried.
     Again {
@@ -72,7 +72,7 @@ impl Rules {
         for value in headers.get_all(&self.response_header) {
             let part = (self.token_part)(value.as_bytes());
             let lifetime = || self.lifetime.and_then(|read| read(value.as_bytes()));
-            // Most gateways repeat the token, which need not be copied.
+            // Most gateways repeat the token; then it need not be copied.
             if sent.is_some_and(|sent| sent.as_bytes() == part) {
                 let lifetime = lifetime();
                 issued = Issued::Again { lifetime };
@@ -88,14 +88,14 @@ impl Rules {
         issued
     }
 
-    /// Makes a token of this part, unless its time has passed.
+    /// Makes a token of this part, unless it has expired.
     fn token(part: &[u8], lifetime: impl FnOnce() -> Option<Duration>) -> Option<Token> {
         let token = Token::try_from(part).ok()?;
         let lifetime = lifetime();
         (lifetime != OVER).then(|| token.with_lifetime(lifetime))
     }
 
-    /// Returns the tokens of the sessions that this answer says are over.
+    /// Returns the tokens of the sessions that this response says are over.
     pub(crate) fn closed(&self, headers: &HeaderMap) -> impl Iterator<Item = Token> {
         let names = self.closed_header.iter();
         let values = names.flat_map(|name| headers.get_all(name));
