@@ -394,21 +394,3 @@ fn the_header_name_is_the_configured_one_and_no_other_is_touched() {
     assert_eq!(headers[name], "ours");
     assert_eq!(values(&headers), [b"user"]);
 }
-
-#[test]
-fn the_readme_repeats_the_documented_table() {
-    let documentation = include_str!("../src/merge.rs");
-    let readme = include_str!("../README.md");
-    let table: Vec<_> = documentation
-        .lines()
-        .filter_map(|line| line.strip_prefix("/// "))
-        .filter(|line| line.starts_with('|'))
-        .collect();
-    assert_eq!(table.len(), 7);
-    for row in table {
-        assert!(
-            readme.lines().any(|line| line == row),
-            "not in the README: {row}"
-        );
-    }
-}

@@ -1,4 +1,4 @@
-//! The lines of one header, counted in a request's bytes as they come off the wire.
+//! Counts the lines of one header in the bytes of each request.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,16 +12,16 @@ use http::{HeaderName, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How many POST requests came with how many lines of a header.
+/// Counts POST requests by how many lines of a header they have.
 ///
-/// A gateway's own health checks are GETs and are not counted.
+/// A gateway's health checks are GETs, which are not counted.
 #[derive(Clone, Debug)]
 pub struct LineCounts {
     name: HeaderName,
     requests: Arc<Mutex<BTreeMap<usize, usize>>>,
 }
 
-/// A stream whose bytes are read by somebody else and counted here.
+/// A stream that counts header lines in the requests that are read from it.
 #[derive(Debug)]
 pub(crate) struct Captured {
     stream: TcpStream,
@@ -38,7 +38,7 @@ impl LineCounts {
         }
     }
 
-    /// Returns the requests counted since the last call, by their number of lines.
+    /// Returns the requests counted since the last call, by number of lines.
     pub fn take(&self) -> BTreeMap<usize, usize> {
         take(&mut *self.requests())
     }
@@ -47,7 +47,7 @@ impl LineCounts {
         *self.requests().entry(lines).or_default() += 1;
     }
 
-    /// A panic of another holder leaves numbers as good as before.
+    /// Ignores poisoning: a panic of another holder cannot leave the counts inconsistent.
     fn requests(&self) -> MutexGuard<'_, BTreeMap<usize, usize>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,7 +85,9 @@ impl Captured {
             lines.filter(move |(key, _)| key.eq_ignore_ascii_case(name.as_str()))
         };
         if values(&header::TRANSFER_ENCODING).next().is_some() {
-            return Err(io::Error::other("a body in chunks hides where it ends"));
+            return Err(io::Error::other(
+                "header lines cannot be counted in requests with a chunked body",
+            ));
         }
         self.body_left = values(&header::CONTENT_LENGTH)
             .next()
@@ -128,11 +130,11 @@ impl AsyncWrite for Captured {
     }
 }
 
-/// Stands before a gateway and counts the lines that clients send it; returns where.
+/// Starts a proxy that counts the header lines that clients send to a gateway, and returns its address.
 pub(crate) async fn tap(gateway: SocketAddr, sent: LineCounts) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    // It ends with the runtime of the test.
+    // The task ends with the test's runtime.
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let mut client = Captured::new(client, sent.clone());

@@ -1,4 +1,4 @@
-//! An HTTP client without the layer, made as a user should make one.
+//! An HTTP client without the layer, set up as a user should set it up.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -9,11 +9,11 @@ use hyper_util::rt::TokioExecutor;
 /// A client without the layer.
 pub type Bare = Client<HttpConnector, Full<Bytes>>;
 
-/// Makes a client without the layer.
+/// Creates a client without the layer.
 #[must_use]
 pub fn bare_client() -> Bare {
     let mut connector = HttpConnector::new();
-    // Else the second segment of a request waits for the acknowledgement of the first: 40 ms on Linux.
+    // Otherwise the second segment of a request waits for the acknowledgement of the first: 40 ms on Linux.
     connector.set_nodelay(true);
     Client::builder(TokioExecutor::new()).build(connector)
 }

@@ -1,4 +1,4 @@
-//! A gateway before four replicas, and what is sent to it.
+//! A gateway in front of four replicas, and the requests that a test sends to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,16 +22,16 @@ use crate::capture::{LineCounts, tap};
 use crate::client::{Bare, bare_client};
 use crate::{Hold, Process, REPLICA, Replica, Setup, find_program};
 
-/// A gateway and what is particular about it.
+/// A gateway, and how it differs from the others.
 #[derive(Debug)]
 pub struct Spec {
     /// The name of its program.
     pub program: &'static str,
     /// The header that it hashes.
     pub header_name: HeaderName,
-    /// Makes its command line.
+    /// Builds its command line.
     pub launch: fn(&Path, &Setup) -> Command,
-    /// Whether the replicas see the header, too.
+    /// Whether it passes the header on to the replicas.
     pub forwards: bool,
 }
 
@@ -40,35 +40,35 @@ pub struct Spec {
 pub struct Cluster {
     /// The servers behind the gateway.
     pub replicas: Vec<Replica>,
-    /// The requests as they left the client.
+    /// The requests as the client sent them.
     pub sent: LineCounts,
-    /// Where a client finds the gateway.
+    /// Where clients reach the gateway.
     pub address: SocketAddr,
-    /// Keeps the replicas' answers back.
+    /// Holds the replicas' answers back.
     pub hold: Hold,
     header_name: HeaderName,
-    // Before the folder, which holds its files.
+    // Dropped before the folder, which has its files.
     process: Process,
     _folder: TempDir,
 }
 
-/// The most that anything here is waited for.
+/// The longest that anything here waits.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many times a gateway is started that lost its port to somebody else.
+/// How many times a gateway is started if it lost its port to another process.
 const STARTS: usize = 3;
 
-/// How many requests are on their way at a time.
+/// The number of concurrent requests.
 const CONCURRENCY: usize = 8;
 
 impl Cluster {
-    /// Starts a gateway before four replicas and waits until it uses them all.
+    /// Starts a gateway in front of four replicas and waits until it uses all of them.
     ///
-    /// Returns `None` where [`find_program`] does.
+    /// Returns `None` if [`find_program`] does.
     ///
     /// # Errors
     ///
-    /// If the gateway ends or does not use all replicas within a minute.
+    /// Returns an error if the gateway ends or does not use all replicas within a minute.
     pub async fn start(spec: &Spec) -> io::Result<Option<Self>> {
         let Some(program) = find_program(spec.program) else {
             return Ok(None);
@@ -121,7 +121,9 @@ impl Cluster {
             }
             if Instant::now() > deadline {
                 let output = self.process.last_lines();
-                return Err(io::Error::other(format!("not ready: {met:?}\n{output}")));
+                return Err(io::Error::other(format!(
+                    "the gateway does not use all replicas; the last requests met {met:?}\n{output}"
+                )));
             }
             sleep(Duration::from_millis(100)).await;
         }
@@ -136,7 +138,7 @@ impl Cluster {
             .collect()
     }
 
-    /// Returns the requests that reached any replica since the last call, by their number of lines.
+    /// Returns the requests that reached any replica since the last call, by number of lines.
     pub fn take_received(&self) -> BTreeMap<usize, usize> {
         let mut all = BTreeMap::new();
         for (lines, requests) in self.replicas.iter().flat_map(|one| one.received.take()) {
@@ -151,7 +153,7 @@ impl Cluster {
         bare_client()
     }
 
-    /// Returns a client with the layer, as the gateway's documentation would show it.
+    /// Returns a client with the layer, which sends the header that the gateway hashes.
     #[must_use]
     pub fn client(&self) -> SessionAffinity<Bare> {
         SessionAffinityLayer::new()
@@ -159,7 +161,7 @@ impl Cluster {
             .layer(self.bare_client())
     }
 
-    /// Makes a turn of a chat without a key.
+    /// Builds a turn of a chat without a key.
     ///
     /// # Panics
     ///
@@ -173,11 +175,11 @@ impl Cluster {
             .expect("a valid request")
     }
 
-    /// Makes a turn of a chat with this key.
+    /// Builds a turn of a chat with this key.
     ///
     /// # Panics
     ///
-    /// If it is no valid key.
+    /// If the key is not valid.
     #[must_use]
     pub fn keyed(&self, key: &str) -> Request<Full<Bytes>> {
         let mut request = self.request();
@@ -186,11 +188,11 @@ impl Cluster {
         request
     }
 
-    /// Makes a turn of a chat whose caller wrote these lines of the header.
+    /// Builds a turn of a chat in which the caller wrote these lines of the header.
     ///
     /// # Panics
     ///
-    /// If a line is no valid header value.
+    /// If a line is not a valid header value.
     #[must_use]
     pub fn with_lines(&self, lines: &[&'static str]) -> Request<Full<Bytes>> {
         let mut request = self.request();
@@ -201,7 +203,7 @@ impl Cluster {
         request
     }
 
-    /// Sends all requests, several at a time, and returns the replicas that answered, in order.
+    /// Sends all requests, eight at a time, and returns the replicas that answered, in order.
     ///
     /// # Panics
     ///
@@ -219,14 +221,14 @@ impl Cluster {
         self.none_failed(answers)
     }
 
-    /// Sends all requests, none of which is answered before all have reached a replica, and returns the
-    /// replicas that answered, in order.
+    /// Sends all requests, holds the answers until all have reached a replica, and returns the replicas
+    /// that answered, in order.
     ///
-    /// They are sent at once, or each when the one before has reached a replica.
+    /// Sends all of them at once, or each when the one before has reached a replica.
     ///
     /// # Panics
     ///
-    /// If a request fails, or they do not all reach a replica within a minute.
+    /// If a request fails, or if not all requests reach a replica within a minute.
     pub async fn send_held<S>(
         &self,
         client: &S,
@@ -248,7 +250,7 @@ impl Cluster {
             .collect();
         let answers = timeout(PATIENCE, answers).await;
         self.hold.until(0);
-        self.none_failed(answers.expect("all requests reach a replica"))
+        self.none_failed(answers.expect("all requests reach a replica within a minute"))
     }
 
     fn none_failed(&self, answers: Vec<Result<SocketAddr, String>>) -> Vec<SocketAddr> {
@@ -259,7 +261,7 @@ impl Cluster {
         let output = self.process.last_lines();
         assert!(
             failed.is_empty(),
-            "{} of {} failed, the first with {}\n{output}",
+            "{} of {} requests failed, the first with {}\n{output}",
             failed.len(),
             answers.len(),
             failed[0]
@@ -298,9 +300,9 @@ where
         .get(REPLICA)
         .and_then(|name| name.to_str().ok())
     {
-        Some(name) if head.status == StatusCode::OK => {
-            name.parse().map_err(|_| format!("{name} is no address"))
-        }
+        Some(name) if head.status == StatusCode::OK => name
+            .parse()
+            .map_err(|_| format!("{name} is not an address")),
         _ => Err(format!("{}: {:?}", head.status, body.to_bytes())),
     }
 }

@@ -1,4 +1,4 @@
-//! A real inference engine, and what it counts itself.
+//! Real inference servers, perhaps behind a gateway, and their own token counters.
 
 mod kind;
 
@@ -19,7 +19,7 @@ use crate::{Process, Setup, find_program, free_address};
 
 pub use kind::{ENDS_WITH_PARENT, Kind};
 
-/// The programs of an engine behind a gateway.
+/// The programs that an [`Engine`] needs.
 #[derive(Clone, Debug)]
 pub struct Programs {
     kind: Kind,
@@ -28,32 +28,32 @@ pub struct Programs {
     gateway: Option<PathBuf>,
 }
 
-/// Some servers of one kind, perhaps behind a gateway.
+/// Running servers of one kind, perhaps behind a gateway.
 #[derive(Debug)]
 pub struct Engine {
-    /// Where requests go: to the gateway, or to the only server.
+    /// Where to send requests: the gateway, or the first server.
     pub address: SocketAddr,
     kind: Kind,
     servers: Vec<SocketAddr>,
     _processes: Vec<(Process, TempDir)>,
 }
 
-/// Makes the command line of a gateway before the servers.
+/// Builds the command line of a gateway in front of the servers.
 pub type Launch = fn(&Path, &Setup) -> Command;
 
 /// Prompt tokens as the servers count them in `/metrics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Computed: `llamacpp:prompt_tokens_total`, or `vllm:prompt_tokens_total` without those of the cache.
+    /// Computed: `llamacpp:prompt_tokens_total`, or `vllm:prompt_tokens_total` less the cached ones.
     pub computed: u64,
-    /// Found in a cache: `llamacpp:prompt_tokens_cached_total`, `vllm:prompt_tokens_cached_total`.
+    /// Read from a cache: `llamacpp:prompt_tokens_cached_total`, `vllm:prompt_tokens_cached_total`.
     pub cached: u64,
 }
 
 impl Programs {
-    /// Finds a server of this kind, its model, and a gateway of this name, if one is wanted.
+    /// Finds a server of this kind, its model, and the gateway of this name, if any.
     ///
-    /// Returns `None` where [`find_program`] does.
+    /// Returns `None` if [`find_program`] does.
     #[must_use]
     pub fn find(kind: Kind, gateway: Option<&str>) -> Option<Self> {
         let (server, model) = kind.find()?;
@@ -71,13 +71,13 @@ impl Programs {
 }
 
 impl Engine {
-    /// Starts this many servers with these further arguments, and the gateway before them.
+    /// Starts this many servers with these extra arguments, and the gateway in front of them.
     ///
-    /// Returns `None`, and says so, where the processor cannot run the server: no installation mends that.
+    /// Returns `None`, and says so, if the processor cannot run the server.
     ///
     /// # Errors
     ///
-    /// If a program ends or does not answer in time.
+    /// Returns an error if a program ends or does not answer in time.
     pub async fn start(
         programs: &Programs,
         servers: usize,
@@ -86,8 +86,11 @@ impl Engine {
     ) -> io::Result<Option<Self>> {
         match Self::try_start(programs, servers, arguments, launch).await {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                let why = "this server uses instructions (AVX-512) that the processor has not";
-                let _ = writeln!(io::stderr(), "skipped: {why}");
+                let _ = writeln!(
+                    io::stderr(),
+                    "skipped: the server needs instructions (AVX-512) that this processor does not have; \
+                     put your own llama-server into target/gateways/bin"
+                );
                 Ok(None)
             }
             started => started.map(Some),
@@ -112,12 +115,12 @@ impl Engine {
             addresses.push(address);
         }
         for (address, (process, _)) in addresses.iter().zip(&mut processes) {
-            // It answers 503, or not at all, as long as it loads the model.
+            // While it loads the model it answers 503, or not at all.
             wait_for(process, *address, "/health", &[], programs.kind.patience()).await?;
         }
         let mut address = addresses[0];
         if let Some(gateway) = &programs.gateway {
-            let (listen, process) = put_before(&addresses, gateway, launch).await?;
+            let (listen, process) = put_in_front(&addresses, gateway, launch).await?;
             address = listen;
             processes.push(process);
         }
@@ -129,11 +132,11 @@ impl Engine {
         })
     }
 
-    /// Adds up what the servers have counted since they started.
+    /// Returns the sum of all servers' counters since they started.
     ///
     /// # Errors
     ///
-    /// If a server does not answer, or does not count.
+    /// Returns an error if a server does not answer or does not have the counters.
     pub async fn counters(&self) -> io::Result<Counters> {
         let mut sum = Counters::default();
         for server in &self.servers {
@@ -143,12 +146,12 @@ impl Engine {
         Ok(sum)
     }
 
-    /// Returns what was counted since `before`, once it is `expected`: a server counts a moment after an
-    /// answer has ended.
+    /// Returns what was counted since `before`, and waits up to ten seconds for it to be `expected`: a server
+    /// counts a moment after an answer has ended.
     ///
     /// # Errors
     ///
-    /// As [`counters`](Self::counters).
+    /// Returns an error if [`counters`](Self::counters) does.
     pub async fn settled(&self, before: Counters, expected: Counters) -> io::Result<Counters> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
@@ -179,8 +182,8 @@ impl AddAssign for Counters {
     }
 }
 
-/// Starts a gateway before these servers; returns where it listens.
-async fn put_before(
+/// Starts a gateway in front of these servers, and returns where it listens.
+async fn put_in_front(
     servers: &[SocketAddr],
     gateway: &Path,
     launch: Launch,
@@ -189,7 +192,7 @@ async fn put_before(
     let setup = Setup::new(servers.to_vec(), folder.path())?;
     let mut process = Process::start(&launch(gateway, &setup), folder.path())?;
     if gateway.ends_with("smg") {
-        // It takes its workers in one after the other, and tells which.
+        // It adds its workers one after the other, and lists those that it has.
         let workers: Vec<_> = setup.urls().collect();
         wait_for(&mut process, setup.listen, "/workers", &workers, PATIENCE).await?;
     }
@@ -197,7 +200,7 @@ async fn put_before(
     Ok((setup.listen, (process, folder)))
 }
 
-/// Asks until the answer is 200 and has all these words in it.
+/// Repeats a GET until the answer is 200 and contains all of these words.
 async fn wait_for(
     process: &mut Process,
     address: SocketAddr,
@@ -215,7 +218,9 @@ async fn wait_for(
         }
         if Instant::now() > deadline {
             let output = process.last_lines();
-            return Err(io::Error::other(format!("{path}: {answer:?}\n{output}")));
+            return Err(io::Error::other(format!(
+                "GET {path} is not answered as expected in time: {answer:?}\n{output}"
+            )));
         }
         sleep(Duration::from_millis(50)).await;
     }

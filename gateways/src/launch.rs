@@ -1,4 +1,4 @@
-//! The command lines that more than one test starts a gateway with.
+//! Commands for gateways that more than one test starts.
 
 use std::fs;
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use crate::Setup;
 
-/// nginx, in one process in the foreground.
+/// Builds a command that runs nginx as one process in the foreground.
 ///
 /// # Panics
 ///
-/// As [`Setup::write`].
+/// If [`Setup::write`] does.
 #[must_use]
 pub fn nginx(program: &Path, setup: &Setup, published: &str) -> Command {
     let settings = "daemon off; master_process off; pid nginx.pid; error_log stderr warn;";
@@ -24,11 +24,11 @@ pub fn nginx(program: &Path, setup: &Setup, published: &str) -> Command {
     command
 }
 
-/// HAProxy, in one process in the foreground, so that it ends with the test.
+/// Builds a command that runs HAProxy as one process in the foreground, so that it ends with the test.
 ///
 /// # Panics
 ///
-/// As [`Setup::write`].
+/// If [`Setup::write`] does.
 #[must_use]
 pub fn haproxy(program: &Path, setup: &Setup, published: &str) -> Command {
     let mut command = Command::new(program);
@@ -39,15 +39,15 @@ pub fn haproxy(program: &Path, setup: &Setup, published: &str) -> Command {
     command
 }
 
-/// Envoy, with a configuration in YAML.
+/// Builds a command that runs Envoy with a configuration in YAML.
 ///
 /// # Panics
 ///
-/// As [`Setup::write`].
+/// If [`Setup::write`] does.
 #[must_use]
 pub fn envoy(program: &Path, setup: &Setup, published: &str) -> Command {
     let file = setup.write(published, 18083);
-    // Envoy goes by the ending of the name.
+    // Envoy recognizes the format by the file extension.
     let yaml = file.with_extension("yaml");
     fs::rename(file, &yaml).expect("the file was written a moment ago");
     let mut command = Command::new(program);
@@ -56,12 +56,12 @@ pub fn envoy(program: &Path, setup: &Setup, published: &str) -> Command {
         .arg(yaml)
         .args(["--concurrency", "1"])
         .args(["--log-level", "warning"])
-        // No shared memory, of which two processes on a machine would need two ids.
+        // Hot restart uses shared memory, for which two Envoys on a machine would need different ids.
         .arg("--disable-hot-restart");
     command
 }
 
-/// The gateway on Pingora, whose source is in `pingora/`.
+/// Builds a command that runs the gateway on Pingora, whose source is in `pingora/`.
 #[must_use]
 pub fn pingora(program: &Path, setup: &Setup) -> Command {
     let mut command = Command::new(program);
@@ -70,37 +70,37 @@ pub fn pingora(program: &Path, setup: &Setup) -> Command {
     command
 }
 
-/// A published configuration with a line that it has as a comment.
+/// Returns a published configuration with one commented-out line enabled.
 fn with_line(published: &str, line: &str) -> String {
     let comment = format!("# {line}");
     assert!(
         published.contains(&comment),
-        "no {comment} in the configuration"
+        "the configuration does not contain the line {comment}"
     );
     published.replace(&comment, line)
 }
 
-/// `haproxy.cfg` with a bound on what a replica gets at once.
+/// Returns `haproxy.cfg` with a bound on the concurrent requests of a replica.
 #[must_use]
 pub fn bounded_haproxy() -> String {
     with_line(include_str!("../haproxy.cfg"), "hash-balance-factor 150")
 }
 
-/// `envoy-maglev.yaml` with a bound on what a replica gets at once.
+/// Returns `envoy-maglev.yaml` with a bound on the concurrent requests of a replica.
 #[must_use]
 pub fn bounded_maglev() -> String {
     let line = "consistent_hashing_lb_config: { hash_balance_factor: 150 }";
     with_line(include_str!("../envoy-maglev.yaml"), line)
 }
 
-/// `envoy-ring-hash.yaml` with a bound on what a replica gets at once.
+/// Returns `envoy-ring-hash.yaml` with a bound on the concurrent requests of a replica.
 #[must_use]
 pub fn bounded_ring() -> String {
     let line = "common_lb_config: { consistent_hashing_lb_config: { hash_balance_factor: 150 } }";
     with_line(include_str!("../envoy-ring-hash.yaml"), line)
 }
 
-/// smg, with this policy.
+/// Builds a command that runs smg with this policy.
 #[must_use]
 pub fn smg(program: &Path, setup: &Setup, policy: &str) -> Command {
     let mut command = Command::new(program);
@@ -109,7 +109,15 @@ pub fn smg(program: &Path, setup: &Setup, policy: &str) -> Command {
     command
 }
 
-/// vllm-router, with this policy.
+/// Builds a command that runs smg so that it hashes `x-session-affinity`.
+#[must_use]
+pub fn smg_by_session_affinity(program: &Path, setup: &Setup) -> Command {
+    let mut command = smg(program, setup, "consistent_hashing");
+    command.args(["--routing-key-headers", "x-session-affinity"]);
+    command
+}
+
+/// Builds a command that runs vllm-router with this policy.
 #[must_use]
 pub fn vllm_router(program: &Path, setup: &Setup, policy: &str) -> Command {
     let mut command = Command::new(program);
@@ -117,7 +125,7 @@ pub fn vllm_router(program: &Path, setup: &Setup, policy: &str) -> Command {
     command
 }
 
-/// The flags that smg and vllm-router share.
+/// Adds the flags that smg and vllm-router share.
 fn router(command: &mut Command, setup: &Setup, policy: &str) {
     command
         .args(["--host", "127.0.0.1", "--policy", policy])
@@ -126,9 +134,9 @@ fn router(command: &mut Command, setup: &Setup, policy: &str) {
         .arg("--worker-urls")
         .args(setup.urls())
         .args(["--worker-startup-check-interval", "1"])
-        // By default a replica that came back is left alone for a minute.
+        // By default, a replica that came back gets no requests for a minute.
         .args(["--health-check-interval-secs", "2"])
         .args(["--cb-timeout-duration-secs", "3"])
-        // By default a replica counts as dead after ten failures, and a request is given up after five.
+        // By default, a replica counts as dead after ten failures, but a request fails after five tries.
         .args(["--cb-failure-threshold", "3"]);
 }

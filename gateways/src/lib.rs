@@ -1,6 +1,7 @@
-//! Real gateways on loopback, driven through the layer, which end with the test that started them.
+//! Starts real gateways on loopback and drives them through the layer.
 //!
-//! [`Cluster`] starts a gateway before four replicas, and [`suite`] holds what is asked of each one.
+//! [`Cluster`] starts a gateway in front of four replicas. [`suite`] has the checks that every gateway must
+//! pass. Each program ends with the test that started it.
 
 mod capture;
 mod client;

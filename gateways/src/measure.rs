@@ -1,8 +1,8 @@
-//! The probe against a real engine: what it reports is what the engine counts.
+//! Runs the probe against a real engine, and compares its report with the engine's own counters.
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,20 +12,20 @@ use crate::engine::{Counters, Engine, Kind, Launch, Programs};
 use crate::process::installed;
 use crate::{Setup, launch};
 
-/// A case: which servers, which gateway, and how large the experiment is.
+/// The servers, the gateway and the size of an experiment.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
-    /// What the table in the README calls it.
+    /// Its name in the output and in the table of the guide.
     pub name: &'static str,
     /// The kind of server.
     pub kind: Kind,
     /// How many servers.
     pub servers: usize,
-    /// Further arguments of each server.
+    /// Extra arguments of each server.
     pub arguments: &'static [&'static str],
-    /// The name of the gateway's program; without one there is one server.
+    /// The name of the gateway's program; `None` sends all requests to the first server.
     pub gateway: Option<&'static str>,
-    /// Makes the gateway's command line.
+    /// Builds the gateway's command line.
     pub launch: Launch,
     /// The arguments of the probe.
     pub size: &'static [&'static str],
@@ -47,17 +47,17 @@ pub const LONG_SYSTEM_PROMPT: &str = concat!(
     "/tests/long_system_prompt.jinja"
 );
 
-/// nginx with [`nginx_conf`].
+/// Builds a command that runs nginx with [`nginx_conf`].
 ///
 /// # Panics
 ///
-/// As [`Setup::write`].
+/// If [`Setup::write`] does.
 #[must_use]
 pub fn nginx(program: &Path, setup: &Setup) -> Command {
     launch::nginx(program, setup, &nginx_conf())
 }
 
-/// The published `nginx.conf`, and the header in which the probe reads who answered.
+/// Returns the published `nginx.conf` with a response header that tells the probe which server answered.
 #[must_use]
 pub fn nginx_conf() -> String {
     include_str!("../nginx.conf").replace(
@@ -66,17 +66,17 @@ pub fn nginx_conf() -> String {
     )
 }
 
-/// Runs the probe against a case and returns its report, once the engine has confirmed it.
+/// Runs the probe and returns its report, after checking it against the engine's counters.
 ///
-/// Returns `None` where a program is missing.
+/// Returns `None` if a program is missing or the processor cannot run the server.
 ///
 /// # Errors
 ///
-/// If a program does not start or a server does not count.
+/// Returns an error if a program does not start or a server does not have the counters.
 ///
 /// # Panics
 ///
-/// If the probe fails, or reports other tokens than the servers count.
+/// If the probe fails, or if it does not report the tokens that the servers count.
 pub async fn measure(case: &Case) -> io::Result<Option<Value>> {
     let Some(programs) = Programs::find(case.kind, case.gateway) else {
         return Ok(None);
@@ -87,7 +87,12 @@ pub async fn measure(case: &Case) -> io::Result<Option<Value>> {
     let Some(engine) = engine else {
         return Ok(None);
     };
-    let _ = writeln!(io::stderr(), "up in {:.0?}", started.elapsed());
+    let _ = writeln!(
+        io::stderr(),
+        "{}: servers up in {:.0?}",
+        case.name,
+        started.elapsed()
+    );
     let before = engine.counters().await?;
     let started = Instant::now();
     let url = format!("http://{}/v1/chat/completions", engine.address);
@@ -98,7 +103,7 @@ pub async fn measure(case: &Case) -> io::Result<Option<Value>> {
     let counted = engine.settled(before, reported).await?;
     assert_eq!(
         reported, counted,
-        "what the probe reports, what the engine counts"
+        "tokens that the probe reports (left), tokens that the engine counts (right)"
     );
     Ok(Some(report))
 }
@@ -107,10 +112,24 @@ pub async fn measure(case: &Case) -> io::Result<Option<Value>> {
 ///
 /// # Panics
 ///
-/// If these are not the tokens of a report.
+/// If the value does not have the counts of a report.
 #[must_use]
 pub fn share(tokens: &Value) -> f64 {
     100.0 * tokens["cached"].as_f64().unwrap() / tokens["prompt"].as_f64().unwrap()
+}
+
+/// Returns the chart of the last measurement of a case.
+///
+/// # Errors
+///
+/// Returns an error if the case was never measured.
+pub fn chart(case: &Case) -> io::Result<String> {
+    fs::read_to_string(results(case).join("engine.svg"))
+}
+
+/// Returns the folder that keeps the report and the chart of a case, for the guide.
+fn results(case: &Case) -> PathBuf {
+    installed("tmp").join(case.name.replace(' ', "-"))
 }
 
 fn cargo(arguments: &[&str]) -> Command {
@@ -119,15 +138,14 @@ fn cargo(arguments: &[&str]) -> Command {
     cargo
 }
 
-/// Before the engine starts, so that the two do not share the processors.
+/// Builds the probe before the engine starts, so that the two do not compete for the processors.
 fn build_probe() {
     let built = cargo(&["build", "--quiet", "--release", "-p", "affinity-probe"]).status();
-    assert!(built.unwrap().success());
+    assert!(built.unwrap().success(), "the probe does not build");
 }
 
 fn probe(case: &Case, url: &str) -> Value {
-    // Kept for the README: the chart and every request.
-    let folder = installed("tmp").join(case.name.replace(' ', "-"));
+    let folder = results(case);
     fs::create_dir_all(&folder).unwrap();
     let (json, svg) = (folder.join("engine.json"), folder.join("engine.svg"));
     let mut probe = cargo(&["run", "--quiet", "--release", "-p", "affinity-probe", "--"]);
@@ -140,16 +158,20 @@ fn probe(case: &Case, url: &str) -> Value {
     let output = probe.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let _ = writeln!(io::stderr(), "{}: {probe:?}\n{text}", case.name);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {complaint}", output.status);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "the probe ended with {}: {error}",
+        output.status
+    );
     serde_json::from_slice(&fs::read(json).unwrap()).unwrap()
 }
 
-/// Adds up both arms.
+/// Adds up the tokens of both variants.
 fn reported(report: &Value) -> Counters {
     let mut sum = Counters::default();
     for arm in report["arms"].as_array().unwrap() {
-        assert_eq!(arm["failures"], 0);
+        assert_eq!(arm["failures"], 0, "failed requests in {}", arm["arm"]);
         let prompt = arm["tokens"]["prompt"].as_u64().unwrap();
         let cached = arm["tokens"]["cached"].as_u64().unwrap();
         sum += Counters {
@@ -160,7 +182,7 @@ fn reported(report: &Value) -> Counters {
     sum
 }
 
-/// Writes the rows of the README's table.
+/// Prints the rows of the guide's table.
 fn tell(case: &Case, report: &Value, elapsed: Duration) {
     for arm in report["arms"].as_array().unwrap() {
         let tokens = &arm["tokens"];

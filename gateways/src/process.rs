@@ -1,4 +1,4 @@
-//! A gateway's program: found, told its addresses, started, and ended with its test.
+//! Finds a gateway's program, configures it, starts it, and ends it with the test.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -10,45 +10,51 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// The port at which the published configurations have their first replica; the others follow.
+/// The port of the first replica in the published configurations; the others have the ports after it.
 const PUBLISHED_REPLICAS: u16 = 19001;
 
 /// The signal for an illegal instruction; its number is the same on every Unix.
 const SIGILL: i32 = 4;
 
-/// What ties a program to the thread that starts it, and then becomes that program.
+/// Ties itself to the thread that starts it, and then executes the program in its place.
 const SETPRIV: &str = "setpriv";
+
+/// The command that installs the gateways and llama.cpp's server.
+pub(crate) const INSTALL: &str = "gateways/install.sh";
+
+/// The command that also installs vLLM.
+pub(crate) const INSTALL_VLLM: &str = "gateways/install.sh --vllm";
 
 /// A program that runs until this is dropped.
 ///
-/// It also ends with the thread that started it, so that a test that is killed leaves nothing behind.
+/// It also ends with the thread that started it, so that a killed test leaves no process behind.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     log: PathBuf,
 }
 
-/// The addresses and the folder that a gateway is started with.
+/// The addresses and the folder of a gateway.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// Where the gateway is to listen.
     pub listen: SocketAddr,
-    /// Another free address, for the metrics of a gateway that insists on them.
+    /// A second free address, for gateways that always serve metrics.
     pub metrics: SocketAddr,
     /// Where the replicas listen.
     pub replicas: Vec<SocketAddr>,
-    /// For files; it goes when the test ends.
+    /// The folder for its files, which is deleted when the test ends.
     pub folder: PathBuf,
 }
 
 impl Process {
-    /// Starts a program whose output goes to a file in this folder.
+    /// Starts a program and writes its output to a file in this folder.
     ///
-    /// From its return on, the program ends with the thread of this call, where there is util-linux.
+    /// If `setpriv` (util-linux) is installed, the program ends with the calling thread once this has returned.
     ///
     /// # Errors
     ///
-    /// If the program does not start or the file cannot be written.
+    /// Returns an error if the program does not start or the file cannot be written.
     pub fn start(command: &Command, folder: &Path) -> io::Result<Self> {
         let log = folder.join("log");
         let output = File::create(&log)?;
@@ -65,11 +71,12 @@ impl Process {
         Ok(process)
     }
 
-    /// Returns an error with the last lines of its output once the program has ended.
+    /// Checks that the program still runs.
     ///
     /// # Errors
     ///
-    /// If it has ended; [`io::ErrorKind::Unsupported`] if by an instruction that the processor has not.
+    /// Returns an error with the last lines of its output if the program has ended. The kind is
+    /// [`io::ErrorKind::Unsupported`] if the processor does not have one of its instructions.
     pub fn check(&mut self) -> io::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -84,7 +91,7 @@ impl Process {
         }
     }
 
-    /// Returns the last lines of its output.
+    /// Returns the last 20 lines of its output.
     #[must_use]
     pub fn last_lines(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
@@ -98,17 +105,17 @@ impl Drop for Process {
     fn drop(&mut self) {
         let ended = self.child.kill().and_then(|()| self.child.wait());
         if let Err(error) = ended {
-            let _ = writeln!(io::stderr(), "a gateway did not end: {error}");
+            let _ = writeln!(io::stderr(), "a program could not be ended: {error}");
         }
     }
 }
 
 impl Setup {
-    /// Takes free addresses for a gateway before these replicas.
+    /// Chooses free addresses for a gateway in front of these replicas.
     ///
     /// # Errors
     ///
-    /// If no port of loopback can be bound.
+    /// Returns an error if no port on loopback can be bound.
     pub fn new(replicas: Vec<SocketAddr>, folder: &Path) -> io::Result<Self> {
         Ok(Self {
             listen: free_address()?,
@@ -118,13 +125,13 @@ impl Setup {
         })
     }
 
-    /// Writes a published configuration with the ports of this test, and returns where.
+    /// Writes a published configuration with the ports of this test, and returns the path of the file.
     ///
-    /// Where there are fewer than its four replicas, the lines of the others are left out.
+    /// With fewer than four replicas, the lines of the others are left out.
     ///
     /// # Panics
     ///
-    /// If a published port is not in it, or the file cannot be written.
+    /// If the configuration does not have a published port, or the file cannot be written.
     #[must_use]
     pub fn write(&self, published: &str, listen: u16) -> PathBuf {
         let replicas = (PUBLISHED_REPLICAS..).zip(self.replicas.iter().map(SocketAddr::port));
@@ -137,15 +144,18 @@ impl Setup {
         let mut text = lines.join("\n") + "\n";
         for (from, to) in replicas.chain([(listen, self.listen.port())]) {
             let from = from.to_string();
-            assert!(text.contains(&from), "no {from} in the configuration");
+            assert!(
+                text.contains(&from),
+                "the configuration does not have the port {from}"
+            );
             text = text.replace(&from, &to.to_string());
         }
         let file = self.folder.join("configuration");
-        fs::write(&file, text).expect("the folder of the test is there");
+        fs::write(&file, text).expect("the folder of the test is writable");
         file
     }
 
-    /// Returns the replicas as a router for language models takes them.
+    /// Returns the URLs of the replicas, which smg and vllm-router take as arguments.
     pub fn urls(&self) -> impl Iterator<Item = String> {
         self.replicas
             .iter()
@@ -153,32 +163,41 @@ impl Setup {
     }
 }
 
-/// Returns an address of loopback that was free a moment ago.
+/// Returns an address on loopback that was free a moment ago.
 ///
 /// # Errors
 ///
-/// If no port of loopback can be bound.
+/// Returns an error if no port on loopback can be bound.
 pub fn free_address() -> io::Result<SocketAddr> {
     std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
-/// Finds a program that `gateways/install.sh` installs; a test that lacks it is skipped and says so.
+/// Finds a program that `gateways/install.sh` installs.
+///
+/// Returns `None`, and says so, if it is missing. The test is then to be skipped.
 ///
 /// # Panics
 ///
 /// If the program is missing and the environment has `REQUIRE_GATEWAYS=1`.
 #[must_use]
 pub fn find_program(name: &str) -> Option<PathBuf> {
-    require(name, look_up(name))
+    require(name, INSTALL, look_up(name))
 }
 
-/// Passes on what was found, as [`find_program`] does.
-pub(crate) fn require<T>(name: &str, found: Option<T>) -> Option<T> {
+/// Returns what was found. If that is nothing, says which command installs it, or panics, as [`find_program`]
+/// does.
+pub(crate) fn require<T>(name: &str, install: &str, found: Option<T>) -> Option<T> {
     if found.is_none() {
         let required = std::env::var_os("REQUIRE_GATEWAYS").is_some_and(|value| value == "1");
-        assert!(!required, "{name} is missing, and REQUIRE_GATEWAYS=1");
-        // Not `eprintln!`, which the test harness hides where a test passes.
-        let _ = writeln!(io::stderr(), "skipped: {name} is missing");
+        assert!(
+            !required,
+            "REQUIRE_GATEWAYS=1 is set, but {name} is not installed; run {install}"
+        );
+        // Not `eprintln!`: the test harness hides its output if the test passes.
+        let _ = writeln!(
+            io::stderr(),
+            "skipped: {name} is not installed; run {install}"
+        );
     }
     found
 }
@@ -187,21 +206,21 @@ fn look_up(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let own = [installed("gateways/bin")];
     let folders = own.into_iter().chain(std::env::split_paths(&path));
-    // Debian keeps servers in a folder that the path of a user lacks.
+    // Debian installs servers into a folder that is not in a user's PATH.
     let mut programs = folders
         .chain(["/usr/sbin".into()])
         .map(|folder| folder.join(name));
     programs.find(|program| program.is_file())
 }
 
-/// Where `gateways/install.sh` puts what it has not from Debian.
+/// Returns a path in the folder where `gateways/install.sh` puts what does not come from Debian.
 pub(crate) fn installed(path: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
     workspace.join(target).join(path)
 }
 
-/// Where there is util-linux, the kernel ends the program when the thread that started it is gone.
+/// Lets the kernel end the program with the thread that started it, if `setpriv` is installed.
 fn end_with_parent(command: &Command, setpriv: Option<&Path>) -> Command {
     let Some(setpriv) = setpriv else {
         return same(command, command.get_program(), &[]);
@@ -214,11 +233,11 @@ fn end_with_parent(command: &Command, setpriv: Option<&Path>) -> Command {
     )
 }
 
-/// Waits until [`SETPRIV`] has become the program: it does not notice a thread that ended before.
+/// Waits until [`SETPRIV`] has executed the program: it does not notice if the thread ended before that.
 fn await_program(child: &Child, setpriv: &Path) -> io::Result<()> {
     let before = [std::env::current_exe()?, setpriv.canonicalize()?];
     let running = Path::new("/proc").join(child.id().to_string()).join("exe");
-    // A program that has ended has no link.
+    // If the program has ended, there is no link.
     while fs::read_link(&running).is_ok_and(|program| before.contains(&program)) {
         thread::sleep(Duration::from_millis(1));
     }

@@ -1,4 +1,4 @@
-//! An upstream server that says who it is, dies and comes back.
+//! An upstream server that names itself in its answers, and that can be killed and restarted.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,13 +16,13 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::capture::{Captured, LineCounts};
 
-/// The response header with which a replica says who it is.
+/// The response header in which a replica sends its address.
 pub const REPLICA: HeaderName = HeaderName::from_static("x-replica");
 
-/// The response header with which one of several gateways says who it is.
+/// The response header in which one of several gateways sends its address.
 pub const X_GATEWAY: HeaderName = HeaderName::from_static("x-gateway");
 
-/// A server with the endpoints that a router for language models asks of a worker.
+/// A server with the endpoints that an LLM router requests from its workers.
 ///
 /// Each answer carries its address in [`REPLICA`].
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct Replica {
     server: Server,
 }
 
-/// Keeps the answers of several replicas back until so many requests have reached them together.
+/// Holds the answers of all replicas back until a number of requests has reached them in total.
 #[derive(Clone, Debug, Default)]
 pub struct Hold(watch::Sender<Held>);
 
@@ -45,7 +45,7 @@ struct Held {
     needed: usize,
 }
 
-/// Ends when it is dropped.
+/// A running server, which stops when this is dropped.
 #[derive(Debug)]
 struct Server {
     stop: oneshot::Sender<()>,
@@ -53,12 +53,12 @@ struct Server {
 }
 
 impl Replica {
-    /// Starts a replica on a free port; `name` is the header whose lines it counts, and `hold` keeps
-    /// its answers back.
+    /// Starts a replica on a free port. It counts the lines of the header `name`, and `hold` holds its answers
+    /// back.
     ///
     /// # Errors
     ///
-    /// If no port of loopback can be bound.
+    /// Returns an error if no port on loopback can be bound.
     pub async fn start(name: HeaderName, hold: Hold) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -72,22 +72,22 @@ impl Replica {
         })
     }
 
-    /// Closes the port and every connection, as the end of a process does.
+    /// Closes the port and every connection, as when a process ends.
     ///
     /// # Errors
     ///
-    /// If the server had panicked.
+    /// Returns an error if the server had panicked.
     pub async fn kill(&mut self) -> io::Result<()> {
-        // Its receiver hears of a sender that is gone.
+        // Dropping the old sender wakes its receiver.
         self.server.stop = oneshot::channel().0;
         Ok((&mut self.server.task).await?)
     }
 
-    /// Listens again, at the same address.
+    /// Listens again on the same address.
     ///
     /// # Errors
     ///
-    /// If the port is taken.
+    /// Returns an error if the port is taken.
     pub async fn restart(&mut self) -> io::Result<()> {
         let listener = TcpListener::bind(self.address).await?;
         self.server = Server::start(listener, self.received.clone(), self.hold.clone());
@@ -96,16 +96,16 @@ impl Replica {
 }
 
 impl Hold {
-    /// Answers chats from now on only when so many more have arrived.
+    /// Holds answers to chats back until this many more chats have arrived.
     pub fn until(&self, needed: usize) {
         self.0.send_replace(Held { arrived: 0, needed });
     }
 
-    /// Waits until so many have arrived.
+    /// Waits until this many chats have arrived.
     ///
     /// # Panics
     ///
-    /// Never: the channel is there as long as this is.
+    /// Never: the channel lives as long as `self`.
     pub async fn arrival(&self, requests: usize) {
         let mut held = self.0.subscribe();
         let arrived = held.wait_for(|held| held.arrived >= requests).await;
@@ -159,7 +159,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> http::Result<Response<Full<Bytes>>> {
     let path = request.uri().path().to_owned();
-    // A broken upload is the sender's to notice.
+    // If the upload fails, the sender notices.
     let _ = request.into_body().collect().await;
     let (status, body) = match path.as_str() {
         "/v1/chat/completions" => {

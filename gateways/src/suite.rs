@@ -1,8 +1,7 @@
-//! What is asked of every gateway.
+//! The checks that every gateway must pass.
 //!
-//! Each function starts a gateway of its own, returns at once where the program is missing, panics
-//! where a promise is broken, and writes what it saw to the standard error, which
-//! `cargo test -- --nocapture` shows.
+//! Each function starts its own gateway, and returns at once if the program is missing. It panics if a check fails.
+//! It writes what it measured to standard error, which `cargo test -- --nocapture` shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,18 +23,18 @@ use crate::{Cluster, Spec};
 const KEYS: usize = 1_000;
 const KEYLESS: usize = 200;
 
-/// For how long a dead replica is watched: longer than any health check here takes to notice.
-const MOURNING: Duration = Duration::from_secs(5);
+/// How long keys are watched after a replica dies: longer than any health check here takes to notice.
+const WATCH: Duration = Duration::from_secs(5);
 
-/// A thousand keys stay on one replica each, and all four have their share.
+/// Each of 1,000 keys stays on one replica, and all four replicas get a share of the keys.
 ///
 /// # Errors
 ///
-/// If the gateway does not start.
+/// Returns an error if the gateway does not start.
 ///
 /// # Panics
 ///
-/// If a key moves or a replica has less than a tenth of the keys.
+/// If a key moves, or if a replica gets less than a tenth of the keys.
 pub async fn every_key_stays_on_one_replica(spec: &Spec) -> io::Result<()> {
     let Some(cluster) = Cluster::start(spec).await? else {
         return Ok(());
@@ -43,49 +42,63 @@ pub async fn every_key_stays_on_one_replica(spec: &Spec) -> io::Result<()> {
     let placed = place(&cluster, &cluster.client()).await;
     for _turn in 0..2 {
         let moved = moved(&placed, &place(&cluster, &cluster.client()).await);
-        assert!(moved.is_empty(), "{moved:?}");
+        assert!(moved.is_empty(), "keys that moved: {moved:?}");
     }
     let shares = count(&placed);
     report(spec, format_args!("{KEYS} keys on {shares:?}"));
-    assert_eq!(shares.len(), 4);
-    assert!(shares.iter().all(|share| *share >= KEYS / 10), "{shares:?}");
+    assert_eq!(shares.len(), 4, "replicas that got keys: {shares:?}");
+    assert!(
+        shares.iter().all(|share| *share >= KEYS / 10),
+        "a replica got less than a tenth of the keys: {shares:?}"
+    );
     Ok(())
 }
 
-/// Requests without a key, or with a blank one, reach all four replicas.
+/// Requests without a key, or with a blank header, reach all four replicas.
 ///
 /// # Errors
 ///
-/// If the gateway does not start.
+/// Returns an error if the gateway does not start.
 ///
 /// # Panics
 ///
-/// If a replica has less than a tenth of the requests, or one arrives with a header.
-pub async fn requests_without_a_key_spread(spec: &Spec) -> io::Result<()> {
+/// If a replica gets less than a tenth of the requests, or if a request has the header.
+pub async fn requests_without_a_key_are_spread_over_all_replicas(spec: &Spec) -> io::Result<()> {
     let Some(cluster) = Cluster::start(spec).await? else {
         return Ok(());
     };
     for lines in [&[][..], &[""], &[" "]] {
         let shares = shares_of_keyless(&cluster, &cluster.client(), lines).await;
         report(spec, format_args!("no key, header {lines:?}: {shares:?}"));
-        assert_eq!(shares.len(), 4, "{lines:?} reached {shares:?}");
+        assert_eq!(
+            shares.len(),
+            4,
+            "replicas that got requests with the header {lines:?}: {shares:?}"
+        );
         let least = KEYLESS / 10;
-        assert!(shares.iter().all(|share| *share >= least), "{shares:?}");
-        assert_eq!(cluster.sent.take(), BTreeMap::from([(0, KEYLESS)]));
+        assert!(
+            shares.iter().all(|share| *share >= least),
+            "a replica got less than a tenth of the requests: {shares:?}"
+        );
+        assert_eq!(
+            cluster.sent.take(),
+            BTreeMap::from([(0, KEYLESS)]),
+            "requests by number of header lines"
+        );
     }
     Ok(())
 }
 
-/// A blank header sends all requests to one replica; with the layer they have none, and spread.
+/// Blank headers send all requests to one replica. The layer removes them, and the requests spread.
 ///
 /// # Errors
 ///
-/// If the gateway does not start.
+/// Returns an error if the gateway does not start.
 ///
 /// # Panics
 ///
-/// If either is not so.
-pub async fn blank_headers_pile_up_without_the_layer(spec: &Spec) -> io::Result<()> {
+/// If either is not the case.
+pub async fn blank_headers_all_go_to_one_replica_without_the_layer(spec: &Spec) -> io::Result<()> {
     let Some(cluster) = Cluster::start(spec).await? else {
         return Ok(());
     };
@@ -95,12 +108,13 @@ pub async fn blank_headers_pile_up_without_the_layer(spec: &Spec) -> io::Result<
         spec,
         format_args!("blank header: {bare:?} without the layer, {layered:?} with it"),
     );
-    assert_eq!(bare, [KEYLESS]);
-    assert_eq!(layered.len(), 4);
+    assert_eq!(bare, [KEYLESS], "requests per replica without the layer");
+    assert_eq!(layered.len(), 4, "replicas with the layer: {layered:?}");
     Ok(())
 }
 
-/// Returns how many of 200 requests with these lines and no key each replica gets, the most first.
+/// Sends 200 requests with these header lines and no key, and returns how many each replica gets, in
+/// descending order.
 ///
 /// # Panics
 ///
@@ -118,19 +132,19 @@ where
     count(&cluster.send_all(client, requests).await)
 }
 
-/// When a replica dies no request fails and its keys move; when it comes back they return.
+/// When a replica dies, no request fails and its keys move. When it comes back, they return.
 ///
-/// It dies between two requests: one that it was working on would be lost with any gateway.
+/// It dies between two requests: a request that it is working on would be lost with any gateway.
 ///
 /// # Errors
 ///
-/// If the gateway does not start.
+/// Returns an error if the gateway does not start.
 ///
 /// # Panics
 ///
-/// If a request fails, more of the other replicas' keys move than `others_moved`, or the keys do not
+/// If a request fails, if more than `others_moved` keys of the other replicas move, or if the keys do not
 /// return.
-pub async fn a_dead_replica_moves_only_its_keys(
+pub async fn when_a_replica_dies_only_its_keys_move_and_return_with_it(
     spec: &Spec,
     others_moved: usize,
 ) -> io::Result<()> {
@@ -142,9 +156,9 @@ pub async fn a_dead_replica_moves_only_its_keys(
     let owned: BTreeSet<_> = (0..KEYS).filter(|key| before[*key] == dead).collect();
 
     cluster.replicas[0].kill().await?;
-    let end = Instant::now() + MOURNING;
+    let end = Instant::now() + WATCH;
     let mut all_moved = BTreeSet::new();
-    // On a busy machine that may be one round, begun before the gateway noticed.
+    // On a busy machine, five seconds may be one round that began before the gateway noticed.
     while Instant::now() < end
         || (!all_moved.is_superset(&owned) && Instant::now() < end + PATIENCE)
     {
@@ -154,18 +168,25 @@ pub async fn a_dead_replica_moves_only_its_keys(
     report(
         spec,
         format_args!(
-            "{} keys moved, {} of the dead one",
+            "{} keys moved; the dead replica had {}",
             all_moved.len(),
             owned.len()
         ),
     );
-    assert!(all_moved.is_superset(&owned));
-    assert!(others <= others_moved, "{others} others moved");
+    let stayed = owned.difference(&all_moved).count();
+    assert_eq!(stayed, 0, "keys of the dead replica that did not move");
+    assert!(
+        others <= others_moved,
+        "{others} keys of the other replicas moved, expected at most {others_moved}"
+    );
 
     cluster.replicas[0].restart().await?;
     let back = Instant::now();
     while place(&cluster, &cluster.client()).await != before {
-        assert!(back.elapsed() < PATIENCE, "the keys do not return");
+        assert!(
+            back.elapsed() < PATIENCE,
+            "the keys do not return to the restarted replica within a minute"
+        );
         sleep(Duration::from_millis(100)).await;
     }
     report(
@@ -175,16 +196,18 @@ pub async fn a_dead_replica_moves_only_its_keys(
     Ok(())
 }
 
-/// Whatever the caller wrote, the gateway gets one line of the header, and a replica no second one.
+/// Whatever the caller wrote, the gateway gets one line of the header, and a replica gets at most one.
 ///
 /// # Errors
 ///
-/// If the gateway does not start.
+/// Returns an error if the gateway does not start.
 ///
 /// # Panics
 ///
-/// If a request leaves with another number of lines.
-pub async fn one_line_leaves_whatever_the_caller_wrote(spec: &Spec) -> io::Result<()> {
+/// If a request is sent or forwarded with a different number of lines.
+pub async fn the_gateway_gets_one_header_line_whatever_the_caller_wrote(
+    spec: &Spec,
+) -> io::Result<()> {
     let Some(cluster) = Cluster::start(spec).await? else {
         return Ok(());
     };
@@ -204,15 +227,23 @@ pub async fn one_line_leaves_whatever_the_caller_wrote(spec: &Spec) -> io::Resul
         assert_eq!(
             cluster.sent.take(),
             BTreeMap::from([(1, count)]),
-            "{policy:?}"
+            "requests to the gateway by number of header lines, with {policy:?}"
         );
         let received = cluster.take_received();
-        assert_eq!(received, BTreeMap::from([(forwarded, count)]), "{policy:?}");
+        assert_eq!(
+            received,
+            BTreeMap::from([(forwarded, count)]),
+            "requests to the replicas by number of header lines, with {policy:?}"
+        );
     }
-    // The count sees a second line where there is one.
+    // The counter does see a second line if there is one.
     let twice = cluster.with_lines(&["a", "b"]);
     cluster.send_all(&cluster.bare_client(), [twice]).await;
-    assert_eq!(cluster.sent.take(), BTreeMap::from([(2, 1)]));
+    assert_eq!(
+        cluster.sent.take(),
+        BTreeMap::from([(2, 1)]),
+        "requests of a client without the layer by number of header lines"
+    );
     Ok(())
 }
 
@@ -230,7 +261,7 @@ where
     cluster.send_all(client, requests).await
 }
 
-/// Returns the keys whose replica is another one, by their number.
+/// Returns the numbers of the keys whose replica is a different one.
 #[must_use]
 pub fn moved(before: &[SocketAddr], after: &[SocketAddr]) -> Vec<usize> {
     let pairs = before.iter().zip(after).enumerate();
@@ -239,7 +270,7 @@ pub fn moved(before: &[SocketAddr], after: &[SocketAddr]) -> Vec<usize> {
         .collect()
 }
 
-/// Returns how many of these answers each replica gave, the most first.
+/// Returns how many of these answers each replica gave, in descending order.
 #[must_use]
 pub fn count(answers: &[SocketAddr]) -> Vec<usize> {
     let mut shares = BTreeMap::<_, usize>::new();
@@ -251,7 +282,7 @@ pub fn count(answers: &[SocketAddr]) -> Vec<usize> {
     shares
 }
 
-/// Writes what was seen, for the table in the README.
+/// Prints a measurement, for the tables of the guide.
 pub fn report(spec: &Spec, seen: fmt::Arguments<'_>) {
     let _ = writeln!(
         io::stderr(),

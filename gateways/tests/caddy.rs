@@ -1,4 +1,4 @@
-//! Caddy with `lb_policy header …`.
+//! Caddy with `lb_policy header X-Session-Affinity`.
 
 use std::io;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn launch(program: &Path, setup: &Setup) -> Command {
     command
         .args(["run", "--adapter", "caddyfile", "--config"])
         .arg(setup.write(include_str!("../Caddyfile"), 18084))
-        // It keeps its files with the test's.
+        // Caddy writes its files into the test's folder.
         .env("HOME", &setup.folder);
     command
 }
@@ -31,16 +31,16 @@ async fn every_key_stays_on_one_replica() -> io::Result<()> {
 }
 
 #[tokio::test]
-async fn requests_without_a_key_spread() -> io::Result<()> {
-    suite::requests_without_a_key_spread(&CADDY).await
+async fn requests_without_a_key_are_spread_over_all_replicas() -> io::Result<()> {
+    suite::requests_without_a_key_are_spread_over_all_replicas(&CADDY).await
 }
 
 #[tokio::test]
-async fn one_line_leaves_whatever_the_caller_wrote() -> io::Result<()> {
-    suite::one_line_leaves_whatever_the_caller_wrote(&CADDY).await
+async fn the_gateway_gets_one_header_line_whatever_the_caller_wrote() -> io::Result<()> {
+    suite::the_gateway_gets_one_header_line_whatever_the_caller_wrote(&CADDY).await
 }
 
 #[tokio::test]
-async fn a_dead_replica_moves_only_its_keys_and_gets_them_back() -> io::Result<()> {
-    suite::a_dead_replica_moves_only_its_keys(&CADDY, 0).await
+async fn when_a_replica_dies_only_its_keys_move_and_return_with_it() -> io::Result<()> {
+    suite::when_a_replica_dies_only_its_keys_move_and_return_with_it(&CADDY, 0).await
 }

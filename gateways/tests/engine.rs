@@ -1,13 +1,13 @@
-//! The probe against llama.cpp's server: what it says is what the engine counts.
+//! Runs the probe against llama.cpp's server, and compares its report with the engine's counters.
 //!
-//! One case runs with the other tests. The others take minutes and are asked for:
+//! One case runs with the other tests. The others take minutes:
 //! `cargo test -p gateways --test engine -- --ignored --nocapture --test-threads 1`.
 
 use std::io;
 
 use gateways::engine::Kind;
 use gateways::launch;
-use gateways::measure::{Case, EIGHT_CHATS, LONG_SYSTEM_PROMPT, measure, nginx, share};
+use gateways::measure::{Case, EIGHT_CHATS, LONG_SYSTEM_PROMPT, chart, measure, nginx, share};
 
 const NGINX: Case = Case {
     name: "four servers behind nginx",
@@ -20,16 +20,28 @@ const NGINX: Case = Case {
 };
 
 #[tokio::test]
-async fn behind_nginx_the_key_pays_and_the_engine_counts_the_same_tokens() -> io::Result<()> {
+async fn behind_nginx_the_key_saves_tokens_and_the_probe_agrees_with_the_engine() -> io::Result<()>
+{
     if let Some(report) = measure(&NGINX).await? {
         assert_eq!(report["verdict"]["finding"], "honoured");
         assert_eq!(report["arms"][1]["replicas_per_conversation"], 1.0);
+        assert_eq!(
+            without_numbers(&chart(&NGINX)?),
+            without_numbers(include_str!("../../docs/engine.svg")),
+            "the probe's chart (left) and docs/engine.svg (right) differ in more than the numbers"
+        );
     }
     Ok(())
 }
 
+/// Returns a chart without its coordinates and sizes, which depend on what was measured.
+fn without_numbers(svg: &str) -> Vec<&str> {
+    let is_number = |part: &&str| part.starts_with(|first: char| first.is_ascii_digit());
+    svg.split('"').filter(|part| !is_number(part)).collect()
+}
+
 #[tokio::test]
-#[ignore = "it takes minutes"]
+#[ignore = "takes minutes"]
 async fn one_server_needs_no_key() -> io::Result<()> {
     let case = Case {
         name: "one server",
@@ -44,8 +56,8 @@ async fn one_server_needs_no_key() -> io::Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "it takes minutes"]
-async fn a_router_that_looks_at_the_prompt_needs_no_key() -> io::Result<()> {
+#[ignore = "takes minutes"]
+async fn a_cache_aware_router_needs_no_key() -> io::Result<()> {
     let case = Case {
         name: "four servers behind smg cache_aware",
         gateway: Some("smg"),
@@ -58,10 +70,10 @@ async fn a_router_that_looks_at_the_prompt_needs_no_key() -> io::Result<()> {
     Ok(())
 }
 
-/// A server with one slot and no cache on the host holds one conversation, and four share it.
+/// A server with one slot and no cache on the host keeps one conversation, and four conversations share it.
 #[tokio::test]
-#[ignore = "it takes minutes"]
-async fn fewer_slots_than_conversations_leave_little_to_gain() -> io::Result<()> {
+#[ignore = "takes minutes"]
+async fn with_fewer_slots_than_conversations_little_comes_from_cache() -> io::Result<()> {
     let case = Case {
         name: "one slot a server, no host cache",
         arguments: &["--parallel", "1", "--cache-ram", "0"],
@@ -69,15 +81,18 @@ async fn fewer_slots_than_conversations_leave_little_to_gain() -> io::Result<()>
     };
     if let Some(report) = measure(&case).await? {
         let with_key = share(&report["arms"][1]["tokens"]);
-        assert!(with_key < 50.0, "{with_key} %");
+        assert!(
+            with_key < 50.0,
+            "{with_key} % came from cache with a key, expected less than 50 %"
+        );
     }
     Ok(())
 }
 
-/// Most of each prompt is then the same for all, and each server soon has it.
+/// Most of each prompt is the same for all conversations, and each server soon has it.
 #[tokio::test]
-#[ignore = "it takes minutes"]
-async fn a_long_shared_system_prompt_leaves_little_to_gain() -> io::Result<()> {
+#[ignore = "takes minutes"]
+async fn a_long_shared_system_prompt_comes_from_cache_without_a_key() -> io::Result<()> {
     let case = Case {
         name: "long shared system prompt",
         arguments: &[
@@ -91,7 +106,10 @@ async fn a_long_shared_system_prompt_leaves_little_to_gain() -> io::Result<()> {
     };
     if let Some(report) = measure(&case).await? {
         let without_key = share(&report["arms"][0]["tokens"]);
-        assert!(without_key > 50.0, "{without_key} %");
+        assert!(
+            without_key > 50.0,
+            "{without_key} % came from cache without a key, expected more than 50 %"
+        );
     }
     Ok(())
 }

@@ -19,22 +19,22 @@ async fn every_key_stays_on_one_replica() -> io::Result<()> {
 }
 
 #[tokio::test]
-async fn requests_without_a_key_spread() -> io::Result<()> {
-    suite::requests_without_a_key_spread(&ENVOY).await
+async fn requests_without_a_key_are_spread_over_all_replicas() -> io::Result<()> {
+    suite::requests_without_a_key_are_spread_over_all_replicas(&ENVOY).await
 }
 
 #[tokio::test]
-async fn blank_headers_pile_up_without_the_layer() -> io::Result<()> {
-    suite::blank_headers_pile_up_without_the_layer(&ENVOY).await
+async fn blank_headers_all_go_to_one_replica_without_the_layer() -> io::Result<()> {
+    suite::blank_headers_all_go_to_one_replica_without_the_layer(&ENVOY).await
 }
 
 #[tokio::test]
-async fn one_line_leaves_whatever_the_caller_wrote() -> io::Result<()> {
-    suite::one_line_leaves_whatever_the_caller_wrote(&ENVOY).await
+async fn the_gateway_gets_one_header_line_whatever_the_caller_wrote() -> io::Result<()> {
+    suite::the_gateway_gets_one_header_line_whatever_the_caller_wrote(&ENVOY).await
 }
 
 #[tokio::test]
-async fn a_dead_replica_moves_hardly_more_than_its_keys_and_gets_them_back() -> io::Result<()> {
-    // A table of three replicas is not quite the one of four less the dead one's entries.
-    suite::a_dead_replica_moves_only_its_keys(&ENVOY, 10).await
+async fn when_a_replica_dies_few_other_keys_move_and_all_return_with_it() -> io::Result<()> {
+    // A Maglev table of three replicas differs from the one of four in a few more entries than the dead one's.
+    suite::when_a_replica_dies_only_its_keys_move_and_return_with_it(&ENVOY, 10).await
 }

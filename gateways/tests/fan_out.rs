@@ -1,4 +1,5 @@
-//! A conversation that starts fifty children at once, on four llama-servers: how its keys share the load.
+//! A conversation starts fifty children at once on four llama-servers: how one key, several keys and a bounded hash
+//! share the load.
 //!
 //! It takes minutes: `cargo test -p gateways --test fan_out -- --ignored --nocapture --test-threads 1`.
 
@@ -19,15 +20,15 @@ use tower_session_affinity::{AffinityKey, SessionAffinityLayer};
 
 const CHILDREN: usize = 50;
 
-/// Conversations, one after the other; each has fifty children.
+/// Conversations, one after the other. Each has fifty children.
 const CONVERSATIONS: usize = 3;
 
-/// A way to share fifty children among four replicas.
+/// A way to share fifty children out among four replicas.
 struct Variant {
     name: &'static str,
     gateway: &'static str,
     launch: Launch,
-    /// Keys that the children of a conversation share.
+    /// The number of keys that the children of a conversation share.
     keys: usize,
 }
 
@@ -38,13 +39,16 @@ const ONE_KEY: Variant = Variant {
     keys: 1,
 };
 
-/// A published configuration that waits an hour for a first token, as on a machine that is busy.
+/// Lets a published configuration wait an hour for a first token, for a busy machine.
 fn patient(published: &str) -> String {
-    assert!(published.contains("300s"), "no timeout of 300 s");
+    assert!(
+        published.contains("300s"),
+        "the configuration has no timeout of 300s"
+    );
     published.replace("300s", "3600s")
 }
 
-/// What one child's answer told.
+/// What is known from one child's answer.
 struct Answer {
     replica: String,
     tokens: Counters,
@@ -62,7 +66,7 @@ struct Outcome {
 
 /// Starts fifty children of each conversation at once, after one turn of the parent.
 ///
-/// Returns `None` where a program is missing.
+/// Returns `None` if a program is missing or the processor cannot run the server.
 async fn fan_out(variant: &Variant) -> io::Result<Option<Outcome>> {
     let Some(programs) = Programs::find(Kind::LlamaCpp, Some(variant.gateway)) else {
         return Ok(None);
@@ -86,7 +90,7 @@ async fn fan_out(variant: &Variant) -> io::Result<Option<Outcome>> {
     assert_eq!(
         all,
         engine.settled(before, all).await?,
-        "what answers tell, what the engine counts"
+        "tokens that the answers report (left), tokens that the engine counts (right)"
     );
     tell(variant, &mut outcome);
     Ok(Some(outcome))
@@ -97,7 +101,7 @@ fn key(conversation: usize, shard: usize) -> AffinityKey {
     key.expect("a valid key")
 }
 
-/// Sends the conversation so far with a task behind it, and reads the streamed answer.
+/// Sends the conversation so far, followed by a task, and reads the streamed answer.
 async fn ask(
     gateway: SocketAddr,
     key: AffinityKey,
@@ -149,7 +153,7 @@ async fn ask(
     })
 }
 
-/// Returns the events that are whole.
+/// Returns the complete events.
 fn events(text: &[u8]) -> impl Iterator<Item = Value> {
     let events = text.split(|byte| *byte == b'\n');
     events.filter_map(|line| serde_json::from_slice(line.strip_prefix(b"data: ")?).ok())
@@ -171,14 +175,14 @@ impl Outcome {
         self.busiest.extend(shares.into_values().max());
     }
 
-    /// The tokens of a thousand that came from a cache.
+    /// How many of 1,000 tokens came from a cache.
     fn cached_of_thousand(&self) -> u64 {
         let Counters { computed, cached } = self.tokens;
         1_000 * cached / (computed + cached)
     }
 }
 
-/// Writes a row of the README's table.
+/// Prints a row of the guide's table.
 fn tell(variant: &Variant, outcome: &mut Outcome) {
     outcome.first_tokens.sort_unstable();
     let times = &outcome.first_tokens;
@@ -197,8 +201,8 @@ fn tell(variant: &Variant, outcome: &mut Outcome) {
 }
 
 #[tokio::test]
-#[ignore = "it takes minutes"]
-async fn fewer_keys_compute_less_and_more_keys_share_the_load() -> io::Result<()> {
+#[ignore = "takes minutes"]
+async fn several_keys_share_the_load_and_compute_more_tokens() -> io::Result<()> {
     let mut computed = 0;
     for (name, keys) in [
         ("the parent's key", 1),
@@ -215,17 +219,26 @@ async fn fewer_keys_compute_less_and_more_keys_share_the_load() -> io::Result<()
             return Ok(());
         };
         let alone = outcome.busiest.iter().all(|busiest| *busiest == CHILDREN);
-        assert_eq!(alone, keys == 1, "{name}: {:?}", outcome.busiest);
+        assert_eq!(
+            alone,
+            keys == 1,
+            "{name}: requests on the busiest replica: {:?}",
+            outcome.busiest
+        );
         if keys == 1 {
             computed = outcome.tokens.computed;
         }
-        assert!(outcome.tokens.computed >= computed, "{name}: {computed}");
+        assert!(
+            outcome.tokens.computed >= computed,
+            "{name}: {} tokens computed, but {computed} with one key",
+            outcome.tokens.computed
+        );
     }
     Ok(())
 }
 
 #[tokio::test]
-#[ignore = "it takes minutes"]
+#[ignore = "takes minutes"]
 async fn a_bounded_haproxy_shares_the_load_of_one_key() -> io::Result<()> {
     let variant = Variant {
         name: "the parent's key, HAProxy bounded at 1.5",
@@ -239,18 +252,22 @@ async fn a_bounded_haproxy_shares_the_load_of_one_key() -> io::Result<()> {
         ..ONE_KEY
     };
     if let Some(outcome) = fan_out(&variant).await? {
-        // A bound on what is under way at once, so that a quick replica may have more in all.
+        // The bound is on concurrent requests, so a fast replica may get more of them in total.
         let spilled = outcome.busiest.iter().all(|busiest| *busiest < CHILDREN);
-        assert!(spilled, "{:?}", outcome.busiest);
+        assert!(
+            spilled,
+            "requests on the busiest replica: {:?}, expected fewer than {CHILDREN}",
+            outcome.busiest
+        );
     }
     Ok(())
 }
 
-/// Children that come at once, each on a connection that is yet to be made, outrun Envoy's bound: only
-/// the counts of tokens are asserted.
+/// Children that come at once, each on a new connection, exceed Envoy's bound, so this asserts only that all are
+/// answered and that the token counts agree.
 #[tokio::test]
-#[ignore = "it takes minutes"]
-async fn a_bounded_envoy_answers_all_that_come_at_once() -> io::Result<()> {
+#[ignore = "takes minutes"]
+async fn a_bounded_envoy_answers_a_burst_on_one_key() -> io::Result<()> {
     let variant = Variant {
         name: "the parent's key, Envoy bounded at 1.5",
         gateway: "envoy",
@@ -261,8 +278,8 @@ async fn a_bounded_envoy_answers_all_that_come_at_once() -> io::Result<()> {
     Ok(())
 }
 
-/// The table with a bound, which names the replica and opens a connection for each request, since
-/// llama-server closes each one after its answer.
+/// Returns the bounded Maglev configuration with two changes: it names the replica in the answer, and it opens a
+/// connection for each request, because llama-server closes each one after its answer.
 fn bounded_envoy() -> String {
     let named = concat!(
         "          route_config:\n            response_headers_to_add:\n",

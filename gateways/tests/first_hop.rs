@@ -1,5 +1,5 @@
-//! Two gateways with a memory each, before Envoy's stateful sessions: a first hop that hashes the session
-//! onto the gateways lets each session keep its replica, with no memory that they share.
+//! Two gateways, each with its own memory of tokens, in front of Envoy's stateful sessions. A first hop that hashes
+//! the session onto the gateways keeps each session on its replica, without shared state.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,7 +24,7 @@ use tower_session_affinity::{AffinityKey, SessionAffinityLayer};
 
 const SESSIONS: usize = 100;
 
-/// What is waited for takes a second or two.
+/// A generous limit: what the tests wait for takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 static ENVOY: Spec = Spec {
@@ -40,7 +40,7 @@ static ENVOY: Spec = Spec {
     forwards: true,
 };
 
-/// A gateway of a process of its own.
+/// A gateway in its own process.
 struct Gateway {
     address: SocketAddr,
     _process: Process,
@@ -81,7 +81,7 @@ async fn wait_for(process: &mut Process, address: SocketAddr) -> io::Result<()> 
     Ok(())
 }
 
-/// Sends one turn of each session to the address that `hop` gives for it; none may fail.
+/// Sends one turn of each session to the address that `hop` returns for it. No request may fail.
 async fn turn(hop: impl Fn(usize) -> SocketAddr) -> io::Result<Vec<Met>> {
     let mut met = Vec::new();
     for session in 0..SESSIONS {
@@ -111,7 +111,7 @@ fn address_in(response: &Response<Incoming>, name: &HeaderName) -> SocketAddr {
     value.parse().expect("an address")
 }
 
-/// Returns the sessions whose replica is not the one of the turn before, by their number.
+/// Returns the numbers of the sessions whose replica changed since the turn before.
 fn moved(before: &[Met], after: &[Met]) -> Vec<usize> {
     let pairs = before.iter().zip(after).enumerate();
     pairs
@@ -128,8 +128,7 @@ fn sessions_of(gateway: SocketAddr, met: &[Met]) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn behind_a_first_hop_that_hashes_sessions_keep_their_replica_though_a_gateway_dies()
--> io::Result<()> {
+async fn behind_a_hashing_first_hop_a_dead_gateway_moves_only_its_own_sessions() -> io::Result<()> {
     let (Some(pingora), Some(cluster)) = (
         find_program("pingora-gateway"),
         Cluster::start(&ENVOY).await?,
@@ -149,26 +148,33 @@ async fn behind_a_first_hop_that_hashes_sessions_keep_their_replica_though_a_gat
     for _ in 0..2 {
         assert_eq!(turn(hop).await?, before);
     }
-    // Envoy got one token with each turn after the first, and none with the first.
+    // Envoy gets no token with the first turn of a session, and one with each later turn.
     let lines = BTreeMap::from([(0, SESSIONS), (1, 2 * SESSIONS)]);
-    assert_eq!(cluster.sent.take(), lines);
+    assert_eq!(
+        cluster.sent.take(),
+        lines,
+        "requests to Envoy by number of tokens"
+    );
     let (orphans, others) = (
         sessions_of(first.address, &before),
         sessions_of(second.address, &before),
     );
-    assert!(!orphans.is_empty() && !others.is_empty(), "{orphans:?}");
+    assert!(
+        !orphans.is_empty() && !others.is_empty(),
+        "one gateway has all sessions; the first has {orphans:?}"
+    );
 
-    // In the middle of the conversations, between two requests. None fails, and the other gateway's
-    // sessions do not notice.
+    // One gateway dies between two turns. No request fails, and the sessions of the other gateway keep
+    // their replicas.
     let address = first.address;
     drop(first);
     let after = turn(hop).await?;
     let strays = moved(&before, &after);
     assert!(
         strays.iter().all(|session| orphans.contains(session)),
-        "{strays:?}"
+        "sessions that moved: {strays:?}, sessions of the dead gateway: {orphans:?}"
     );
-    // Those of the dead one have a new replica, and keep it.
+    // The sessions of the dead gateway have a new replica and keep it.
     assert_eq!(turn(hop).await?, after);
 
     let _first = Gateway::start(address, cluster.address).await?;
@@ -180,20 +186,21 @@ async fn behind_a_first_hop_that_hashes_sessions_keep_their_replica_though_a_gat
         }
         assert!(
             Instant::now() < deadline,
-            "no session returns to its gateway"
+            "the sessions do not return to the restarted gateway within a minute"
         );
     };
     let strays = moved(&after, &back);
     assert!(
         strays.iter().all(|session| orphans.contains(session)),
-        "{strays:?}"
+        "sessions that moved: {strays:?}, sessions of the restarted gateway: {orphans:?}"
     );
     assert_eq!(turn(hop).await?, back);
     Ok(())
 }
 
 #[tokio::test]
-async fn with_a_gateway_at_random_sessions_change_their_replica() -> io::Result<()> {
+async fn when_turns_alternate_between_gateways_most_sessions_change_their_replica() -> io::Result<()>
+{
     let Some(cluster) = Cluster::start(&ENVOY).await? else {
         return Ok(());
     };
@@ -201,8 +208,11 @@ async fn with_a_gateway_at_random_sessions_change_their_replica() -> io::Result<
     let second = Gateway::start(free_address()?, cluster.address).await?;
     let before = turn(|_| first.address).await?;
     let after = turn(|_| second.address).await?;
-    // One in four stays by chance; that a third or fewer move happens less than once in 10^16 runs.
+    // One in four stays by chance. A third or fewer move in less than one of 10^16 runs.
     let moved = moved(&before, &after).len();
-    assert!(moved > SESSIONS / 3, "{moved} moved");
+    assert!(
+        moved > SESSIONS / 3,
+        "{moved} of {SESSIONS} sessions moved, expected more than a third"
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Fifty requests at once on one key: where they go, with a plain hash and with a bounded one.
+//! Where fifty concurrent requests on one key go, with a plain hash and with a bounded one.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,14 +8,14 @@ use gateways::suite::{count, moved, place, report};
 use gateways::{Cluster, Spec, launch};
 use tower_session_affinity::header;
 
-/// Requests that are under way at once: no replica answers before all have arrived.
+/// Concurrent requests: no replica answers before all of them have arrived.
 const CHILDREN: usize = 50;
 
-/// 1.5 times the mean of four replicas, rounded up, and one, since Envoy lets a replica that has just
-/// reached its bound have one more.
+/// 1.5 times the mean of four replicas, rounded up, plus one: Envoy gives a replica that has just reached
+/// its bound one more request.
 const BOUND: usize = (CHILDREN * 3).div_ceil(8) + 1;
 
-/// Nothing passes because of it.
+/// How long keys may take to settle. A longer limit would not let a wrong result pass.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 static HAPROXY: Spec = spec("haproxy", |program, setup| {
@@ -43,43 +43,49 @@ const fn spec(program: &'static str, launch: Launch) -> Spec {
     }
 }
 
-/// How fifty requests that are under way together come.
+/// How the fifty concurrent requests arrive.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Coming {
-    AtOnce,
-    /// Each when the one before has reached its replica.
-    InTurn,
+enum Arrival {
+    Burst,
+    /// Each is sent when the one before has reached its replica.
+    OneByOne,
 }
 
-/// Returns how many of fifty requests that are under way together each replica gets, the most first.
-async fn shares(spec: &Spec, cluster: &Cluster, keys: usize, coming: Coming) -> Vec<usize> {
+/// Returns how many of fifty concurrent requests each replica gets, in descending order.
+async fn shares(spec: &Spec, cluster: &Cluster, keys: usize, arrival: Arrival) -> Vec<usize> {
     let requests = (0..CHILDREN).map(|number| cluster.keyed(&format!("chat-7-{}", number % keys)));
     let requests = requests.collect();
     let client = cluster.client();
     let met = cluster
-        .send_held(&client, requests, coming == Coming::AtOnce)
+        .send_held(&client, requests, arrival == Arrival::Burst)
         .await;
     let shares = count(&met);
     report(
         spec,
-        format_args!("{CHILDREN} {coming:?} on {keys} keys: {shares:?}"),
+        format_args!("{CHILDREN} concurrent requests ({arrival:?}) on {keys} keys: {shares:?}"),
     );
     shares
 }
 
-/// Fifty that are under way together are bounded, and one at a time each key has its replica.
-async fn a_bounded_hash_spills_only_what_is_above_its_bound(
+/// Fifty concurrent requests are bounded, and with one request at a time each key keeps its replica.
+async fn a_bounded_hash_moves_only_requests_above_its_bound(
     spec: &Spec,
-    bounded_at_once: bool,
+    bounds_bursts: bool,
 ) -> io::Result<()> {
     let Some(cluster) = Cluster::start(spec).await? else {
         return Ok(());
     };
-    // Before there is any connection to a replica.
-    let at_once = shares(spec, &cluster, 1, Coming::AtOnce).await;
-    assert!(at_once[0] <= BOUND || !bounded_at_once, "{at_once:?}");
-    let in_turn = shares(spec, &cluster, 1, Coming::InTurn).await;
-    assert!(in_turn[0] <= BOUND, "{in_turn:?}");
+    // The gateway has no connection to a replica yet.
+    let burst = shares(spec, &cluster, 1, Arrival::Burst).await;
+    assert!(
+        burst[0] <= BOUND || !bounds_bursts,
+        "requests per replica: {burst:?}, expected at most {BOUND}"
+    );
+    let one_by_one = shares(spec, &cluster, 1, Arrival::OneByOne).await;
+    assert!(
+        one_by_one[0] <= BOUND,
+        "requests per replica: {one_by_one:?}, expected at most {BOUND}"
+    );
 
     let turn = async || {
         let mut met = Vec::new();
@@ -89,8 +95,8 @@ async fn a_bounded_hash_spills_only_what_is_above_its_bound(
         }
         met
     };
-    // A gateway may count a request for a moment longer than its caller waits, and send the next one of
-    // the same replica elsewhere. So two turns in a row are alike, and not the first two.
+    // A gateway may still count a request for a moment after its caller has the answer, and send the next
+    // request for that replica elsewhere. So wait until two turns in a row agree.
     let begun = Instant::now();
     let mut before = turn().await;
     loop {
@@ -99,59 +105,62 @@ async fn a_bounded_hash_spills_only_what_is_above_its_bound(
         if moved.is_empty() {
             break;
         }
-        assert!(begun.elapsed() < PATIENCE, "{moved:?}");
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "keys still move with one request at a time: {moved:?}"
+        );
         before = again;
     }
     report_what_moves_under_load(spec, &cluster).await;
     Ok(())
 }
 
-/// How many it is depends on which requests happen to meet, so nothing is asserted.
+/// Asserts nothing, since the number depends on which requests happen to run at the same time.
 async fn report_what_moves_under_load(spec: &Spec, cluster: &Cluster) {
     let client = cluster.client();
     let before = place(cluster, &client).await;
     let moved = moved(&before, &place(cluster, &client).await).len();
     report(
         spec,
-        format_args!("bounded, eight at once on 1,000 keys: {moved} keys moved"),
+        format_args!("bounded, eight concurrent requests on 1,000 keys: {moved} keys moved"),
     );
 }
 
 #[tokio::test]
-async fn a_plain_hash_sends_all_of_one_key_to_one_replica() -> io::Result<()> {
+async fn a_plain_hash_sends_all_requests_of_one_key_to_one_replica() -> io::Result<()> {
     let Some(cluster) = Cluster::start(&HAPROXY).await? else {
         return Ok(());
     };
-    let shares = shares(&HAPROXY, &cluster, 1, Coming::AtOnce).await;
-    assert_eq!(shares, [CHILDREN]);
+    let shares = shares(&HAPROXY, &cluster, 1, Arrival::Burst).await;
+    assert_eq!(shares, [CHILDREN], "requests per replica");
     Ok(())
 }
 
 #[tokio::test]
-async fn shards_of_a_key_share_the_replicas() -> io::Result<()> {
+async fn several_keys_spread_a_conversation_over_the_replicas() -> io::Result<()> {
     let Some(cluster) = Cluster::start(&HAPROXY).await? else {
         return Ok(());
     };
-    // The names of the keys are fixed, and so is the hash.
+    // The keys and the hash are fixed, so the number of replicas is, too.
     for (keys, replicas) in [(4, 3), (16, 4), (CHILDREN, 4)] {
-        let shares = shares(&HAPROXY, &cluster, keys, Coming::AtOnce).await;
+        let shares = shares(&HAPROXY, &cluster, keys, Arrival::Burst).await;
         assert_eq!(shares.len(), replicas, "{keys} keys: {shares:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_bounded_haproxy_spills_only_what_is_above_its_bound() -> io::Result<()> {
-    a_bounded_hash_spills_only_what_is_above_its_bound(&BOUNDED_HAPROXY, true).await
+async fn a_bounded_haproxy_moves_only_requests_above_its_bound() -> io::Result<()> {
+    a_bounded_hash_moves_only_requests_above_its_bound(&BOUNDED_HAPROXY, true).await
 }
 
-/// Envoy counts a request once it has a connection, so that those that come at once outrun its bound.
+/// Envoy counts a request once it has a connection, so a burst on new connections exceeds its bound.
 #[tokio::test]
-async fn a_bounded_maglev_table_spills_only_what_is_above_its_bound() -> io::Result<()> {
-    a_bounded_hash_spills_only_what_is_above_its_bound(&BOUNDED_MAGLEV, false).await
+async fn a_bounded_maglev_table_moves_only_requests_above_its_bound() -> io::Result<()> {
+    a_bounded_hash_moves_only_requests_above_its_bound(&BOUNDED_MAGLEV, false).await
 }
 
 #[tokio::test]
-async fn a_bounded_hash_ring_spills_only_what_is_above_its_bound() -> io::Result<()> {
-    a_bounded_hash_spills_only_what_is_above_its_bound(&BOUNDED_RING, false).await
+async fn a_bounded_hash_ring_moves_only_requests_above_its_bound() -> io::Result<()> {
+    a_bounded_hash_moves_only_requests_above_its_bound(&BOUNDED_RING, false).await
 }

@@ -1,4 +1,4 @@
-//! nginx with `hash … consistent`.
+//! nginx with `hash $affinity consistent`.
 
 use std::io;
 
@@ -19,16 +19,16 @@ async fn every_key_stays_on_one_replica() -> io::Result<()> {
 }
 
 #[tokio::test]
-async fn requests_without_a_key_spread() -> io::Result<()> {
-    suite::requests_without_a_key_spread(&NGINX).await
+async fn requests_without_a_key_are_spread_over_all_replicas() -> io::Result<()> {
+    suite::requests_without_a_key_are_spread_over_all_replicas(&NGINX).await
 }
 
 #[tokio::test]
-async fn one_line_leaves_whatever_the_caller_wrote() -> io::Result<()> {
-    suite::one_line_leaves_whatever_the_caller_wrote(&NGINX).await
+async fn the_gateway_gets_one_header_line_whatever_the_caller_wrote() -> io::Result<()> {
+    suite::the_gateway_gets_one_header_line_whatever_the_caller_wrote(&NGINX).await
 }
 
 #[tokio::test]
-async fn a_dead_replica_moves_only_its_keys_and_gets_them_back() -> io::Result<()> {
-    suite::a_dead_replica_moves_only_its_keys(&NGINX, 0).await
+async fn when_a_replica_dies_only_its_keys_move_and_return_with_it() -> io::Result<()> {
+    suite::when_a_replica_dies_only_its_keys_move_and_return_with_it(&NGINX, 0).await
 }

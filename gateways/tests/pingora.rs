@@ -1,4 +1,4 @@
-//! Pingora with a hash ring: the program of `pingora/`.
+//! Pingora with a hash ring: the program in `pingora/`.
 
 use std::io;
 use std::time::Duration;
@@ -22,43 +22,46 @@ async fn every_key_stays_on_one_replica() -> io::Result<()> {
 }
 
 #[tokio::test]
-async fn requests_without_a_key_spread() -> io::Result<()> {
-    suite::requests_without_a_key_spread(&PINGORA).await
+async fn requests_without_a_key_are_spread_over_all_replicas() -> io::Result<()> {
+    suite::requests_without_a_key_are_spread_over_all_replicas(&PINGORA).await
 }
 
 #[tokio::test]
-async fn one_line_leaves_whatever_the_caller_wrote() -> io::Result<()> {
-    suite::one_line_leaves_whatever_the_caller_wrote(&PINGORA).await
+async fn the_gateway_gets_one_header_line_whatever_the_caller_wrote() -> io::Result<()> {
+    suite::the_gateway_gets_one_header_line_whatever_the_caller_wrote(&PINGORA).await
 }
 
 #[tokio::test]
-async fn a_dead_replica_moves_only_its_keys_and_gets_them_back() -> io::Result<()> {
-    suite::a_dead_replica_moves_only_its_keys(&PINGORA, 0).await
+async fn when_a_replica_dies_only_its_keys_move_and_return_with_it() -> io::Result<()> {
+    suite::when_a_replica_dies_only_its_keys_move_and_return_with_it(&PINGORA, 0).await
 }
 
-/// Its ring has no end, and a gateway that looks for a replica in vain must stop looking.
+/// The iterator over its ring never ends, so a search that finds no replica must be bounded.
 #[tokio::test]
-async fn without_a_replica_it_answers_503_and_goes_on() -> io::Result<()> {
+async fn with_all_replicas_dead_it_answers_503_and_recovers() -> io::Result<()> {
     let Some(mut cluster) = Cluster::start(&PINGORA).await? else {
         return Ok(());
     };
     for replica in &mut cluster.replicas {
         replica.kill().await?;
     }
-    // As many as it has threads and more: none of them hangs.
+    // More requests than it has threads, none of which may hang.
     for number in 0..64 {
         let request = cluster.keyed(&format!("chat-{number}"));
         let answer = timeout(
             Duration::from_secs(60),
             cluster.bare_client().request(request),
         );
-        let answer = answer.await.expect("an answer").map_err(io::Error::other)?;
+        let answer = answer
+            .await
+            .expect("an answer within a minute")
+            .map_err(io::Error::other)?;
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
     for replica in &mut cluster.replicas {
         replica.restart().await?;
     }
-    // The health checks may not have seen them yet.
+    // The health checks may not have noticed the replicas yet.
     cluster
         .send_all(&cluster.client(), [cluster.keyed("chat-7")])
         .await;

@@ -1,8 +1,8 @@
-//! The probe finds which of several names a real gateway reads.
+//! The probe finds which of several headers a real gateway hashes.
 //!
-//! Behind the gateway are four small replicas, each of which remembers the last conversations that it has
-//! answered, so that the name is found by the tokens that came from a cache. Without a key, vllm-router sends
-//! every conversation to one replica, where they push each other out.
+//! Behind the gateway are four small replicas. Each remembers the last conversations that it answered, so the
+//! cached tokens show which header works. Without a key, vllm-router sends every conversation to one replica,
+//! where they evict each other.
 
 use std::convert::Infallible;
 use std::io::{self, Write as _};
@@ -28,13 +28,13 @@ use tower_session_affinity::header::X_SESSION_ID;
 /// How long a gateway may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many conversations a replica remembers: more than its part of all, and fewer than all.
+/// How many conversations a replica remembers: more than its share, and fewer than all.
 const REMEMBERED: usize = 32;
 
-/// The prompts that a replica has answered, the last one at the end: their start, and how many words they had.
+/// The prompts that a replica has answered, the latest last: how each begins, and its number of words.
 type Seen = Arc<Mutex<Vec<(String, usize)>>>;
 
-/// Serves until the test ends, which takes the task with it.
+/// Starts a replica that serves until the test's runtime ends.
 async fn replica(seen: Seen) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -59,7 +59,7 @@ async fn answer(
         .map(http_body_util::Collected::to_bytes);
     let body: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
     let Some(messages) = body["messages"].as_array() else {
-        // What a router asks of a worker.
+        // A router's request for the worker's models.
         let models = json!({"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "loopback"}]});
         return Ok(response("application/json", models.to_string()));
     };
@@ -80,7 +80,7 @@ async fn answer(
     ))
 }
 
-/// Returns how many words of a prompt are remembered, and remembers all of it.
+/// Returns how many words of a prompt were remembered, and remembers all of them.
 fn remember(seen: &mut Vec<(String, usize)>, start: String, words: usize) -> Option<usize> {
     let known = seen.iter().position(|(other, _)| *other == start);
     let before = known.map(|at| seen.remove(at).1);
@@ -100,7 +100,9 @@ fn response(content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     response
 }
 
-/// Asks a gateway before four replicas for two names; returns the verdict, or `None` where it is missing.
+/// Runs the probe with two header names against a gateway in front of four replicas, and returns its verdict.
+///
+/// Returns `None` if the gateway is missing.
 async fn verdict(program: &str, launch: Launch) -> io::Result<Option<Value>> {
     let Some(path) = find_program(program) else {
         return Ok(None);
@@ -132,7 +134,7 @@ async fn verdict(program: &str, launch: Launch) -> io::Result<Option<Value>> {
         .args(["--conversations", "24", "--turns", "4"])
         .arg("--json")
         .arg(&json);
-    // The replicas answer meanwhile.
+    // The replicas must answer in the meantime.
     let ran = tokio::task::spawn_blocking(move || command.output()).await??;
     let Output {
         status,
@@ -149,7 +151,7 @@ async fn verdict(program: &str, launch: Launch) -> io::Result<Option<Value>> {
     Ok(Some(report["verdict"].clone()))
 }
 
-/// Asks with ever new keys until the gateway has used every replica.
+/// Sends requests with new keys until the gateway has used every replica.
 async fn ready(process: &mut Process, gateway: SocketAddr, replicas: &[Seen]) -> io::Result<()> {
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let is_used = |seen: &Seen| !seen.lock().expect("no panic").is_empty();
@@ -159,13 +161,16 @@ async fn ready(process: &mut Process, gateway: SocketAddr, replicas: &[Seen]) ->
             break;
         }
         process.check()?;
-        assert!(Instant::now() < deadline, "it does not use all replicas");
+        assert!(
+            Instant::now() < deadline,
+            "the gateway does not use all replicas within a minute"
+        );
         let body = json!({"model": "m", "messages": [{"role": "user", "content": format!("ready {number}")}]});
         let request = Request::post(format!("http://{gateway}/v1/chat/completions"))
             .header(header::CONTENT_TYPE, "application/json")
             .header(X_SESSION_ID, format!("ready-{number}"))
             .body(Full::from(body.to_string()));
-        // Until it listens, and knows its replicas, it fails.
+        // This fails until the gateway listens and knows its replicas.
         let _ = client.request(request.map_err(io::Error::other)?).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -179,7 +184,7 @@ fn honoured(verdict: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn at_nginx_the_name_of_its_configuration_is_found() -> io::Result<()> {
+async fn the_probe_finds_the_header_that_nginx_is_configured_to_hash() -> io::Result<()> {
     let launch: Launch =
         |program, setup| launch::nginx(program, setup, include_str!("../nginx.conf"));
     if let Some(verdict) = verdict("nginx", launch).await? {
@@ -189,7 +194,7 @@ async fn at_nginx_the_name_of_its_configuration_is_found() -> io::Result<()> {
 }
 
 #[tokio::test]
-async fn at_vllm_router_the_name_that_it_reads_is_found() -> io::Result<()> {
+async fn the_probe_finds_the_header_that_vllm_router_hashes() -> io::Result<()> {
     let launch: Launch = |program, setup| launch::vllm_router(program, setup, "consistent_hash");
     if let Some(verdict) = verdict("vllm-router", launch).await? {
         assert_eq!(honoured(&verdict), ["x-session-id"], "{verdict}");

@@ -1,4 +1,4 @@
-//! What a test starts ends with it.
+//! Every process that a test starts ends with the test.
 
 use std::fs;
 use std::io;
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use gateways::engine::ENDS_WITH_PARENT;
 use gateways::{Process, Setup};
 
-/// Returns whether a process works in this folder.
-fn is_inhabited(folder: &Path) -> bool {
+/// Returns whether any process has this folder as its working directory.
+fn is_in_use(folder: &Path) -> bool {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     processes
         .into_iter()
@@ -39,36 +39,45 @@ fn a_process_ends_when_its_test_panics() {
         let path = path.clone();
         move || {
             let _process = sleeper(&path).unwrap();
-            assert!(wait_until(|| is_inhabited(&path)), "it has not started");
-            panic!("as a test does");
+            assert!(
+                wait_until(|| is_in_use(&path)),
+                "the process has not started"
+            );
+            panic!("as a failed test does");
         }
     });
     assert_eq!(
         *test.join().unwrap_err().downcast::<&str>().unwrap(),
-        "as a test does"
+        "as a failed test does"
     );
-    assert!(!is_inhabited(&path));
+    assert!(!is_in_use(&path), "the process outlived its test");
 }
 
-/// As when the test is killed and drops nothing.
+/// A test that is killed drops nothing either.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_process_that_nobody_drops_ends_with_the_thread_that_started_it() {
+fn a_process_that_is_never_dropped_ends_with_the_thread_that_started_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().canonicalize().unwrap();
     let test = thread::spawn({
         let path = path.clone();
         move || {
             std::mem::forget(sleeper(&path).unwrap());
-            assert!(wait_until(|| is_inhabited(&path)), "it has not started");
+            assert!(
+                wait_until(|| is_in_use(&path)),
+                "the process has not started"
+            );
         }
     });
     test.join().unwrap();
-    assert!(wait_until(|| !is_inhabited(&path)));
+    assert!(
+        wait_until(|| !is_in_use(&path)),
+        "a process outlived its parent"
+    );
 }
 
 #[test]
-fn a_program_that_the_processor_cannot_run_is_told_from_one_that_fails() {
+fn only_an_illegal_instruction_is_reported_as_unsupported() {
     let folder = tempfile::tempdir().unwrap();
     for (script, kind) in [
         ("kill -ILL $$", io::ErrorKind::Unsupported),
@@ -76,12 +85,15 @@ fn a_program_that_the_processor_cannot_run_is_told_from_one_that_fails() {
     ] {
         let command = &mut Command::new("sh");
         let mut process = Process::start(command.args(["-c", script]), folder.path()).unwrap();
-        assert!(wait_until(|| process.check().is_err()), "{script}");
-        assert_eq!(process.check().unwrap_err().kind(), kind, "{script}");
+        assert!(
+            wait_until(|| process.check().is_err()),
+            "`{script}` has not ended"
+        );
+        assert_eq!(process.check().unwrap_err().kind(), kind, "`{script}`");
     }
 }
 
-/// As vLLM has them, which start processes of their own.
+/// vLLM's servers have child processes, too.
 #[test]
 #[cfg(target_os = "linux")]
 fn the_children_of_a_python_program_end_with_it() {
@@ -99,14 +111,17 @@ fn the_children_of_a_python_program_end_with_it() {
     let process = Process::start(&command, &path).unwrap();
     assert!(
         wait_until(|| path.join("started").exists()),
-        "it has not started"
+        "the process has not started"
     );
     drop(process);
-    assert!(wait_until(|| !is_inhabited(&path)));
+    assert!(
+        wait_until(|| !is_in_use(&path)),
+        "a process outlived its parent"
+    );
 }
 
 #[test]
-fn a_configuration_for_fewer_replicas_names_no_others() {
+fn a_configuration_for_two_replicas_names_only_those_two() {
     let folder = tempfile::tempdir().unwrap();
     let replicas = vec![
         "127.0.0.1:40001".parse().unwrap(),

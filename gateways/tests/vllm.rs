@@ -1,4 +1,4 @@
-//! The probe against vLLM on a CPU, which takes 6 GB and minutes, and so is asked for:
+//! Runs the probe against vLLM on a CPU, and compares its report with vLLM's counters. It takes 6 GB and minutes:
 //!
 //! ```sh
 //! gateways/install.sh --vllm
@@ -21,10 +21,11 @@ const NGINX: Case = Case {
     size: EIGHT_CHATS,
 };
 
-/// The tokens of a block of the cache, as the servers are started.
+/// The tokens in a block of the cache, as the servers are started.
 const BLOCK: u64 = 32;
 
-/// The tokens of an answer, by the probe's default; the last one is not computed before it is sent back.
+/// The tokens of an answer, by the probe's default. The last one is not in the cache until the next turn sends it
+/// back.
 const ANSWER: u64 = 8;
 
 fn is_honoured(report: &Value) {
@@ -32,7 +33,8 @@ fn is_honoured(report: &Value) {
     assert_eq!(report["arms"][1]["replicas_per_conversation"], 1.0);
 }
 
-/// Returns the whole blocks of each turn before: 10,496 tokens, unless the probe's words change.
+/// Returns the most tokens that can come from cache: the whole blocks of the turn before each turn. They are
+/// 10,496 tokens, unless the probe's prompts change.
 fn most_from_cache(report: &Value) -> u64 {
     let requests = report["requests"].as_array().unwrap();
     let with_key = requests.iter().filter(|one| one["arm"] == "with_key");
@@ -45,20 +47,24 @@ fn most_from_cache(report: &Value) -> u64 {
 }
 
 #[tokio::test]
-#[ignore = "vLLM takes 6 GB and minutes"]
-async fn behind_nginx_the_key_pays_and_vllm_counts_the_same_tokens() -> io::Result<()> {
+#[ignore = "takes 6 GB and minutes"]
+async fn behind_nginx_the_key_saves_tokens_and_the_probe_agrees_with_vllm() -> io::Result<()> {
     if let Some(report) = measure(&NGINX).await? {
         is_honoured(&report);
         let cached = &report["arms"][1]["tokens"]["cached"];
-        assert_eq!(*cached, most_from_cache(&report));
+        assert_eq!(
+            *cached,
+            most_from_cache(&report),
+            "tokens from cache with a key, tokens in whole blocks"
+        );
     }
     Ok(())
 }
 
-/// Unlike in llama.cpp's slots, the common part is in the cache and so is the rest of the conversation.
+/// Unlike llama.cpp's slots, blocks cache the common part and the rest of each conversation.
 #[tokio::test]
-#[ignore = "vLLM takes 6 GB and minutes"]
-async fn with_a_long_shared_system_prompt_the_key_still_pays() -> io::Result<()> {
+#[ignore = "takes 6 GB and minutes"]
+async fn with_a_long_shared_system_prompt_the_key_still_saves_tokens() -> io::Result<()> {
     let case = Case {
         name: "two vLLM, long shared system prompt",
         arguments: &["--chat-template", LONG_SYSTEM_PROMPT],
@@ -67,7 +73,10 @@ async fn with_a_long_shared_system_prompt_the_key_still_pays() -> io::Result<()>
     if let Some(report) = measure(&case).await? {
         is_honoured(&report);
         let without_key = share(&report["arms"][0]["tokens"]);
-        assert!(without_key > 50.0, "{without_key} %");
+        assert!(
+            without_key > 50.0,
+            "{without_key} % came from cache without a key, expected more than 50 %"
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! vLLM's `vllm-router`, which reads `x-session-id` and no other name.
+//! vLLM's `vllm-router`, which hashes `x-session-id` and no other header.
 
 use std::io;
 
@@ -19,20 +19,20 @@ async fn every_key_stays_on_one_replica() -> io::Result<()> {
     suite::every_key_stays_on_one_replica(&VLLM_ROUTER).await
 }
 
-/// Without the header it hashes the body, and these are equal.
+/// Without the header it hashes the body, and these bodies are equal.
 #[tokio::test]
-async fn requests_without_a_key_all_go_to_one_replica() -> io::Result<()> {
+async fn equal_requests_without_a_key_all_go_to_one_replica() -> io::Result<()> {
     let Some(cluster) = Cluster::start(&VLLM_ROUTER).await? else {
         return Ok(());
     };
     let shares = suite::shares_of_keyless(&cluster, &cluster.client(), &[]).await;
     suite::report(&VLLM_ROUTER, format_args!("no key: {shares:?}"));
-    assert_eq!(shares, [200]);
+    assert_eq!(shares, [200], "requests per replica");
     Ok(())
 }
 
 #[tokio::test]
-async fn our_default_name_puts_every_key_on_one_replica() -> io::Result<()> {
+async fn under_x_session_affinity_all_keys_go_to_one_replica() -> io::Result<()> {
     let Some(cluster) = Cluster::start(&VLLM_ROUTER).await? else {
         return Ok(());
     };
@@ -42,16 +42,16 @@ async fn our_default_name_puts_every_key_on_one_replica() -> io::Result<()> {
         &VLLM_ROUTER,
         format_args!("under x-session-affinity: {shares:?}"),
     );
-    assert_eq!(shares, [1_000]);
+    assert_eq!(shares, [1_000], "requests per replica");
     Ok(())
 }
 
 #[tokio::test]
-async fn one_line_leaves_whatever_the_caller_wrote() -> io::Result<()> {
-    suite::one_line_leaves_whatever_the_caller_wrote(&VLLM_ROUTER).await
+async fn the_gateway_gets_one_header_line_whatever_the_caller_wrote() -> io::Result<()> {
+    suite::the_gateway_gets_one_header_line_whatever_the_caller_wrote(&VLLM_ROUTER).await
 }
 
 #[tokio::test]
-async fn a_dead_replica_moves_only_its_keys_and_gets_them_back() -> io::Result<()> {
-    suite::a_dead_replica_moves_only_its_keys(&VLLM_ROUTER, 0).await
+async fn when_a_replica_dies_only_its_keys_move_and_return_with_it() -> io::Result<()> {
+    suite::when_a_replica_dies_only_its_keys_move_and_return_with_it(&VLLM_ROUTER, 0).await
 }

@@ -1,4 +1,4 @@
-"""Turns the model of the tests from GGUF, which vLLM does not read here, into safetensors.
+"""Converts the model of the tests from GGUF, which this vLLM does not read, to safetensors.
 
 convert.py MODEL.gguf FOLDER
 """

@@ -1,10 +1,10 @@
-// The configuration of workerd: the runtime and its AI binding are the real ones; only what is behind them is ours.
+// The configuration of workerd. The runtime and its AI binding are the real ones. Only the upstream is a recorder.
 import { readdirSync } from "node:fs";
 
 const modules = (folder) =>
   readdirSync(folder, { recursive: true })
     .filter((file) => /\.(mjs|js|wasm)$/.test(file))
-    .sort((a, b) => (b === "entry.mjs") - (a === "entry.mjs")) // the first is the main one
+    .sort((a, b) => (b === "entry.mjs") - (a === "entry.mjs")) // the first module is the main one
     .map((file) => `(name = "${file}", ${file.endsWith("js") ? "esModule" : "wasm"} = embed "${file}"),`)
     .join("\n    ");
 
@@ -30,15 +30,15 @@ const ${name} :Workerd.Worker = (
 );
 `;
 
-// The text of a configuration that lies in \`folder\`, beside the modules that it embeds. The addresses of "internet" and
-// "ai" are given on the command line.
+// Returns the text of a configuration file in `folder`, which also has the modules that it embeds. The addresses of
+// "internet" and "ai" are given on the command line.
 export default (folder) => `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
     (name = "other", worker = .other),
-    # Whatever host a Worker fetches from, as a proxy would be asked: with the whole URL.
+    # Gets every fetch of a Worker, for any host, as a proxy does: with the complete URL.
     (name = "internet", external = (http = (style = proxy))),
     (name = "ai", external = (http = ())),
   ],

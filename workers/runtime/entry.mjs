@@ -6,8 +6,8 @@ initSync({ module });
 
 export default { fetch };
 
-// A panic ends the instance of the WebAssembly and every object in it, and the next call finds a new instance. There a
-// Durable Object is made again.
+// A panic ends the WebAssembly instance and every object in it. The next call gets a new instance, in which this creates
+// the Durable Object again.
 export class Chat {
   #arguments;
   #instance;

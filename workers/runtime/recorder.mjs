@@ -1,4 +1,4 @@
-// What is behind the Worker: records every request as it was on the wire, and answers.
+// The Worker's upstream: records every request as it was on the wire, and answers it.
 import { once } from "node:events";
 import http from "node:http";
 
@@ -6,7 +6,7 @@ const ok = (_, response) =>
   response.writeHead(200, { "content-type": "application/json" }).end('{"response":"Hi"}');
 
 export class Recorder {
-  // A proxy is asked with the whole URL, and workerd then sends no `host`.
+  // workerd sends a proxy the complete URL, and then no `host` header.
   #server = http.createServer({ requireHostHeader: false }, (request, response) => this.#record(request, response));
   #arrived = () => {};
 
@@ -22,13 +22,13 @@ export class Recorder {
     this.#server.closeAllConnections();
   }
 
-  // Forgets what was seen. `answer` is what a test may set.
+  // Forgets all requests. A test may set `answer`.
   reset() {
     this.seen = [];
     this.answer = ok;
   }
 
-  // Answers nobody until the function that it returns is called.
+  // Holds all answers back until the returned function is called.
   hold() {
     let release;
     const released = new Promise((resolve) => (release = resolve));
@@ -39,12 +39,12 @@ export class Recorder {
     return release;
   }
 
-  // Answers nobody before so many requests are here, so that none of them can have waited for another.
+  // Holds all answers back until `count` requests have arrived, which proves that they are concurrent.
   holdUntil(count) {
     this.arrivals(count).then(this.hold());
   }
 
-  // Waits until so many requests are here.
+  // Waits until `count` requests have arrived.
   arrivals(count) {
     return new Promise((resolve) => {
       this.#arrived = () => this.seen.length >= count && resolve();

@@ -1,4 +1,4 @@
-// Starts workerd on a free port, with the packed Worker in it.
+// Starts workerd on a free port with the packed Worker.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -9,20 +9,20 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import config from "./config.mjs";
 
-// The program itself: `.bin/workerd` is a script around it where npm ran no install scripts.
+// The program itself: without npm's install scripts, `.bin/workerd` is only a script around it.
 const program = createRequire(import.meta.url)("workerd").default;
 const entry = fileURLToPath(new URL("entry.mjs", import.meta.url));
 
 export class Workerd {
   #folder = mkdtempSync(join(tmpdir(), "affinity-worker-"));
   #process;
-  // However this process ends, workerd ends with it.
+  // Ends workerd whenever this process ends.
   #end = () => {
     this.#process?.kill("SIGKILL");
     rmSync(this.#folder, { recursive: true, force: true });
   };
 
-  // `packed` is the folder that `pack` wrote; both `fetch` and the AI binding reach `upstream`, HOST:PORT.
+  // `packed` is the folder that `pack` wrote. Both `fetch` and the AI binding connect to `upstream`, HOST:PORT.
   async start(packed, upstream) {
     process.on("exit", this.#end);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
@@ -45,12 +45,12 @@ export class Workerd {
     process.off("exit", this.#end);
   }
 
-  // The runtime says on file descriptor 3 where it listens.
+  // The runtime reports its port on file descriptor 3.
   async #port() {
     for await (const line of createInterface({ input: this.#process.stdio[3] })) {
       const message = JSON.parse(line);
       if (message.event === "listen" && message.socket === "http") return message.port;
     }
-    throw new Error("workerd ended before it listened");
+    throw new Error("workerd ended before it was listening; its output is above");
   }
 }

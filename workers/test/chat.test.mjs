@@ -1,25 +1,25 @@
-// A Durable Object: its id is its session.
+// A Durable Object sends its id as its session.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ask, line, sessions, upstream } from "./support.mjs";
 
 const idOf = ([[header]]) => /^x-session-affinity: ([0-9a-f]{64})$/.exec(header)[1];
 
-test("a Durable Object sends its id, whoever calls it", async () => {
+test("a Durable Object sends its id, no matter who calls it", async () => {
   assert.equal((await ask("/chats/a", "chat-1")).status, 200);
   assert.equal((await ask("/chats/a")).status, 200);
   const id = idOf(sessions());
   assert.deepEqual(sessions(), [line(id), line(id)]);
 });
 
-test("each Durable Object sends its own", async () => {
+test("each Durable Object sends its own id", async () => {
   const names = Array.from({ length: 20 }, (_, i) => `chat-${i}`);
   upstream.holdUntil(names.length);
   await Promise.all(names.map((name) => ask(`/chats/${name}`, "chat-1")));
   assert.equal(new Set(sessions().flat()).size, names.length);
 });
 
-test("its alarm sends its id, too", async () => {
+test("the alarm of a Durable Object sends its id, too", async () => {
   await ask("/chats/b");
   const id = idOf(sessions());
   const alarm = upstream.arrivals(2);

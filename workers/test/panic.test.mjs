@@ -1,4 +1,4 @@
-// A panic aborts: nothing is dropped, so without a new instance the scope would stay current.
+// A panic aborts and drops nothing: without a new instance, the scope of the request would stay current.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ask, line, sessions, upstream } from "./support.mjs";
@@ -13,14 +13,14 @@ test("a panic leaves no scope behind", async () => {
   assert.deepEqual(sessions(), [[]]);
 });
 
-test("after a panic sessions are carried as before", async () => {
+test("after a panic calls carry their callers' sessions again", async () => {
   await panic("chat-2");
   await ask("/rest", "chat-3");
   await ask("/ai", "chat-4");
   assert.deepEqual(sessions(), [line("chat-3"), line("chat-4")]);
 });
 
-test("a Durable Object that was there before a panic sends its id after it", async () => {
+test("a Durable Object sends the same id before and after a panic", async () => {
   await ask("/chats/a");
   await panic("chat-5");
   assert.equal((await ask("/chats/a")).status, 200);
@@ -28,7 +28,7 @@ test("a Durable Object that was there before a panic sends its id after it", asy
   assert.deepEqual(after, before);
 });
 
-test("a panic gives nobody who is being answered the session of another", async () => {
+test("a panic does not give concurrent callers each other's sessions", async () => {
   const callers = Array.from({ length: 10 }, (_, i) => `caller-${i}`);
   const release = upstream.hold();
   const answers = Promise.allSettled(callers.map((session) => ask("/turns", session)));

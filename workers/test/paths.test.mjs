@@ -1,4 +1,4 @@
-// Every way out of a Worker: exactly one line arrives, and it is the caller's session.
+// For every kind of call, exactly one header line arrives, and it has the caller's session.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ask, line, sessions, upstream } from "./support.mjs";
@@ -12,12 +12,12 @@ test("a call over fetch carries the caller's session to the REST API", async () 
   assert.ok(request.lines.includes("authorization: Bearer token-1"));
 });
 
-test("a service binding carries it to the other Worker, and that one to its model", async () => {
+test("a service binding carries the session to the other Worker, which sends it to its model", async () => {
   assert.equal((await ask("/service", "chat-2")).status, 200);
   assert.deepEqual(sessions(), [line("chat-2")]);
 });
 
-test("the AI binding sends it among its extra headers", async () => {
+test("the AI binding sends the session in its extra headers", async () => {
   const { status, text } = await ask("/ai", "chat-3");
   assert.deepEqual([status, text], [200, '{"response":"Hi"}']);
   assert.deepEqual(sessions(), [line("chat-3")]);
@@ -26,13 +26,13 @@ test("the AI binding sends it among its extra headers", async () => {
   assert.deepEqual(JSON.parse(body).inputs, { prompt: "from chat-3" });
 });
 
-test("the AI binding keeps the headers of a call, its own session included", async () => {
+test("the AI binding keeps the headers of a call, including a session", async () => {
   assert.equal((await ask("/ai-as-another", "chat-4")).status, 200);
   assert.deepEqual(sessions(), [line("another")]);
   assert.ok(upstream.seen[0].lines.includes("x-own: kept"));
 });
 
-test("the AI binding sends it through a gateway", async () => {
+test("the AI binding sends the session through a gateway", async () => {
   assert.equal((await ask("/ai-through-gateway", "chat-5")).status, 200);
   assert.deepEqual(sessions(), [line("chat-5")]);
   const [{ path, body }] = upstream.seen;
@@ -40,7 +40,7 @@ test("the AI binding sends it through a gateway", async () => {
   assert.deepEqual(JSON.parse(body).options.gateway, { id: "my-gateway" });
 });
 
-test("a gateway is told to send each provider the header that it reads", async () => {
+test("the requests to a gateway have the header that each provider reads", async () => {
   assert.equal((await ask("/gateway", "chat-6")).status, 200);
   const [{ path, body }] = upstream.seen;
   assert.equal(path, "/ai-gateway/universal/run/my-gateway");
@@ -50,21 +50,21 @@ test("a gateway is told to send each provider the header that it reads", async (
   );
 });
 
-test("a stream of the model's arrives as a stream", async () => {
+test("a streamed answer of the model is returned as a stream", async () => {
   upstream.answer = (_, response) =>
     response.writeHead(200, { "content-type": "text/event-stream" }).end("data: [DONE]\n\n");
   const { status, text } = await ask("/ai", "chat-7");
   assert.deepEqual([status, text], [200, "data: [DONE]\n\n"]);
 });
 
-test("the model's error is the Worker's answer", async () => {
+test("an error of the model is returned to the caller", async () => {
   upstream.answer = (_, response) => response.writeHead(429).end("too many");
   const { status, text } = await ask("/ai", "chat-8");
   assert.deepEqual([status, text], [429, "too many"]);
 });
 
 for (const path of ["/rest", "/service", "/ai", "/ai-through-gateway"])
-  test(`a caller without a session gets none: ${path}`, async () => {
+  test(`without a session of the caller, ${path} sends none`, async () => {
     assert.equal((await ask(path)).status, 200);
     assert.deepEqual(sessions(), [[]]);
   });

@@ -1,4 +1,4 @@
-// One runtime and one recorder for the tests of a file.
+// One runtime and one recorder for all tests of a file.
 import { after, before, beforeEach } from "node:test";
 import { Recorder } from "../runtime/recorder.mjs";
 import { Workerd } from "../runtime/workerd.mjs";
@@ -18,14 +18,14 @@ after(async () => {
 
 export const url = (path) => workerd.url + path;
 
-// Asks the Worker, as the caller whose session this is.
+// Sends a prompt to the Worker as the caller with this session.
 export async function ask(path, session, prompt = `from ${session}`) {
   const headers = { "content-type": "text/plain", ...(session && { "x-session-id": session }) };
   const response = await fetch(url(path), { method: "POST", headers, body: prompt, redirect: "manual" });
   return { status: response.status, location: response.headers.get("location"), text: await response.text() };
 }
 
-// Every line of every request that arrived that begins with `x-session`.
+// For every request that arrived, its header lines that begin with `x-session`.
 export const sessions = () => upstream.seen.map((request) => request.sessions);
 
 export const line = (session) => [`x-session-affinity: ${session}`];

@@ -1,4 +1,4 @@
-//! Which replica a request goes to.
+//! Chooses the replica of a request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const HEADER: &str = "x-session-affinity";
 /// How many points Pingora gives each replica on its ring.
 const POINTS: usize = 160;
 
-/// A hash ring (ketama): when a replica goes, only its keys move.
+/// A hash ring (ketama): when a replica dies, only its keys move.
 pub(crate) type Ring = LoadBalancer<Consistent>;
 
 /// Sends each value of the header to one replica.
@@ -37,7 +37,7 @@ impl Affinity {
     }
 
     fn select(&self, key: &[u8], accept: impl Fn(&Backend, bool) -> bool) -> Option<Backend> {
-        // The ring has no end: with `usize::MAX` and nothing to accept, this would never return.
+        // The iterator over the ring never ends, so this stops after one round.
         self.ring.select_with(key, self.points, accept)
     }
 }
@@ -55,13 +55,13 @@ impl ProxyHttp for Affinity {
         session: &mut Session,
         refused: &mut Refused,
     ) -> Result<Box<HttpPeer>> {
-        // No header, or a blank one: a random key, so that such requests spread.
+        // Without a header, or with a blank one: a random key, so that such requests spread.
         let random = fastrand::u64(..).to_ne_bytes();
         let key = key(&session.req_header().headers).unwrap_or(&random);
         let is_left = |replica: &Backend| !refused.contains(&replica.addr);
         let replica = self
             .select(key, |replica, is_healthy| is_healthy && is_left(replica))
-            // On a machine that is too busy, the checks of all replicas can fail at once.
+            // On a busy machine, the checks of all replicas can fail at once.
             .or_else(|| self.select(key, |replica, _| is_left(replica)))
             .ok_or_else(|| Error::explain(ErrorType::HTTPStatus(503), "no replica is left"))?;
         let mut peer = HttpPeer::new(replica.addr, false, String::new());
@@ -69,7 +69,7 @@ impl ProxyHttp for Affinity {
         Ok(Box::new(peer))
     }
 
-    /// A replica that refuses the connection costs no request: the next one is tried.
+    /// If a replica refuses the connection, the next one on the ring gets the request.
     fn fail_to_connect(
         &self,
         _: &mut Session,
@@ -82,7 +82,7 @@ impl ProxyHttp for Affinity {
         error
     }
 
-    /// Asks for a connection of its own, since a kept one fails a POST when its replica dies.
+    /// Asks for a new connection, because a kept one fails a POST when its replica dies.
     async fn upstream_request_filter(
         &self,
         _: &mut Session,

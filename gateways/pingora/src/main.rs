@@ -1,5 +1,5 @@
-//! A gateway on Pingora: one replica for each value of x-session-affinity, and the next one when that
-//! replica is down.
+//! A gateway on Pingora: each value of x-session-affinity goes to one replica, and to a different one
+//! while that replica is down.
 //!
 //! `pingora-gateway LISTEN REPLICA…`, each an address such as `127.0.0.1:19001`.
 
@@ -51,11 +51,11 @@ fn run(listen: SocketAddr, replicas: &[SocketAddr]) -> ExitCode {
         Err(error) => return fail(&error.to_string()),
     };
     let mut check = TcpHealthCheck::new();
-    // A machine that is busy for a second is not dead.
+    // A replica on a machine that is busy for a second is not dead.
     check.consecutive_failure = 3;
     ring.set_health_check(check);
     ring.health_check_frequency = Some(Duration::from_millis(500));
-    // One replica that does not answer does not hold up the checks of the others.
+    // A replica that does not answer does not delay the checks of the others.
     ring.parallel_health_check = true;
     let checks = background_service("health checks", ring);
 

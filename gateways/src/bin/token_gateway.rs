@@ -1,7 +1,7 @@
-//! An axum gateway that remembers which replica Envoy gave to each session.
+//! An axum gateway that remembers which replica Envoy chose for each session.
 //!
-//! `token_gateway LISTEN UPSTREAM`. Each process has a memory of its own, so where there are several, a
-//! first hop must send each session to one of them. Its answers say which it is, in `x-gateway`.
+//! `token_gateway LISTEN UPSTREAM`. Each process has its own memory, so with several of them a first hop must
+//! send each session to the same one. Its answers name it in `x-gateway`.
 
 use std::env;
 use std::error::Error;
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (listen, upstream): (SocketAddr, Authority) = (listen.parse()?, upstream.parse()?);
     let name = HeaderValue::try_from(listen.to_string())?;
 
-    // The same header that the first hop hashes names the session here.
+    // The header that the first hop hashes also names the session here.
     let sessions = FromHeaders::new([tower_session_affinity::header::X_SESSION_AFFINITY]);
     let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN)
         .or(sessions)
@@ -50,12 +50,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         response
     });
     let listener = TcpListener::bind(listen).await?.tap_io(|stream| {
-        let _ = stream.set_nodelay(true); // Without it, it only waits longer.
+        let _ = stream.set_nodelay(true); // Without it, answers only take longer.
     });
     Ok(axum::serve(listener, gateway).await?)
 }
 
-/// Sends the request on with its body still streaming, and the answer back in the same way.
+/// Forwards the request and returns the answer; both bodies are streamed.
 async fn forward<S>(client: S, upstream: Authority, mut request: Request) -> Response
 where
     S: Service<Request, Response = http::Response<Incoming>>,

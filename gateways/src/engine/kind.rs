@@ -1,4 +1,4 @@
-//! The kinds of engine: where each is, how it is started, and what it counts.
+//! The kinds of inference server: where each is installed, how it is started, and what it counts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,21 +7,22 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::Counters;
-use crate::process::{find_program, installed, require};
+use crate::process::{INSTALL, INSTALL_VLLM, find_program, installed, require};
 
 /// A kind of inference server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// llama.cpp's server, with one thread: a cache for each slot, chosen by how similar prompts are.
+    /// llama.cpp's server, with one thread. Each slot has its own cache, and the server chooses the slot with
+    /// the most similar prompt.
     LlamaCpp,
-    /// vLLM on a CPU, with one thread: a cache of blocks of 32 tokens, which all requests share.
+    /// vLLM on a CPU, with one thread. All requests share a cache of blocks of 32 tokens.
     Vllm,
 }
 
-/// The folder that makes Python's processes end with the one that started them.
+/// The folder for `PYTHONPATH` that makes each Python process end with its parent.
 pub const ENDS_WITH_PARENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vllm/startup");
 
-/// The environment in which vLLM asks nobody for anything and leaves the processors to the others.
+/// The environment in which vLLM contacts no other host and uses one thread that is not bound to a core.
 const VLLM_ENVIRONMENT: [(&str, &str); 10] = [
     ("CUDA_VISIBLE_DEVICES", ""),
     ("DO_NOT_TRACK", "1"),
@@ -36,26 +37,26 @@ const VLLM_ENVIRONMENT: [(&str, &str); 10] = [
 ];
 
 impl Kind {
-    /// Finds the program and its model, as [`find_program`] does.
+    /// Finds the program and its model; skips or panics as [`find_program`] does.
     pub(super) fn find(self) -> Option<(PathBuf, PathBuf)> {
         match self {
             Self::LlamaCpp => {
                 let model = installed("gateways/model.gguf");
                 Some((
                     find_program("llama-server")?,
-                    require("model.gguf", model.is_file().then_some(model))?,
+                    require("model.gguf", INSTALL, model.is_file().then_some(model))?,
                 ))
             }
             Self::Vllm => {
                 let (python, model) = (installed("vllm/bin/python"), installed("vllm/model"));
-                // The list is copied last.
-                let whole = installed("vllm/installed.txt").is_file();
-                require("vllm (install.sh --vllm)", whole.then_some((python, model)))
+                // `install.sh` writes this file last.
+                let is_complete = installed("vllm/installed.txt").is_file();
+                require("vLLM", INSTALL_VLLM, is_complete.then_some((python, model)))
             }
         }
     }
 
-    /// The command line of one server: one thread, and the model under the name `m`.
+    /// Builds the command line of one server, with one thread and the model named `m`.
     pub(super) fn command(self, program: &Path, model: &Path, address: SocketAddr) -> Command {
         let mut command = Command::new(program);
         if self == Self::Vllm {
@@ -63,7 +64,7 @@ impl Kind {
             command.args(["--served-model-name", "m", "--max-model-len", "4096"]);
             command.args(["--max-num-seqs", "8", "--block-size", "32"]);
             command.args(["--dtype", "bfloat16", "--enforce-eager"]);
-            // Else answers tell of no cached tokens.
+            // Otherwise answers do not report cached tokens.
             command.arg("--enable-prompt-tokens-details");
             command.envs(VLLM_ENVIRONMENT);
         } else {
@@ -75,7 +76,7 @@ impl Kind {
         command
     }
 
-    /// How long a server may take to start: vLLM imports 2 GB, several at once, on busy processors.
+    /// How long a server may take to start. Several vLLM servers import 2 GB each at the same time.
     pub(super) const fn patience(self) -> Duration {
         match self {
             Self::LlamaCpp => Duration::from_secs(60),
@@ -83,7 +84,7 @@ impl Kind {
         }
     }
 
-    /// Reads what a server has counted from its `/metrics`.
+    /// Reads a server's counters from its `/metrics`.
     pub(super) fn counters(self, metrics: &str) -> io::Result<Counters> {
         Ok(match self {
             Self::LlamaCpp => Counters {
@@ -101,7 +102,7 @@ impl Kind {
     }
 }
 
-/// Reads a counter, whose labels stand in braces and whose value vLLM writes with a decimal point.
+/// Reads a counter. It may have labels in braces, and vLLM writes its value with a decimal point.
 fn metric(metrics: &str, name: &str) -> io::Result<u64> {
     let values = metrics.lines().filter_map(|line| line.strip_prefix(name));
     let mut values = values.filter(|rest| rest.starts_with(['{', ' ']));
@@ -109,5 +110,5 @@ fn metric(metrics: &str, name: &str) -> io::Result<u64> {
         let value = rest.rsplit(' ').next()?;
         value.strip_suffix(".0").unwrap_or(value).parse().ok()
     });
-    value.ok_or_else(|| io::Error::other(format!("no {name} in /metrics")))
+    value.ok_or_else(|| io::Error::other(format!("/metrics has no counter {name}")))
 }

@@ -1,7 +1,7 @@
-"""Ends each Python process with the one that started it.
+"""Ends each Python process together with the process that started it.
 
-A server of vLLM has processes of its own, which a server that is killed leaves behind. Python runs this file when
-it starts, where `PYTHONPATH` names its folder.
+A vLLM server starts child processes, which outlive a killed server. Python runs this file on startup if
+`PYTHONPATH` contains its folder.
 """
 
 import ctypes

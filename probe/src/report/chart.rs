@@ -9,25 +9,26 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::summary::Summary;
 use crate::variant::WITHOUT_KEY;
 
-/// Half way between black and white, with a contrast of over 4 to each: there is no background, so
-/// that the chart fits a light page and a dark one.
+/// The color of text and axes: halfway between black and white, with a
+/// contrast of over 4 to each. The chart has no background, so that it suits light and dark pages.
 const INK: RGBColor = RGBColor(118, 118, 118);
 
 const FONT: &str = "sans-serif";
 
-/// The colour of the variant without a key, and those of the others: of much the same lightness, and
-/// different for every eye; the marks differ too.
+/// The color of the variant without a key, and those of the others. They have similar lightness, with a
+/// contrast of over 3 to white and to a dark page (#353535), and can be told apart with any color vision.
+/// The marks differ, too.
 const WITHOUT: RGBColor = RGBColor(204, 102, 0);
 const WITH: [RGBColor; 6] = [
-    RGBColor(41, 121, 214),
-    RGBColor(0, 140, 100),
-    RGBColor(170, 80, 170),
-    RGBColor(140, 120, 20),
-    RGBColor(200, 70, 90),
-    RGBColor(90, 110, 130),
+    RGBColor(47, 128, 224),
+    RGBColor(0, 146, 104),
+    RGBColor(186, 88, 186),
+    RGBColor(146, 126, 20),
+    RGBColor(220, 78, 98),
+    RGBColor(105, 130, 155),
 ];
 
-/// The least distance of two labels, and what a letter of one takes, in pixels.
+/// The least distance between two labels, and the width of a letter, in pixels.
 const LABEL_HEIGHT: i32 = 18;
 const LETTER: usize = 9;
 
@@ -38,7 +39,7 @@ type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64,
 type Canvas<'b> = DrawingArea<SVGBackend<'b>, Shift>;
 type Drawn = Result<(), Box<dyn Error>>;
 
-/// One variant: a point for each turn that is known.
+/// The line of one variant, with a point for each turn that has tokens.
 struct Line<'a> {
     variant: usize,
     name: &'a str,
@@ -55,7 +56,7 @@ pub(crate) fn draw(summaries: &[Summary], title: &str) -> Result<String, Box<dyn
             .map(|line| line.name.len())
             .max()
             .unwrap_or_default();
-        let labels_width = u32::try_from(LETTER * longest)?.max(110);
+        let labels_width = u32::try_from(LETTER * longest + 20)?.max(130);
         let root = SVGBackend::with_string(&mut svg, (PLOT_WIDTH + labels_width, HEIGHT))
             .into_drawing_area();
         let turns = summaries[0].tokens_by_turn.len().max(2);
@@ -73,7 +74,12 @@ pub(crate) fn draw(summaries: &[Summary], title: &str) -> Result<String, Box<dyn
         labels(&root, &chart, &lines)?;
         root.present()?;
     }
-    Ok(svg)
+    Ok(on_any_page(&svg))
+}
+
+/// Keeps the chart from being wider than the page that shows it.
+fn on_any_page(svg: &str) -> String {
+    svg.replacen("<svg ", "<svg style=\"max-width:100%;height:auto\" ", 1)
 }
 
 fn axes(chart: &mut Plot<'_, '_>, turns: usize) -> Drawn {
@@ -95,30 +101,34 @@ fn axes(chart: &mut Plot<'_, '_>, turns: usize) -> Drawn {
     Ok(())
 }
 
-/// Writes the name of each line beside its last point.
+/// Writes the name of each line beside its last point, and connects the two.
 fn labels(root: &Canvas<'_>, chart: &Plot<'_, '_>, lines: &[Line<'_>]) -> Drawn {
     let mut ends: Vec<_> = lines
         .iter()
-        .filter_map(|line| Some((line, chart.backend_coord(line.points.last()?))))
+        .filter_map(|line| {
+            let end = chart.backend_coord(line.points.last()?);
+            Some((line, end, end.1))
+        })
         .collect();
-    ends.sort_by_key(|(_, (_, y))| *y);
-    // Lines that end in almost the same point would have one name over the other.
+    ends.sort_by_key(|(_, _, y)| *y);
+    // Lines that end close together would have overlapping names.
     let mut above = i32::MIN;
-    for (_, (_, y)) in &mut ends {
+    for (_, _, y) in &mut ends {
         *y = (*y).max(above.saturating_add(LABEL_HEIGHT));
         above = *y;
     }
-    // Those that were pushed below the chart go up again, and push the others.
+    // Names that were pushed below the chart move up again, and push the others up.
     let mut below = i32::try_from(HEIGHT)?;
-    for (_, (_, y)) in ends.iter_mut().rev() {
+    for (_, _, y) in ends.iter_mut().rev() {
         *y = (*y).min(below - LABEL_HEIGHT);
         below = *y;
     }
-    for (line, (x, y)) in ends {
-        let colour = line.colour();
-        let style = TextStyle::from((FONT, 17).into_font()).color(&colour);
+    for (line, end, y) in ends {
+        let path = vec![end, (end.0 + 22, y)];
+        root.draw(&PathElement::new(path, line.color().stroke_width(1)))?;
+        let style = TextStyle::from((FONT, 17).into_font()).color(&INK);
         let style = style.pos(Pos::new(HPos::Left, VPos::Center));
-        root.draw(&Text::new(line.name, (x + 12, y), style))?;
+        root.draw(&Text::new(line.name, (end.0 + 26, y), style))?;
     }
     Ok(())
 }
@@ -134,7 +144,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    const fn colour(&self) -> RGBColor {
+    const fn color(&self) -> RGBColor {
         match self.variant {
             WITHOUT_KEY => WITHOUT,
             variant => WITH[(variant - 1) % WITH.len()],
@@ -142,13 +152,13 @@ impl<'a> Line<'a> {
     }
 
     fn draw(&self, chart: &mut Plot<'_, '_>) -> Drawn {
-        let colour = self.colour();
+        let color = self.color();
         let points = || self.points.iter().copied();
-        chart.draw_series(LineSeries::new(points(), colour.stroke_width(3)))?;
+        chart.draw_series(LineSeries::new(points(), color.stroke_width(3)))?;
         if self.variant == WITHOUT_KEY {
-            chart.draw_series(points().map(|at| TriangleMarker::new(at, 7, colour.filled())))?;
+            chart.draw_series(points().map(|at| TriangleMarker::new(at, 7, color.filled())))?;
         } else {
-            chart.draw_series(points().map(|at| Circle::new(at, 5, colour.filled())))?;
+            chart.draw_series(points().map(|at| Circle::new(at, 5, color.filled())))?;
         }
         Ok(())
     }

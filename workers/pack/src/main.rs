@@ -1,4 +1,4 @@
-//! `pack IN.wasm OUT_DIR`: makes a module that workerd loads, as the command `wasm-bindgen` does.
+//! `pack IN.wasm OUT_DIR`: builds a module that workerd can load, like the command `wasm-bindgen`.
 
 use std::env;
 use std::error::Error;
@@ -17,8 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .web(true)?
         .omit_default_module_path(true)
         .typescript(false)
-        // A panic aborts, so nothing is dropped, and the instance lives on: the next request would find the
-        // scope of the one that panicked. These two give it a new instance, as `worker-build` does.
+        // A panic aborts and drops nothing. If the instance lived on, the next request would find the scope of
+        // the one that panicked. These two settings give it a new instance, as in `worker-build`.
         .reset_state_function(true)
         .force_enable_abort_handler(true)
         .generate(out)?;

@@ -1,10 +1,10 @@
-//! A Worker that hands requests on, with as much of the crate as its features say: what `../sizes` weighs.
+//! A Worker that forwards requests. Its features select how much of the crate it uses, and `../sizes` measures it.
 #![cfg_attr(
     not(feature = "hmac"),
     expect(
         clippy::unnecessary_wraps,
         unused_variables,
-        reason = "only a secret is read and may be wrong"
+        reason = "only the variant with a secret reads `env` and can fail"
     )
 )]
 
@@ -21,14 +21,14 @@ use worker::{Context, Env, Error, Fetch, HttpRequest, HttpResponse, Result, even
 
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, _: Context) -> Result<Response<Body>> {
-    let app = Router::new().fallback(hand_on).with_state(env);
+    let app = Router::new().fallback(forward).with_state(env);
     #[cfg(feature = "scope")]
     let app = app.layer(affinity::AffinityScopeLayer::new().or(sessions()));
     Ok({ app }.call(request).await?)
 }
 
 #[worker::send]
-async fn hand_on(State(env): State<Env>, request: Request) -> Result<HttpResponse, String> {
+async fn forward(State(env): State<Env>, request: Request) -> Result<HttpResponse, String> {
     let fetch = service_fn(async |request: Request| {
         Fetch::Request(request.try_into()?).send().await?.try_into()
     });

@@ -8,17 +8,17 @@ use crate::{js, session};
 
 pub(crate) const MODEL: &str = "@cf/meta/llama-3.3-70b-instruct-fp8-fast";
 
-/// Where the models of the binding are over HTTP.
+/// The HTTP address of the binding's models.
 pub(crate) const API: &str = "https://api.cloudflare.com/client/v4/accounts/a/ai/run";
 
-/// Runs a model, with these headers and that of the session.
+/// Runs a model with these headers and the header of the session.
 ///
-/// `worker::Ai::run` has no argument for options (0.8.7). The raw response is JSON or a stream, as the input asks.
+/// `worker::Ai::run` (0.8.7) does not take options. The raw response is JSON or a stream, depending on the input.
 pub(crate) async fn run(env: &Env, input: Value, headers: HeaderMap) -> Result<HttpResponse> {
     run_with(env, input, headers, json!({})).await
 }
 
-/// The same through the AI Gateway of this id.
+/// Runs a model through the AI Gateway with this id.
 pub(crate) async fn run_through(env: &Env, gateway: &str, input: Value) -> Result<HttpResponse> {
     run_with(
         env,

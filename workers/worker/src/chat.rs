@@ -1,4 +1,4 @@
-//! A chat that is a Durable Object: its id is its session, whoever calls it.
+//! A chat as a Durable Object. Its id is its session, no matter who calls it.
 
 use http::HeaderMap;
 use serde_json::json;
@@ -30,14 +30,14 @@ impl DurableObject for Chat {
         self.key()?.scope(self.ask(&prompt)).await
     }
 
-    /// Nobody calls; the session is the same.
+    /// An alarm does not have a caller, and still sends the same session.
     async fn alarm(&self) -> Result<Response> {
         self.key()?.scope(self.ask("alarm")).await
     }
 }
 
 impl Chat {
-    /// The id: 64 hexadecimal digits.
+    /// Returns the object's id, which is 64 hexadecimal digits.
     fn key(&self) -> Result<AffinityKey> {
         let id = self.state.id().to_string();
         id.parse()
@@ -52,7 +52,7 @@ impl Chat {
     }
 }
 
-/// Asks the chat of this name.
+/// Sends a prompt to the chat with this name.
 pub(crate) async fn ask(env: &Env, name: &str, path: &str, prompt: &str) -> Result<HttpResponse> {
     let chat = env.durable_object("CHAT")?.get_by_name(name)?;
     let request = http::Request::post(format!("https://chat/{path}")).body(prompt.to_owned())?;

@@ -9,7 +9,7 @@ use worker::{Error, Fetch, HttpResponse, Result};
 
 pub(crate) fn client() -> impl Service<Request<Body>, Response = HttpResponse, Error = Error> {
     ServiceBuilder::new()
-        // Above the layer, which then sees the host that a redirect leads to.
+        // Outside the layer, which then sees the host of each redirect.
         .layer(FollowRedirectLayer::new())
         .layer(crate::session::layer())
         .service(service_fn(fetch))
@@ -17,8 +17,8 @@ pub(crate) fn client() -> impl Service<Request<Body>, Response = HttpResponse, E
 
 async fn fetch(request: Request<Body>) -> Result<HttpResponse> {
     let request = worker::request_to_wasm(request)?;
-    // The runtime would follow a redirect below the layer and take the header along. `worker::RequestRedirect` in
-    // the extensions changes nothing: `request_to_wasm` looks for a private type of that name.
+    // Otherwise the runtime follows redirects inside the layer and takes the header along. `worker::RequestRedirect`
+    // in the extensions has no effect, because `request_to_wasm` looks for a private type of that name.
     let manual = RequestInit::new();
     manual.set_redirect(RequestRedirect::Manual);
     let request = web_sys::Request::new_with_request_and_init(&request, &manual)?;

@@ -1,4 +1,4 @@
-//! AI Gateway over the binding, `env.AI.gateway(id).run(requests)`.
+//! AI Gateway through the binding, `env.AI.gateway(id).run(requests)`.
 
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use worker::{Env, HttpResponse, Result};
 
 use crate::{ai, js, session};
 
-/// Asks through the gateway of this id, which tries one model after the other until one answers.
+/// Sends a prompt through the gateway with this id, which tries one model after the other until one answers.
 pub(crate) async fn run(env: &Env, id: &str, prompt: &str) -> Result<HttpResponse> {
     let messages = json!([{ "role": "user", "content": prompt }]);
     let requests = [
@@ -27,7 +27,8 @@ pub(crate) async fn run(env: &Env, id: &str, prompt: &str) -> Result<HttpRespons
     js::response(js::call(&gateway, "run", &json!([requests]))?).await
 }
 
-/// A request that the gateway makes with these very headers; `api` is the provider's own address of the model.
+/// Describes a request that the gateway sends with exactly these headers. `api` is the provider's own address of the
+/// model.
 fn request(provider: &str, endpoint: &str, api: &'static str, query: &Value) -> Value {
     json!({
         "provider": provider,

@@ -1,4 +1,4 @@
-//! Calls of JavaScript for which the crate `worker` has no method.
+//! Calls JavaScript methods that the crate `worker` does not have.
 
 use serde_json::Value;
 use worker::js_sys::futures::JsFuture;
@@ -8,15 +8,15 @@ use worker::{HttpResponse, Result, response_from_wasm, web_sys};
 
 /// Calls a method.
 ///
-/// The arguments cross as text: `serde_wasm_bindgen` makes a `Map` of a JSON object, in which the binding finds
-/// no property, so that the model would get `{}`.
+/// Passes the arguments as JSON text: `serde_wasm_bindgen` turns a JSON object into a `Map`, in which the binding does
+/// not find any property, so the model would get `{}`.
 pub(crate) fn call(target: &JsValue, method: &str, arguments: &Value) -> Result<JsValue> {
     let arguments: Array = JSON::parse(&arguments.to_string())?.dyn_into()?;
     let method: Function = Reflect::get(target, &method.into())?.dyn_into()?;
     Ok(Reflect::apply(&method, target, &arguments)?)
 }
 
-/// Waits for the response that a method has promised.
+/// Waits for the response of a method that returns a promise.
 pub(crate) async fn response(promise: JsValue) -> Result<HttpResponse> {
     let promise: Promise = promise.dyn_into()?;
     response_from_wasm(

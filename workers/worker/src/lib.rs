@@ -1,7 +1,7 @@
-//! A Rust Worker whose calls to models carry the session of whoever called it.
+//! A Rust Worker whose calls to models carry its caller's session.
 //!
-//! `routes` opens the scope. Each of the other modules is one way out of a Worker, to be copied: `rest` (over
-//! `fetch`), `service`, `ai`, `gateway`, `chat` (a Durable Object) and `tasks`.
+//! `routes` opens the scope. Each of these modules is one kind of call, to be copied: `rest` (over `fetch`),
+//! `service`, `ai`, `gateway`, `chat` (a Durable Object) and `tasks`.
 
 mod ai;
 mod chat;

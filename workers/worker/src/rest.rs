@@ -8,7 +8,7 @@ use worker::{Env, HttpResponse, Result};
 
 use crate::fetch::client;
 
-/// Asks a model.
+/// Sends a prompt to a model.
 pub(crate) async fn chat(env: &Env, prompt: &str) -> Result<HttpResponse> {
     let body = json!({
         "model": crate::ai::MODEL,
@@ -24,7 +24,7 @@ pub(crate) async fn chat(env: &Env, prompt: &str) -> Result<HttpResponse> {
     client().oneshot(request).await
 }
 
-/// Lists the models: a call that a redirect can be followed from, since it has no body.
+/// Lists the models. This request has no body, so redirects of it can be followed.
 pub(crate) async fn models(env: &Env) -> Result<HttpResponse> {
     let request = Request::get(url(env, "models/search")?)
         .header(

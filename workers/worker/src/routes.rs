@@ -1,4 +1,4 @@
-//! What the Worker answers. No handler mentions a session.
+//! The routes of the Worker. No handler mentions a session.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use worker::{Context, Env, HttpResponse, send::SendFuture};
 
 use crate::{ai, chat, gateway, rest, service, tasks};
 
-/// The session that the caller names becomes the scope of whatever answers.
+/// Builds the router. The session that the caller names becomes the scope of the handlers.
 pub(crate) fn app(env: Env, context: Context) -> Router {
     let sessions = FromHeaders::new([header::X_SESSION_AFFINITY, header::X_SESSION_ID]);
     Router::new()
@@ -55,7 +55,7 @@ async fn models(State(App(env, _)): State<App>) -> Answer {
     Ok(rest::models(&env).await?)
 }
 
-/// One call after the other; other requests are answered in between.
+/// Makes one call after the other. Other requests are answered in between.
 #[worker::send]
 async fn turns(State(App(env, _)): State<App>, prompt: String) -> Answer {
     rest::chat(&env, &prompt).await?;
@@ -69,7 +69,7 @@ async fn join(State(App(env, _)): State<App>, prompt: String) -> Result<(), Fail
     Ok(())
 }
 
-/// The calls are made while the body is read, long after the handler has returned.
+/// Makes the calls while the body is read, long after the handler has returned.
 async fn stream_of_calls(State(App(env, _)): State<App>, prompt: String) -> Body {
     Body::from_stream(stream::unfold(0, move |turn| {
         let (env, prompt) = (env.clone(), prompt.clone());
@@ -97,7 +97,7 @@ async fn run_model(State(App(env, _)): State<App>, prompt: String) -> Answer {
     Ok(ai::run(&env, json!({ "prompt": prompt }), HeaderMap::new()).await?)
 }
 
-/// The call has headers of its own, a session included, which wins.
+/// Makes a call that has its own headers. The session among them wins.
 #[worker::send]
 async fn run_model_as_another(State(App(env, _)): State<App>, prompt: String) -> Answer {
     let mut headers = HeaderMap::new();
@@ -149,7 +149,7 @@ async fn panic() {
     panic!("planted");
 }
 
-/// What arrived as the caller's session, and the key of the scope, where no layer has opened one.
+/// Returns the caller's session as it arrived, and the key of the scope, on a route outside the scope layer.
 async fn outside(headers: HeaderMap) -> Json<Value> {
     let sessions: Vec<_> = headers
         .get_all(header::X_SESSION_ID)

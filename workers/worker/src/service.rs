@@ -1,4 +1,4 @@
-//! A service binding: the other Worker, by its name.
+//! A service binding, which calls a different Worker by its name.
 
 use axum::body::Body;
 use http::Request;
@@ -6,7 +6,8 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_session_affinity::{FromScope, SessionAffinityLayer};
 use worker::{Env, HttpResponse, Result};
 
-/// Asks the other Worker. The session goes whatever the URL says: the binding decides who is called.
+/// Sends a prompt to the other Worker. The layer sends the session for any URL, because the binding decides which
+/// Worker is called.
 pub(crate) async fn ask(env: &Env, prompt: String) -> Result<HttpResponse> {
     let other = env.service("OTHER")?;
     let client = ServiceBuilder::new()

@@ -1,4 +1,4 @@
-//! Tasks of their own, which are in no scope unless they take one along.
+//! Spawned tasks, which do not inherit the scope unless they take it along.
 
 use futures_util::{FutureExt, future::join};
 use tower_session_affinity::AffinityFutureExt;
@@ -6,7 +6,7 @@ use worker::{Context, Env, wasm_bindgen_futures::spawn_local};
 
 use crate::rest;
 
-/// Asks in two tasks, and waits for both.
+/// Calls a model in two tasks, and waits for both.
 pub(crate) async fn spawn(env: &Env, prompt: &str) {
     let (bare, bare_done) = ask(env, prompt, "bare").remote_handle();
     spawn_local(bare);
@@ -15,7 +15,7 @@ pub(crate) async fn spawn(env: &Env, prompt: &str) {
     join(bare_done, taken_done).await;
 }
 
-/// Asks twice in each of two tasks that go on after the response.
+/// Calls a model twice in each of two tasks, which continue after the response.
 pub(crate) fn wait_until(env: &Env, context: &Context, prompt: &str) {
     context.wait_until(ask(env, prompt, "bare"));
     context.wait_until(ask(env, prompt, "taken along").in_current_affinity());
