@@ -280,7 +280,7 @@ fn has_repeated_names(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a value has nothing but spaces and tabs.
-pub fn is_blank(value: &HeaderValue) -> bool {
+pub(crate) fn is_blank(value: &HeaderValue) -> bool {
     value
         .as_bytes()
         .iter()

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Request};
 
-use crate::merge::{Existing, clear, keep_first, set};
+use crate::merge::{self, Existing, clear, keep_first, set};
 use crate::stamp::is_tunnel;
 use crate::{HostPattern, MergePolicy, NoAffinity, Outcome, RequestHead};
-
-pub use crate::merge::is_blank;
 
 /// A header, and which requests it may be sent with.
 #[derive(Clone, Debug)]
@@ -70,4 +68,10 @@ impl HeaderRules {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a value has nothing but spaces and tabs.
+#[must_use]
+pub fn is_blank(value: &HeaderValue) -> bool {
+    merge::is_blank(value)
 }
