@@ -1,8 +1,8 @@
-//! Beside the JavaScript peers: what they sent, recorded from real runs, and what this crate sends.
+//! What JavaScript peers sent, recorded from real runs, compared with what this crate sends.
 //!
-//! `tests/fixtures/peer-vectors.json` has one recorded run on each line. `session_affinity` is the
-//! peer's option, `user_headers` are the caller's own headers, `sent` is what arrived, and a `null`
-//! there means that the peer failed. `{{k*300}}` stands for 300 times `k`.
+//! `tests/fixtures/peer-vectors.json` has one recorded run per line. `session_affinity` is the
+//! peer's option, `user_headers` are the caller's own headers, and `sent` is what arrived, or `null`
+//! if the peer failed. `{{k*300}}` stands for `k` repeated 300 times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -40,7 +40,7 @@ struct Run {
     sent: Option<Vec<String>>,
 }
 
-/// What this crate does in the place of the peer.
+/// What this crate does in place of the peer.
 enum Ours {
     Refused(InvalidAffinityKey),
     Sent {
@@ -49,7 +49,7 @@ enum Ours {
     },
 }
 
-/// A line of the table, with all peers that it is true of.
+/// A row of the table; all peers with the same row share it.
 #[derive(PartialEq)]
 struct Line {
     option: String,
@@ -68,7 +68,7 @@ impl Run {
             .as_array()
             .map(|headers| affinity_headers(headers));
         let option = match system.as_str() {
-            // It has no option, but sends the id of its own session.
+            // opencode has no such option: it sends the id of its own session.
             "opencode" => sent.as_ref()?.first().cloned(),
             _ => text("session_affinity"),
         };
@@ -91,7 +91,7 @@ impl Run {
         runs.iter().map(read).collect()
     }
 
-    /// Makes the key as an application does; to JavaScript, an empty option is none.
+    /// Parses the key as an application does. In JavaScript an empty option counts as no option.
     fn key(&self) -> std::result::Result<Option<AffinityKey>, InvalidAffinityKey> {
         let option = self.option.as_deref().filter(|option| !option.is_empty());
         option.map(str::parse).transpose()
@@ -115,7 +115,7 @@ impl Run {
         let mut layer = SessionAffinityLayer::new().or(key).merge_policy(policy);
         let mut request = Request::get(uri);
         if self.is_redirected() {
-            // What a redirect carries on to another origin than the one that the key is for.
+            // The redirect carries the header to a different origin from the one that the key is for.
             layer = layer.only_hosts([HostPattern::from_static("first.example")]);
             request = request.header(NAME, self.option.as_deref().unwrap_or_default());
         }
@@ -164,10 +164,10 @@ impl Run {
         let sent = self
             .sent
             .as_ref()
-            .expect("a peer fails on no key that is valid here");
+            .expect("no peer fails on a key that is valid here");
         assert!(
             replace.len() <= 1 && keep.len() <= 1,
-            "{}: more than one header",
+            "{}: expected at most one header",
             self.case
         );
         let is_many = sent.len() > 1 || sent.iter().any(|value| value.contains(','));
@@ -201,7 +201,7 @@ impl Line {
     }
 }
 
-/// Replaces `{{k*300}}` by what it stands for.
+/// Expands `{{k*300}}`.
 fn unfold(text: &str) -> String {
     let folded = text
         .strip_prefix("{{k*")
@@ -260,7 +260,7 @@ fn show_all(values: &[String]) -> String {
     }
 }
 
-/// The peers of a line of the table, each with the ways in which it sent.
+/// The peers of a row, each with the modes in which it sent.
 type Peers = BTreeMap<String, BTreeSet<String>>;
 
 async fn table() -> Result<String> {
@@ -304,7 +304,10 @@ async fn replace_sends_the_option_over_any_caller_header() -> Result<()> {
             count += 1;
         }
     }
-    assert_eq!(count, 24, "runs with a valid option");
+    assert_eq!(
+        count, 24,
+        "expected 24 recorded runs with a valid option, found {count}"
+    );
     Ok(())
 }
 
@@ -320,23 +323,31 @@ async fn keep_sends_the_caller_header_over_any_option() -> Result<()> {
             count += 1;
         }
     }
-    assert_eq!(count, 17, "runs with a caller's header");
+    assert_eq!(
+        count, 17,
+        "expected 17 recorded runs with a caller's header, found {count}"
+    );
     Ok(())
 }
 
 #[test]
-fn no_option_is_accepted_that_any_peer_failed_on_or_sent_as_other_bytes() {
+fn an_option_that_a_peer_failed_on_or_altered_is_refused() {
     for run in Run::all() {
         let Some(option) = run.option.as_deref().filter(|option| !option.is_empty()) else {
             continue;
         };
         let failed = run.sent.is_none();
         let altered = run.sent.iter().flatten().any(|value| {
-            // A caller's value beside the option is another matter.
+            // If the caller sets the header as well, its value is sent instead.
             run.caller.is_none() && value != option
         });
         if failed || altered {
-            assert!(run.key().is_err(), "{} {}", run.peer, run.case);
+            assert!(
+                run.key().is_err(),
+                "{} {}: expected the key to be refused",
+                run.peer,
+                run.case
+            );
         }
     }
 }

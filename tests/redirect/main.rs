@@ -1,4 +1,4 @@
-//! Across redirects, retries and hedges: what each origin receives, over real sockets.
+//! What each origin receives across redirects, retries and hedges, over real sockets.
 
 mod attempts;
 mod case;
@@ -77,11 +77,11 @@ async fn the_document_states_what_each_origin_receives() -> Result<()> {
 }
 
 #[tokio::test]
-async fn outside_a_redirect_layer_every_key_follows_to_another_origin() -> Result<()> {
+async fn outside_a_redirect_layer_every_key_follows_to_a_different_origin() -> Result<()> {
     let (first, second) = origins().await?;
     for case in Case::all().filter(|case| case.place == Place::Outside) {
         let hops = case.hops(&first, &second).await?;
-        // Whatever leaves for the first origin, and `.only_hosts` does not help here.
+        // The same as at the first origin; `.only_hosts` does not help here.
         assert_eq!(hops.other, [hops.first.clone(), hops.first]);
     }
     Ok(())
@@ -98,7 +98,7 @@ async fn inside_a_redirect_layer_only_hosts_stops_every_key() -> Result<()> {
 }
 
 #[tokio::test]
-async fn inside_a_redirect_layer_without_only_hosts_just_a_key_in_the_extensions_stays()
+async fn inside_a_redirect_layer_without_only_hosts_only_a_key_in_the_extensions_stays()
 -> Result<()> {
     let (first, second) = origins().await?;
     for case in Case::all().filter(|case| case.place == Place::Inside && !case.only_hosts) {
@@ -123,7 +123,7 @@ async fn a_key_in_the_extensions_stays_within_an_origin_from_tower_http_0_7_on()
 }
 
 #[tokio::test]
-async fn a_no_affinity_marker_is_lost_where_the_extensions_are() -> Result<()> {
+async fn a_no_affinity_marker_is_lost_with_the_extensions() -> Result<()> {
     let (first, second) = origins().await?;
     let layer = SessionAffinityLayer::new().or(KEY);
     let request = |path| -> Result<Outgoing> {
@@ -158,7 +158,7 @@ async fn a_no_affinity_marker_is_lost_where_the_extensions_are() -> Result<()> {
 }
 
 #[tokio::test]
-async fn only_hosts_keeps_a_side_call_that_lost_its_marker_without_a_key() -> Result<()> {
+async fn only_hosts_withholds_the_key_from_a_side_call_that_lost_its_marker() -> Result<()> {
     let (first, second) = origins().await?;
     let host: HostPattern = first.authority.parse()?;
     let layer = SessionAffinityLayer::new().or(KEY).only_hosts([host]);
