@@ -58,7 +58,7 @@
 //!
 //! - Inside a retry, so that the second attempt starts without the dead token.
 //! - Inside anything that adds or rewrites the host.
-//! - Inside a response cache: a cached response would bring the token of the session that filled the cache.
+//! - Inside a response cache. Outside it, a cached response would bring one session's token to others.
 //! - On either side of a `SessionAffinityLayer`, if the first hop hashes a key and the second issues tokens.
 
 pub mod attributes;
