@@ -29,13 +29,5 @@ mod times;
 use counts::Counts;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let holds = match Counts::take(counted::run, 1)? {
-        Some(counts) => table::print(&counts),
-        None => true,
-    };
-    Ok(if holds {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Counts::judge(counted::run, 1, table::print)
 }

@@ -19,15 +19,7 @@ use counts::Counts;
 const BOUND: f64 = 1.3;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let holds = match Counts::take(contestants::run, contestants::REPEATS)? {
-        Some(counts) => print(&counts),
-        None => true,
-    };
-    Ok(if holds {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Counts::judge(contestants::run, contestants::REPEATS, print)
 }
 
 /// Prints the ratios and returns whether all are within the bound.

@@ -26,13 +26,5 @@ mod table;
 use counts::Counts;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let holds = match Counts::take(contestants::run, contestants::REPEATS)? {
-        Some(counts) => table::print(&counts),
-        None => true,
-    };
-    Ok(if holds {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Counts::judge(contestants::run, contestants::REPEATS, table::print)
 }

@@ -24,15 +24,7 @@ const ROWS: [(&str, &str, f64); 3] = [
 ];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let holds = match Counts::take(contestants::run, contestants::REPEATS)? {
-        Some(counts) => print(&counts),
-        None => true,
-    };
-    Ok(if holds {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Counts::judge(contestants::run, contestants::REPEATS, print)
 }
 
 /// Prints the ratios and returns whether all are within their bounds.

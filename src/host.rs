@@ -1,6 +1,7 @@
 //! Which hosts may see the header.
 
 mod parse;
+mod table;
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -9,6 +10,7 @@ use std::slice;
 use http::Uri;
 
 pub use parse::InvalidHostPattern;
+pub(crate) use table::Table;
 
 /// A host, or all subdomains of one, that may see the affinity header.
 ///
@@ -164,84 +166,6 @@ pub(crate) fn is_listed(patterns: &[HostPattern], uri: &Uri) -> Option<bool> {
 fn is_listed_parsed(patterns: &[HostPattern], authority: &str, uri: &Uri) -> bool {
     let host = host_of(authority);
     patterns.iter().any(|it| it.matches_host(host, uri))
-}
-
-/// Rows of which the first whose pattern matches decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Table<R> {
-    rows: Box<[R]>,
-    /// Of each row, the length of its authority modulo 256: most rows need no other look.
-    lengths: Box<[u8]>,
-    /// Of each row, whether an earlier one may match the same host in a different spelling.
-    shadowed: Box<[bool]>,
-}
-
-impl<R> Table<R> {
-    pub(crate) fn new(
-        rows: impl IntoIterator<Item = R>,
-        pattern_of: impl Fn(&R) -> &HostPattern,
-    ) -> Self {
-        let rows: Box<[R]> = rows.into_iter().collect();
-        let is_shadowed = |(at, row): (usize, &R)| {
-            let mut earlier = rows[..at].iter().map(&pattern_of);
-            earlier.any(|it| it.shadows(pattern_of(row)))
-        };
-        let shadowed = rows.iter().enumerate().map(is_shadowed).collect();
-        let lengths = rows.iter().map(|row| length(&pattern_of(row).authority));
-        Self {
-            lengths: lengths.collect(),
-            shadowed,
-            rows,
-        }
-    }
-
-    pub(crate) const fn rows(&self) -> &[R] {
-        &self.rows
-    }
-
-    /// Returns the first row whose pattern matches and that `accepts` takes.
-    #[inline]
-    pub(crate) fn find(
-        &self,
-        uri: &Uri,
-        pattern_of: impl Fn(&R) -> &HostPattern,
-        accepts: impl Fn(&R) -> bool,
-    ) -> Option<&R> {
-        let authority = uri.authority()?.as_str();
-        let is_it = |row: &R| pattern_of(row).is_spelled(authority, uri) && accepts(row);
-        let (length, mut next) = (length(authority), 0);
-        while let Some(more) = self.lengths[next..].iter().position(|it| *it == length) {
-            let at = next + more;
-            if is_it(&self.rows[at]) {
-                if self.shadowed[at] {
-                    break;
-                }
-                return self.rows.get(at);
-            }
-            next = at + 1;
-        }
-        let host = host_of(authority);
-        let matches = |row: &&R| pattern_of(row).matches_host(host, uri) && accepts(row);
-        self.rows.iter().find(matches)
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a filter, which is right modulo 256"
-)]
-const fn length(authority: &str) -> u8 {
-    authority.len() as u8
-}
-
-impl<R> Default for Table<R> {
-    fn default() -> Self {
-        Self {
-            rows: Box::default(),
-            lengths: Box::default(),
-            shadowed: Box::default(),
-        }
-    }
 }
 
 /// Returns what [`Uri::host`] does, without its general searches, which cost more than the comparison.

@@ -117,9 +117,15 @@ impl Existing {
     #[inline]
     fn find_by_hash(headers: &HeaderMap, name: &HeaderName) -> Self {
         if has_repeated_names(headers) {
-            return Self::survey(headers.get_all(name).iter());
+            return Self::survey_by_hash(headers, name);
         }
         headers.get(name).map_or(Self::Absent, Self::of_one)
+    }
+
+    /// Apart from the one value, which needs fewer registers.
+    #[inline(never)]
+    fn survey_by_hash(headers: &HeaderMap, name: &HeaderName) -> Self {
+        Self::survey(headers.get_all(name).iter())
     }
 
     #[expect(
@@ -128,41 +134,46 @@ impl Existing {
     )]
     #[inline(always)]
     fn find_by_scan(headers: &HeaderMap, is_it: impl Fn(&HeaderName) -> bool) -> Self {
-        match headers.keys().position(is_it) {
-            None => Self::Absent,
-            Some(index) => Self::find_at(headers, index),
+        let mut keys = headers.keys();
+        if !keys.any(is_it) {
+            return Self::Absent;
         }
+        // Counted from what is left, so that the loop does not count.
+        Self::find_at(headers, headers.keys_len() - keys.len() - 1)
     }
 
     /// Apart from the scan, which is short enough to be inlined.
     #[inline(never)]
     fn find_at(headers: &HeaderMap, index: usize) -> Self {
         if has_repeated_names(headers) {
-            return Self::survey(values_at(headers, index));
+            return Self::survey_at(headers, index);
         }
         let mut values = headers.values();
         values.nth(index).map_or(Self::Absent, Self::of_one)
     }
 
-    fn of_one(value: &HeaderValue) -> Self {
-        if is_blank(value) {
-            Self::Blank
-        } else {
-            Self::One
-        }
+    /// Apart for the same reason.
+    #[inline(never)]
+    fn survey_at(headers: &HeaderMap, index: usize) -> Self {
+        Self::survey(values_at(headers, index))
     }
 
+    #[inline]
     fn survey<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> Self {
-        let (mut count, mut blank) = (0_usize, 0_usize);
-        for value in values {
-            count += 1;
-            blank += usize::from(is_blank(value));
-        }
-        match count {
-            0 => Self::Absent,
-            _ if count == blank => Self::Blank,
-            // What is alone need not be written again, which would change nothing.
-            1 => Self::One,
+        values.fold(Self::Absent, Self::and)
+    }
+
+    #[inline]
+    fn of_one(value: &HeaderValue) -> Self {
+        Self::Absent.and(value)
+    }
+
+    /// Returns what there is with one more value.
+    #[inline]
+    fn and(self, value: &HeaderValue) -> Self {
+        match self {
+            Self::Absent | Self::Blank if is_blank(value) => Self::Blank,
+            Self::Absent => Self::One,
             _ => Self::Several,
         }
     }
@@ -258,19 +269,15 @@ pub(crate) fn strip(headers: &mut HeaderMap, names: &Names, kept: Option<&Header
 }
 
 fn strip_some(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>) {
-    let is_kept = |name: &HeaderName| kept == Some(name);
     if headers.keys_len() > STRIPPED_BY_WALK {
-        for name in names.iter().filter(|name| !is_kept(name)) {
-            headers.remove(name);
+        for name in names.iter().filter(|name| Some(*name) != kept) {
+            clear(headers, name);
         }
         return;
     }
-    let find = |headers: &HeaderMap| {
-        let mut others = headers.keys().filter(|key| !is_kept(key));
-        others.find_map(|key| names.get(key))
-    };
+    let find = |headers: &HeaderMap| headers.keys().find_map(|key| names.get_except(kept, key));
     while let Some(stray) = find(headers) {
-        headers.remove(stray);
+        clear(headers, stray);
     }
 }
 
@@ -280,6 +287,7 @@ fn has_repeated_names(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a value has nothing but spaces and tabs.
+#[inline]
 pub(crate) fn is_blank(value: &HeaderValue) -> bool {
     value
         .as_bytes()

@@ -1,5 +1,7 @@
 //! A small set of header names that a request is searched for.
 
+use std::hash::{Hash, Hasher};
+
 use http::HeaderName;
 
 /// Header names, behind a filter that passes over most others unread.
@@ -32,7 +34,17 @@ impl Names {
     /// Returns the name of the set that equals this one.
     #[inline]
     pub(crate) fn get(&self, name: &HeaderName) -> Option<&HeaderName> {
-        if !self.marks.may_have(name) {
+        self.get_except(None, name)
+    }
+
+    /// The same, for every name but one.
+    #[inline]
+    pub(crate) fn get_except(
+        &self,
+        exception: Option<&HeaderName>,
+        name: &HeaderName,
+    ) -> Option<&HeaderName> {
+        if !self.marks.may_have(name) || exception == Some(name) {
             return None;
         }
         self.names.iter().find(|it| *it == name)
@@ -48,10 +60,10 @@ struct Marks {
 
 impl Marks {
     fn of(name: &HeaderName) -> Self {
-        let name = name.as_str().as_bytes();
+        let end = End::of(name);
         Self {
-            lengths: 1 << (name.len() % 64),
-            last_bytes: 1 << (name[name.len() - 1] % 64),
+            lengths: 1 << (end.length % 64),
+            last_bytes: 1 << (end.last_byte % 64),
         }
     }
 
@@ -64,8 +76,40 @@ impl Marks {
 
     #[inline]
     fn may_have(self, name: &HeaderName) -> bool {
-        let name = name.as_str().as_bytes();
-        let may_end_in = |last: &u8| self.last_bytes >> (last % 64) & 1 == 1;
-        self.lengths >> (name.len() % 64) & 1 == 1 && name.last().is_some_and(may_end_in)
+        let end = End::of(name);
+        self.last_bytes >> (end.last_byte % 64) & 1 == 1
+            && self.lengths >> (end.length % 64) & 1 == 1
+    }
+}
+
+/// A "hash" of the last bytes that a value hashes: of most names, their own.
+///
+/// A standard name hashes a number in place of its text, which costs less to get at. Which of the two does
+/// not matter here: equal names hash the same bytes.
+#[derive(Default)]
+struct End {
+    length: usize,
+    last_byte: u8,
+}
+
+impl End {
+    #[inline]
+    fn of(name: &HeaderName) -> Self {
+        let mut end = Self::default();
+        name.hash(&mut end);
+        end
+    }
+}
+
+impl Hasher for End {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        if let [.., last] = bytes {
+            (self.length, self.last_byte) = (bytes.len(), *last);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        u64::from(self.last_byte)
     }
 }

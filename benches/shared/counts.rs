@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::Value;
 
@@ -14,10 +14,25 @@ const OUTPUT_FORMAT: &str = "GUNGRAUN_OUTPUT_FORMAT";
 pub(crate) struct Counts(BTreeMap<[String; 3], f64>);
 
 impl Counts {
-    /// Counts the contestants of this program, or returns `None` where it is not to print them.
+    /// Counts the contestants of this program, and fails unless `print` returns that every bound holds.
     ///
     /// `run` hands over to gungraun; a contestant makes `repeats` calls.
-    pub(crate) fn take(run: fn(), repeats: usize) -> Result<Option<Self>, Box<dyn Error>> {
+    pub(crate) fn judge(
+        run: fn(),
+        repeats: usize,
+        print: fn(&Self) -> bool,
+    ) -> Result<ExitCode, Box<dyn Error>> {
+        let counts = Self::take(run, repeats)?;
+        let holds = counts.is_none_or(|counts| print(&counts));
+        Ok(if holds {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
+    /// Returns the counts, or `None` if this run is not to print them.
+    fn take(run: fn(), repeats: usize) -> Result<Option<Self>, Box<dyn Error>> {
         let first = env::args().nth(1);
         // Callgrind runs this program as well, once for each contestant.
         if first.as_deref() == Some("--gungraun-run") || env::var_os(OUTPUT_FORMAT).is_some() {
