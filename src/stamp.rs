@@ -11,7 +11,7 @@ use crate::outcome::Carrier;
 use crate::{KeyExtractor, MergePolicy, Outcome, RequestHead};
 
 use settings::Target;
-pub(crate) use settings::{Settings, is_tunnel};
+pub(crate) use settings::{Settings, admit, is_tunnel};
 
 /// All that a layer and its services decide with.
 #[derive(Clone, Debug)]

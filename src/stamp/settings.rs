@@ -177,16 +177,11 @@ impl Settings {
 }
 
 impl Special {
-    /// Returns why no key may be sent to this host, if the list of hosts does not have it.
     #[inline]
     fn admit(&self, uri: &Uri) -> Result<(), Outcome> {
-        let Some(hosts) = &self.only_hosts else {
-            return Ok(());
-        };
-        match is_listed(hosts, uri) {
-            Some(true) => Ok(()),
-            Some(false) => Err(Outcome::HostNotAllowed),
-            None => Err(Outcome::NoAuthority),
+        match &self.only_hosts {
+            Some(hosts) => admit(hosts, uri),
+            None => Ok(()),
         }
     }
 
@@ -240,6 +235,16 @@ impl Special {
             Outcome::Kept => Outcome::KeptDerived,
             outcome => outcome,
         }
+    }
+}
+
+/// Returns why nothing may be sent to this host, if the list does not have it.
+#[inline]
+pub(crate) fn admit(hosts: &[HostPattern], uri: &Uri) -> Result<(), Outcome> {
+    match is_listed(hosts, uri) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Outcome::HostNotAllowed),
+        None => Err(Outcome::NoAuthority),
     }
 }
 
