@@ -72,15 +72,7 @@ const ROWS: [Row; 7] = [
 ];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let holds = match Counts::take(contestants::run, contestants::REPEATS)? {
-        Some(counts) => print(&counts),
-        None => true,
-    };
-    Ok(if holds {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Counts::judge(contestants::run, contestants::REPEATS, print)
 }
 
 /// Prints the table and returns whether every bound holds.
