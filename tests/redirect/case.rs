@@ -176,11 +176,11 @@ fn exactly<const N: usize>(received: Vec<Received>) -> [Received; N] {
 impl fmt::Display for From {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Extension => "key in extensions",
+            Self::Extension => "key in the extensions",
             Self::Closure => "closure",
             Self::InboundHeader => "inbound header",
             Self::Fixed => "fixed key",
-            Self::Caller => "no key, caller's header",
+            Self::Caller => "caller's own header",
         })
     }
 }

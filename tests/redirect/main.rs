@@ -2,9 +2,9 @@
 
 mod attempts;
 mod case;
+mod document;
 mod origin;
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,7 +20,6 @@ use tower_session_affinity::{
 use case::{Case, From, Place};
 use origin::{client, exchange, origins};
 
-const DOCUMENT: &str = include_str!("../../docs/redirects.md");
 const KEY: AffinityKey = AffinityKey::from_static("chat-7");
 
 type Result<T> = std::result::Result<T, BoxError>;
@@ -29,52 +28,6 @@ type Source = Arc<dyn KeyExtractor + Send + Sync>;
 
 /// The affinity headers of one request.
 type Received = Vec<String>;
-
-fn show(received: &Received) -> String {
-    match received.as_slice() {
-        [] => "–".to_owned(),
-        values => format!("`{}`", values.join("` and `")),
-    }
-}
-
-#[tokio::test]
-async fn the_document_states_what_each_origin_receives() -> Result<()> {
-    let (first, second) = origins().await?;
-    let mut table = String::from(
-        "| the layer | the key | policy | `.only_hosts` | first origin | other origin, 0.7 \
-         | other origin, 0.6 | first origin again, 0.7 | first origin again, 0.6 |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
-    );
-    for case in Case::all() {
-        let Case {
-            place,
-            from,
-            policy,
-            only_hosts,
-        } = case;
-        let hops = case.hops(&first, &second).await?;
-        let cells = [
-            &hops.first,
-            &hops.other[0],
-            &hops.other[1],
-            &hops.same[0],
-            &hops.same[1],
-        ];
-        let cells = cells.map(show).join(" | ");
-        let only_hosts = if only_hosts { "yes" } else { "no" };
-        let place = format!("{place:?}").to_lowercase();
-        writeln!(
-            table,
-            "| {place} | {from} | `{policy:?}` | {only_hosts} | {cells} |"
-        )?;
-    }
-    println!("{table}");
-    assert!(
-        DOCUMENT.contains(&table),
-        "docs/redirects.md does not have this table:\n{table}"
-    );
-    Ok(())
-}
 
 #[tokio::test]
 async fn outside_a_redirect_layer_every_key_follows_to_a_different_origin() -> Result<()> {
