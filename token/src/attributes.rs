@@ -39,8 +39,10 @@ pub fn token(value: &[u8]) -> &[u8] {
 /// use std::time::Duration;
 /// use tower_affinity_token::attributes;
 ///
-/// assert_eq!(attributes::lifetime(b"s-1; Max-Age=600"), Some(Duration::from_secs(600)));
-/// assert_eq!(attributes::lifetime(b"s-1; Expires=2023-11-26T15:00:00Z"), Some(Duration::ZERO));
+/// let ten_minutes = Duration::from_secs(600);
+/// assert_eq!(attributes::lifetime(b"s-1; Max-Age=600"), Some(ten_minutes));
+/// let expired = b"s-1; Expires=2023-11-26T15:00:00Z";
+/// assert_eq!(attributes::lifetime(expired), Some(Duration::ZERO));
 /// assert_eq!(attributes::lifetime(b"s-1"), None);
 /// ```
 #[cfg(feature = "memory")]

@@ -30,9 +30,12 @@
 //! let mut client = ServiceBuilder::new().layer(layer).service(client);
 //!
 //! let key: AffinityKey = "chat-7".parse()?;
-//! let turn = || Request::post("https://llm.example/v1/chat").extension(key.clone()).body(());
-//! assert_eq!(client.ready().await?.call(turn()?).await?.into_body(), None);
-//! assert_eq!(client.ready().await?.call(turn()?).await?.into_body().unwrap(), "replica-3");
+//! let uri = "https://llm.example/v1/chat";
+//! let turn = || Request::post(uri).extension(key.clone()).body(());
+//! let first = client.ready().await?.call(turn()?).await?;
+//! assert_eq!(first.into_body(), None);
+//! let second = client.ready().await?.call(turn()?).await?;
+//! assert_eq!(second.into_body().unwrap(), "replica-3");
 //! # Ok(())
 //! # }
 //! ```

@@ -30,7 +30,8 @@ use crate::{Session, Token, TokenStore};
 /// use tower_affinity_token::{AffinityTokenLayer, MemoryStore, header};
 ///
 /// let store = MemoryStore::bounded(1_000, 1024 * 1024, Duration::from_secs(600));
-/// let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN).store(store.clone());
+/// let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN)
+///     .store(store.clone());
 /// assert_eq!(store.len(), 0);
 /// ```
 #[derive(Clone)]

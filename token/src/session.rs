@@ -27,7 +27,9 @@ use tower_session_affinity::{AffinityKey, InvalidAffinityKey};
 /// use tower_session_affinity::AffinityKey;
 ///
 /// let key = AffinityKey::from_static("chat-7");
-/// let session = |uri| Session::new(&X_SESSION_TOKEN, &Uri::from_static(uri), &key);
+/// let session = |uri| {
+///     Session::new(&X_SESSION_TOKEN, &Uri::from_static(uri), &key)
+/// };
 ///
 /// let text = "https api.example x-session-token chat-7";
 /// assert_eq!(session("https://api.example/v1/chat").unwrap().as_str(), text);
@@ -50,7 +52,8 @@ pub struct Session(Box<[u8]>);
 /// let error = "https api.example x-session-token".parse::<Session>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "session has 3 parts, expected scheme, host, header name and key between single spaces",
+///     "session has 3 parts, expected scheme, host, header name and key \
+///      between single spaces",
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -114,11 +114,13 @@ impl<K, St> AffinityTokenLayer<K, St> {
     /// use tower_affinity_token::{AffinityTokenLayer, header};
     /// use tower_session_affinity::AffinityKey;
     ///
-    /// let layer = AffinityTokenLayer::new(header::X_CODEX_TURN_STATE).first_token_wins();
+    /// let layer = AffinityTokenLayer::new(header::X_CODEX_TURN_STATE)
+    ///     .first_token_wins();
     ///
     /// let (thread, turn) = ("0199b7a2", 3);
     /// let key: AffinityKey = format!("{thread}/{turn}").parse()?;
-    /// let request = Request::post("https://chatgpt.com/backend-api/codex/responses").extension(key);
+    /// let uri = "https://chatgpt.com/backend-api/codex/responses";
+    /// let request = Request::post(uri).extension(key);
     /// # Ok::<_, tower_session_affinity::InvalidAffinityKey>(())
     /// ```
     pub const fn first_token_wins(mut self) -> Self {
@@ -150,7 +152,9 @@ impl<K, St> AffinityTokenLayer<K, St> {
     /// use tower_affinity_token::{AffinityTokenLayer, header};
     ///
     /// let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN)
-    ///     .forget_on(|status| status.is_server_error() || status == StatusCode::BAD_REQUEST);
+    ///     .forget_on(|status| {
+    ///         status.is_server_error() || status == StatusCode::BAD_REQUEST
+    ///     });
     /// ```
     pub const fn forget_on(mut self, is_dead: fn(StatusCode) -> bool) -> Self {
         self.rules.is_dead = is_dead;
@@ -176,9 +180,11 @@ impl<K, St> AffinityTokenLayer<K, St> {
     /// use tower_affinity_token::{AffinityTokenLayer, Ending, header};
     ///
     /// // Rate limits count as failures, too.
-    /// let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN).forget_after(3, |ending| {
-    ///     ending.is_failure() || matches!(ending, Ending::Answered(status) if status == 429)
-    /// });
+    /// let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN)
+    ///     .forget_after(3, |ending| match ending {
+    ///         Ending::Answered(status) if status == 429 => true,
+    ///         ending => ending.is_failure(),
+    ///     });
     /// ```
     pub const fn forget_after(mut self, failures: u32, is_failure: fn(Ending) -> bool) -> Self {
         self.rules.max_failures = failures;
@@ -201,12 +207,15 @@ impl<K, St> AffinityTokenLayer<K, St> {
     ///
     /// use tower_affinity_token::{AffinityTokenLayer, Outcome, header};
     ///
-    /// let counts = Arc::new(Outcome::ALL.map(|outcome| (outcome.as_str(), AtomicU64::new(0))));
+    /// let zero = |outcome: Outcome| (outcome.as_str(), AtomicU64::new(0));
+    /// let counts = Arc::new(Outcome::ALL.map(zero));
     /// let counted = counts.clone();
-    /// let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN).on_outcome(move |outcome| {
-    ///     let counter = counted.iter().find(|(name, _)| *name == outcome.as_str());
-    ///     counter.unwrap().1.fetch_add(1, Ordering::Relaxed);
-    /// });
+    /// let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN)
+    ///     .on_outcome(move |outcome| {
+    ///         let mut counters = counted.iter();
+    ///         let counter = counters.find(|(name, _)| *name == outcome.as_str());
+    ///         counter.unwrap().1.fetch_add(1, Ordering::Relaxed);
+    ///     });
     /// ```
     pub fn on_outcome(mut self, hook: impl Fn(Outcome) + Send + Sync + 'static) -> Self {
         self.rules.report.hook = Some(Arc::new(hook));

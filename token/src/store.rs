@@ -33,7 +33,9 @@ pub(crate) type DefaultStore = Arc<dyn TokenStore + Send + Sync>;
 ///
 /// use http::{Request, Response};
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
-/// use tower_affinity_token::{AffinityTokenLayer, Session, Token, TokenStore, header};
+/// use tower_affinity_token::{
+///     AffinityTokenLayer, Session, Token, TokenStore, header,
+/// };
 /// use tower_session_affinity::AffinityKey;
 ///
 /// #[derive(Default)]
@@ -41,7 +43,8 @@ pub(crate) type DefaultStore = Arc<dyn TokenStore + Send + Sync>;
 ///
 /// impl TokenStore for PlainMap {
 ///     fn get(&self, session: &Session) -> Option<Token> {
-///         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(session).cloned()
+///         let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+///         map.get(session).cloned()
 ///     }
 ///
 ///     fn put(&self, session: &Session, token: Token) {
@@ -64,12 +67,16 @@ pub(crate) type DefaultStore = Arc<dyn TokenStore + Send + Sync>;
 ///     Response::builder().header("x-session-token", "replica-3").body(echoed)
 /// });
 /// let shared = Arc::new(PlainMap::default());
-/// let layer = || AffinityTokenLayer::new(header::X_SESSION_TOKEN).store(shared.clone());
+/// let layer = || {
+///     AffinityTokenLayer::new(header::X_SESSION_TOKEN)
+///         .store(shared.clone())
+/// };
 /// let one = ServiceBuilder::new().layer(layer()).service(gateway);
 /// let other = ServiceBuilder::new().layer(layer()).service(gateway);
 ///
 /// let key = AffinityKey::from_static("chat-7");
-/// let turn = || Request::get("https://api.example/v1/chat").extension(key.clone()).body(());
+/// let uri = "https://llm.example/v1/chat";
+/// let turn = || Request::get(uri).extension(key.clone()).body(());
 /// assert_eq!(one.oneshot(turn()?).await?.into_body(), None);
 /// assert_eq!(other.oneshot(turn()?).await?.into_body().unwrap(), "replica-3");
 /// # Ok(())
