@@ -1,10 +1,10 @@
-//! Whether the count of references to one key shows when many stamp with it; a report, not a gate.
+//! Whether many tasks that send the same key contend for its reference count. A report without a bound.
 //!
 //! `cargo bench --bench concurrency`. A key that was made at run time shares its bytes with each header
-//! that is made of it, through one atomic count; a literal's bytes need none. Each task has its clone of
-//! the layer, and stamps and clears the headers of one request over and over, with nothing in between:
-//! more contention than any client can make. What is reported is the time that a task had a core for,
-//! where the system tells it (Linux), else the time that passed.
+//! made from it, through one atomic count. The bytes of a literal need none. Each task has its own clone of
+//! the layer. It sets and removes the header of one request repeatedly, and does nothing else: no client
+//! can cause more contention. The report has the time that a task had a core for, if the system reports it
+//! (Linux), and otherwise wall-clock time.
 
 use std::env;
 use std::hint::black_box;
@@ -26,7 +26,7 @@ const TASKS: [usize; 3] = [1, 2, 8];
 type FixedKeyLayer = SessionAffinityLayer<Or<FromExtension, AffinityKey>>;
 
 fn main() {
-    // `cargo test --benches` asks only whether it builds.
+    // `cargo test --benches` only checks that it builds.
     if !env::args().any(|argument| argument == "--bench") {
         return;
     }

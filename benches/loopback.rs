@@ -1,9 +1,9 @@
-//! What the layer takes of the throughput over loopback, of a hyper client beside tower-http and a closure,
-//! and of the gateway of the examples beside one with a copy by hand; a report, not a gate.
+//! How much throughput over loopback the layer costs a hyper client, compared with tower-http and a closure,
+//! and the gateway example, compared with a header copy by hand. A report without a bound.
 //!
-//! `cargo bench --bench loopback`. The clients take turns on one thread, the servers' too, so that whatever
-//! else the machine does hits all of them. Each round gives one ratio a client to the bare one of the same
-//! round: of the time that passed, and of the time that the thread had a core for.
+//! `cargo bench --bench loopback`. The clients take turns on one thread, which also runs the servers, so that
+//! other load on the machine affects all of them alike. Each round gives one ratio per client, to the bare
+//! client of the same round: by wall clock, and by the time that the thread had a core.
 
 use std::env;
 use std::error::Error;
@@ -39,7 +39,7 @@ const REQUESTS_A_TURN: u32 = 200;
 type BoxError = Box<dyn Error + Send + Sync>;
 type Body = Empty<Bytes>;
 
-/// A client, what it sends, and what each of its turns took.
+/// A client, what it sends, and how long each of its turns took.
 struct Contestant {
     name: &'static str,
     head: Parts,
@@ -55,7 +55,7 @@ struct Turn {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    // `cargo test --benches` asks only whether it builds.
+    // `cargo test --benches` only checks that it builds.
     if !env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }

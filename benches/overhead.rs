@@ -1,7 +1,7 @@
-//! What a stamp costs in time and in allocations, where there is no valgrind.
+//! What the layer costs in time and in allocations, without valgrind.
 //!
-//! `cargo bench --bench overhead`. Times depend on the machine and its load; compare only rows of one
-//! run. The allocations do not. The request is handed back, so that freeing it is not measured.
+//! `cargo bench --bench overhead`. Times depend on the machine and its load, so compare only rows of one
+//! run. Allocations do not. The request is returned, so that freeing it is not measured.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -26,7 +26,7 @@ static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 const USER: HeaderName = HeaderName::from_static("x-user-id");
 
-/// With 6 headers a request's map is full, and it grows for one more.
+/// With 6 headers a request's map is full, and grows for one more.
 const HEADERS: [usize; 4] = [5, 6, 13, 100];
 
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! Which name a provider reads, by the host that a request goes to.
+//! Which header or body field a provider reads.
 
 mod invalid;
 mod known;
@@ -15,9 +15,9 @@ pub use list::Destinations;
 /// A provider: its hosts, and where it reads the session.
 ///
 /// A row names a header ([`header`](Self::header)), a body field ([`body_field`](Self::body_field)), both
-/// ([`with_body_field`](Self::with_body_field)) or nothing ([`none`](Self::none)). Each layer uses what is
-/// its own: a [`SessionAffinityLayer`](crate::SessionAffinityLayer) the header, a `PromptCacheKeyLayer`
-/// (feature `body-field`) the field.
+/// ([`with_body_field`](Self::with_body_field)) or nothing ([`none`](Self::none)).
+/// [`SessionAffinityLayer`](crate::SessionAffinityLayer) uses the header, and `PromptCacheKeyLayer`
+/// (feature `body-field`) uses the field.
 ///
 /// # Examples
 ///
@@ -35,10 +35,10 @@ pub use list::Destinations;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     host: HostPattern,
-    /// None for any path.
+    /// Empty for any path.
     path_suffixes: Box<[Box<str>]>,
     header_name: Option<HeaderName>,
-    /// Whether it is the name that is compared and written as a constant.
+    /// Whether it is the default name, which is compared and written as a constant.
     has_default_name: bool,
     body_field: Option<Box<str>>,
     max_len: Option<usize>,
@@ -78,10 +78,10 @@ impl Destination {
         Self::none(host)?.with_body_field(field)
     }
 
-    /// A host that is known to read nothing, so that nothing is sent.
+    /// A host that is known to read nothing. Nothing is sent to it.
     ///
-    /// Such a row differs from a host that is not listed in its outcome alone:
-    /// [`HeaderNotRead`](crate::Outcome::HeaderNotRead), not
+    /// Only the outcome differs from that of a host that is not listed:
+    /// [`HeaderNotRead`](crate::Outcome::HeaderNotRead) instead of
     /// [`HostNotAllowed`](crate::Outcome::HostNotAllowed).
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Destination {
         }
     }
 
-    /// Names the body field that the host reads, beside the header if there is one.
+    /// Names the body field that the host reads, in addition to the header if there is one.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl Destination {
 
     /// Restricts the row to paths that end in one of these, such as `/chat/completions`.
     ///
-    /// One trailing slash of the request's path does not count, nor does its query.
+    /// The query of the request and one trailing slash of its path are ignored.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl Destination {
         Ok(self)
     }
 
-    /// Sets the most bytes that the host takes; a longer value is not sent
+    /// Sets the maximum length in bytes that the host accepts. A longer value is not sent
     /// ([`TooLong`](crate::Outcome::TooLong)).
     ///
     /// # Errors
@@ -185,7 +185,7 @@ impl Destination {
         self.body_field.as_deref()
     }
 
-    /// Returns the most bytes that the host takes, where a limit is known.
+    /// Returns the maximum length in bytes that the host accepts, if it is known.
     #[must_use]
     pub const fn max_key_len(&self) -> Option<usize> {
         self.max_len
@@ -197,7 +197,7 @@ impl Destination {
         self.host.matches(uri) && self.accepts_path(uri)
     }
 
-    /// Whether the row is for any path, or for this one.
+    /// Whether the row applies to this path.
     #[inline]
     fn accepts_path(&self, uri: &Uri) -> bool {
         self.path_suffixes.is_empty() || self.matches_path(uri.path())

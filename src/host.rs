@@ -23,16 +23,16 @@ pub(crate) use table::Table;
 /// | `https://api.x.ai` | that host over `https` alone, on any port |
 /// | `https://*.workers.ai:443` | all three: scheme, subdomains and port |
 ///
-/// What is matched is the host of the URI's authority, whole and parsed; never a substring, and never
-/// the `Host` header. Case does not count, nor does one trailing dot on either side. A name outside
+/// A pattern is compared with the whole, parsed host of the URI's authority, never with a substring or with
+/// the `Host` header. Case is ignored, and so is one trailing dot on either side. A name outside
 /// ASCII is written in its Punycode form (`xn--…`).
 ///
-/// Without a scheme, only host and port count: `api.x.ai:443` also matches `http://api.x.ai:443/`,
-/// which is sent in the clear. The scheme of a pattern is `http`, `https`, `ws` or `wss`, in either case,
-/// and matches itself and no other: `https` does not match a `wss` URI. A URI without a scheme matches
+/// Without a scheme, only host and port are compared: `api.x.ai:443` also matches `http://api.x.ai:443/`,
+/// which is sent in the clear. The scheme of a pattern is `http`, `https`, `ws` or `wss`, in upper or lower
+/// case. It matches only itself: `https` does not match a `wss` URI. A URI without a scheme matches
 /// only patterns without one.
 ///
-/// `Display` writes the one spelling that all spellings of a pattern have in common.
+/// `Display` writes the normalized spelling.
 ///
 /// # Examples
 ///
@@ -62,11 +62,11 @@ pub struct HostPattern {
     scheme: Option<&'static str>,
     host: Host,
     port: Option<u16>,
-    /// The host and the port as nearly every URI spells them.
+    /// The host and the port, spelled as in nearly every URI.
     authority: Box<str>,
 }
 
-/// Names are kept in lower case and without a trailing dot.
+/// Names are stored in lower case and without a trailing dot.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Host {
     Name(Box<str>),
@@ -75,7 +75,7 @@ enum Host {
     Ipv6(Ipv6Addr),
 }
 
-/// The schemes that patterns have, and the ports that connectors take for them.
+/// The schemes of patterns, and the ports that connectors use for them.
 const SCHEMES: [(&str, u16); 4] = [("http", 80), ("https", 443), ("ws", 80), ("wss", 443)];
 
 impl HostPattern {
@@ -116,17 +116,17 @@ impl HostPattern {
         }
     }
 
-    /// Whether the authority is spelled as here, so that it matches and there is nothing to parse.
+    /// Whether the authority is spelled exactly as here. If so, it matches and need not be parsed.
     #[expect(
         clippy::inline_always,
-        reason = "a call for each pattern costs twice the comparison"
+        reason = "a call for each pattern costs twice as much as the comparison"
     )]
     #[inline(always)]
     fn is_spelled(&self, authority: &str, uri: &Uri) -> bool {
         *self.authority == *authority && self.allows_scheme(uri)
     }
 
-    /// Whether it matches, however the host is spelled.
+    /// Whether it matches in any spelling of the host.
     pub(crate) fn matches_host(&self, host: &str, uri: &Uri) -> bool {
         self.host.matches(host)
             && self.allows_scheme(uri)
@@ -148,7 +148,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether a URI that is spelled as the other pattern may match this one, spelled differently.
+    /// Whether a URI spelled like the other pattern may also match this one, which is spelled differently.
     fn shadows(&self, other: &Self) -> bool {
         self.authority != other.authority && self.host.matches(other.host_text())
     }
@@ -168,7 +168,7 @@ fn is_listed_parsed(patterns: &[HostPattern], authority: &str, uri: &Uri) -> boo
     patterns.iter().any(|it| it.matches_host(host, uri))
 }
 
-/// Returns what [`Uri::host`] does, without its general searches, which cost more than the comparison.
+/// Returns the same as [`Uri::host`], whose general searches cost more than the comparison.
 pub(crate) fn host_of(authority: &str) -> &str {
     let user = authority.bytes().rposition(|byte| byte == b'@');
     let place = &authority[user.map_or(0, |at| at + 1)..];

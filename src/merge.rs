@@ -1,4 +1,4 @@
-//! What happens to a header that is already there; the only place that writes a header map.
+//! What happens to a header that is already present. Nothing else writes a header map.
 
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -11,9 +11,9 @@ use crate::names::Names;
 
 /// What happens to an affinity header that a request already carries.
 ///
-/// Whatever the policy, at most one value is sent. A blank value (none but spaces and tabs) counts as
-/// absent: Envoy hashes all of them to one replica. *Ours* is the key that a source gave. The first row
-/// that applies:
+/// Under either policy, at most one value is sent. A blank value (only spaces and tabs) counts as
+/// absent, because Envoy hashes all blank values to one replica. *Ours* is the key that a source gave. The
+/// first row that applies decides:
 ///
 /// | the request | `Keep` (default) | `Replace` |
 /// |---|---|---|
@@ -23,15 +23,15 @@ use crate::names::Names;
 /// | has none, or only blank ones, and there is a key | ours | ours |
 /// | has none, or only blank ones, and there is no key | none | none |
 ///
-/// With `.destinations` the table holds for the header that the request's row names. A row that does not name
-/// one is like a host that is not named, and a value that is longer than its row takes is not sent.
+/// With `.destinations` the table applies to the header that the request's row names. A row that does not
+/// name one is like a host that is not named. A value that is longer than its row allows is not sent.
 ///
-/// With derivation (the feature `hmac`) the value of a row is what it is derived from: the derived key is
-/// sent, also where the caller's header is kept, and none if `.derive_per_host` is set and the URI has no
-/// host. Under a name of `.adopt_derived` the layer acts as under `Replace`.
+/// With derivation (the feature `hmac`) the key that is sent is derived from the value in the table, even if
+/// that is the caller's header. If `.derive_per_host` is set and the URI has no host, none is sent. A
+/// header that is named in `.adopt_derived` is treated as under `Replace`.
 ///
-/// The table holds for a header map that is full (24,576 names), with one exception: where our value
-/// would add a name, the request goes on without it.
+/// The table also applies to a header map that is full (24,576 names), with one exception: if our value
+/// would add a name, the request is sent without it.
 ///
 /// # Examples
 ///
@@ -59,7 +59,7 @@ pub enum MergePolicy {
     /// The caller's header wins.
     #[default]
     Keep,
-    /// The layer owns the header: it is sent as ours or not at all. For a trust boundary.
+    /// The layer owns the header: ours is sent, or none. For a trust boundary.
     Replace,
 }
 
@@ -67,43 +67,41 @@ pub enum MergePolicy {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
     Absent,
-    /// Nothing but blank values.
-    Blank,
-    /// One value, and it is not blank.
+    /// One value that is not blank.
     One,
-    /// Several values, not all of them blank.
-    Several,
+    /// Several values, or only blank ones.
+    Other,
 }
 
-/// The name where a layer has none of its own.
+/// The name that a layer uses if none is set.
 pub(crate) static DEFAULT_NAME: HeaderName = X_SESSION_AFFINITY;
 
-/// Comparing this many names costs less than hashing one and looking for it, found or not
+/// Comparing this many names costs less than a lookup by hash, whether it finds one or not
 /// (`benches/instructions.rs`).
 pub(crate) const SCANNED_NAMES: usize = 8;
 
-/// The same for the default name, which the compiler compares as a constant at half the cost.
+/// The same for the default name. It is compared as a constant, for half the cost.
 const SCANNED_NAMES_FOR_DEFAULT: usize = 20;
 
-/// In a larger map it is cheaper to look for each of the names than to walk over all that are there.
+/// In a larger map, removing each of the names by hash is cheaper than a walk over all headers.
 const STRIPPED_BY_WALK: usize = 64;
 
-/// With fewer names a [`HeaderMap`] refuses nothing: it has room, and where many collide it grows, unless
-/// a fifth of its 32,768 places are taken.
+/// A [`HeaderMap`] with fewer names never refuses an insertion: it has room, and it grows if many hashes
+/// collide, unless a fifth of its 32,768 slots are taken.
 const CROWDED_NAMES: usize = 6_554;
 
 impl Existing {
-    /// Looks for a name; for the default one where it is `None`.
+    /// Looks for a header, by its name or, for `None`, by the default name.
     #[expect(
         clippy::inline_always,
-        reason = "only inlined is the default name compared as a constant"
+        reason = "the default name is compared as a constant only if this is inlined"
     )]
     #[inline(always)]
     pub(crate) fn find(headers: &HeaderMap, name: Option<&HeaderName>) -> Self {
-        // All three find the same: where the lines are drawn changes the cost alone.
+        // All three find the same header: the limits change only the cost.
         match name {
             None if headers.keys_len() <= SCANNED_NAMES_FOR_DEFAULT => {
-                // Never dropped, so that no code for the drop of a name stands in the loop.
+                // Never dropped, so that the loop has no code to drop a name.
                 let default = ManuallyDrop::new(X_SESSION_AFFINITY);
                 Self::find_by_scan(headers, |key| *key == *default)
             }
@@ -122,15 +120,21 @@ impl Existing {
         headers.get(name).map_or(Self::Absent, Self::of_one)
     }
 
-    /// Apart from the one value, which needs fewer registers.
+    /// Not inlined: a single value needs fewer registers.
     #[inline(never)]
     fn survey_by_hash(headers: &HeaderMap, name: &HeaderName) -> Self {
-        Self::survey(headers.get_all(name).iter())
+        let mut values = headers.get_all(name).iter();
+        // `Other` would always be right, but cost more: `keep_first` looks again.
+        match (values.next(), values.next()) {
+            (None, _) => Self::Absent,
+            (Some(only), None) => Self::of_one(only),
+            _ => Self::Other,
+        }
     }
 
     #[expect(
         clippy::inline_always,
-        reason = "only inlined is the default name compared as a constant"
+        reason = "the default name is compared as a constant only if this is inlined"
     )]
     #[inline(always)]
     fn find_by_scan(headers: &HeaderMap, is_it: impl Fn(&HeaderName) -> bool) -> Self {
@@ -138,11 +142,11 @@ impl Existing {
         if !keys.any(is_it) {
             return Self::Absent;
         }
-        // Counted from what is left, so that the loop does not count.
+        // Computed from what is left, so that the loop does not count.
         Self::find_at(headers, headers.keys_len() - keys.len() - 1)
     }
 
-    /// Apart from the scan, which is short enough to be inlined.
+    /// Not inlined, unlike the scan, which is shorter.
     #[inline(never)]
     fn find_at(headers: &HeaderMap, index: usize) -> Self {
         if has_repeated_names(headers) {
@@ -152,34 +156,38 @@ impl Existing {
         values.nth(index).map_or(Self::Absent, Self::of_one)
     }
 
-    /// Apart for the same reason.
+    /// Not inlined for the same reason. The values of one name follow each other.
     #[inline(never)]
     fn survey_at(headers: &HeaderMap, index: usize) -> Self {
-        Self::survey(values_at(headers, index))
-    }
-
-    #[inline]
-    fn survey<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> Self {
-        values.fold(Self::Absent, Self::and)
+        let name = headers.keys().nth(index);
+        let mut found = Self::Absent;
+        let mut pairs = headers.iter();
+        // Each name before it has at least one value.
+        let mut pair = pairs.nth(index);
+        while let Some((key, value)) = pair {
+            let is_it = name.is_some_and(|name| ptr::eq(key, name));
+            match (found, is_it) {
+                (Self::Absent, false) => {}
+                (Self::Absent, true) => found = Self::of_one(value),
+                (Self::One | Self::Other, true) => return Self::Other,
+                (Self::One | Self::Other, false) => break,
+            }
+            pair = pairs.next();
+        }
+        found
     }
 
     #[inline]
     fn of_one(value: &HeaderValue) -> Self {
-        Self::Absent.and(value)
-    }
-
-    /// Returns what there is with one more value.
-    #[inline]
-    fn and(self, value: &HeaderValue) -> Self {
-        match self {
-            Self::Absent | Self::Blank if is_blank(value) => Self::Blank,
-            Self::Absent => Self::One,
-            _ => Self::Several,
+        if is_blank(value) {
+            Self::Other
+        } else {
+            Self::One
         }
     }
 }
 
-/// Returns the values of the name at this place, without a hash: they come one after the other.
+/// Returns the values of the name at this index without hashing it: they follow each other.
 pub(crate) fn values_at(headers: &HeaderMap, index: usize) -> impl Iterator<Item = &HeaderValue> {
     let name = headers.keys().nth(index);
     let is_it = move |(key, _): &(&HeaderName, _)| name.is_some_and(|name| ptr::eq(*key, name));
@@ -190,9 +198,9 @@ pub(crate) fn values_at(headers: &HeaderMap, index: usize) -> impl Iterator<Item
         .map(|(_, value)| value)
 }
 
-/// Makes `value` the only one; of no name, under the default one.
-// Not to be inlined elsewhere: here the default is the one constant that is written, so that it needs no
-// clone, and the compiler is free to compute its hash.
+/// Makes `value` the only one of this header, or, for `None`, of the default header.
+// Not inlined: here the default name is a constant, which needs no clone, and whose hash the compiler can
+// compute.
 #[inline(never)]
 pub(crate) fn set(
     headers: &mut HeaderMap,
@@ -209,7 +217,7 @@ pub(crate) fn set(
     match inserted {
         Ok(None) => Outcome::Stamped,
         Ok(Some(_)) => Outcome::Replaced,
-        // No version of `http` refuses so early; in one that does, still no other value leaves.
+        // No version of `http` refuses this early. If one does, no other value is sent.
         Err(_) => {
             clear(headers, name.unwrap_or(&DEFAULT_NAME));
             Outcome::MapFull
@@ -217,13 +225,13 @@ pub(crate) fn set(
     }
 }
 
-/// The same in a map that can refuse a value.
+/// The same for a map that can refuse a value.
 #[cold]
 fn set_in_crowd(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue) -> Outcome {
-    // A full map refuses to replace, too, so the old value makes room.
+    // A full map also refuses to replace a value, so the old one is removed first.
     let cleared = clear(headers, name);
-    // One that is not full refuses once where many names collide, and then tells them apart. The value is
-    // appended, since the one insertion in `set` is inlined for as long as there is no other.
+    // A map that is not full may refuse once if many hashes collide, and then changes its hash function. The
+    // value is appended, because the insertion in `set` is inlined only as long as it is the only one.
     let added = [(); 2]
         .iter()
         .any(|()| headers.try_append(name, value.clone()).is_ok());
@@ -234,33 +242,35 @@ fn set_in_crowd(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue)
     }
 }
 
-/// Leaves the first value that is not blank, alone.
+/// Of [`Existing::Other`], keeps only the first value that is not blank. Returns `false` if all are blank.
 #[cold]
-pub(crate) fn keep_first(headers: &mut HeaderMap, name: &HeaderName) {
-    let first = headers
-        .get_all(name)
-        .iter()
-        .find(|value| !is_blank(value))
-        .cloned();
-    if let Some(value) = first {
-        set(headers, Some(name), value);
+pub(crate) fn keep_first(headers: &mut HeaderMap, name: &HeaderName) -> bool {
+    if !has_repeated_names(headers) {
+        // The only value is blank.
+        return false;
     }
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.find(|value| !is_blank(value)).cloned() else {
+        return false;
+    };
+    set(headers, Some(name), first);
+    true
 }
 
-/// Puts `value` in the place of the only one, which needs no room.
+/// Replaces the only value, which needs no room.
 pub(crate) fn exchange(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
     if let Some(only) = headers.get_mut(name) {
         *only = value;
     }
 }
 
-/// Leaves no value; `true` if there was one.
+/// Removes the header. Returns `true` if it was present.
 #[cold]
 pub(crate) fn clear(headers: &mut HeaderMap, name: &HeaderName) -> bool {
     headers.remove(name).is_some()
 }
 
-/// Takes out every header of these names but the one that is kept.
+/// Removes every header of these names except the one that is kept.
 #[inline]
 pub(crate) fn strip(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>) {
     if !names.is_empty() {
@@ -269,6 +279,7 @@ pub(crate) fn strip(headers: &mut HeaderMap, names: &Names, kept: Option<&Header
 }
 
 fn strip_some(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>) {
+    // Both ways remove the same headers.
     if headers.keys_len() > STRIPPED_BY_WALK {
         for name in names.iter().filter(|name| Some(*name) != kept) {
             clear(headers, name);
@@ -281,16 +292,14 @@ fn strip_some(headers: &mut HeaderMap, names: &Names, kept: Option<&HeaderName>)
     }
 }
 
-/// A map without them has as many values as names, and needs no survey, which finds the same for more.
+/// Whether some name has several values. If not, counting values would find the same, at a higher cost.
 fn has_repeated_names(headers: &HeaderMap) -> bool {
     headers.len() != headers.keys_len()
 }
 
-/// Whether a value has nothing but spaces and tabs.
+/// Whether a value has only spaces and tabs, which are the lowest bytes that a header value can have.
 #[inline]
 pub(crate) fn is_blank(value: &HeaderValue) -> bool {
-    value
-        .as_bytes()
-        .iter()
-        .all(|byte| matches!(byte, b' ' | b'\t'))
+    // From the end, which is where the loop is shortest.
+    value.as_bytes().iter().rev().all(|byte| *byte <= b' ')
 }

@@ -1,10 +1,10 @@
-//! A small set of header names that a request is searched for.
+//! A small set of header names, to find in a request.
 
 use std::hash::{Hash, Hasher};
 
 use http::HeaderName;
 
-/// Header names, behind a filter that passes over most others unread.
+/// Header names, with a filter that rules out most others without comparing them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     names: Box<[HeaderName]>,
@@ -37,7 +37,7 @@ impl Names {
         self.get_except(None, name)
     }
 
-    /// The same, for every name but one.
+    /// The same, but never returns `exception`.
     #[inline]
     pub(crate) fn get_except(
         &self,
@@ -51,7 +51,9 @@ impl Names {
     }
 }
 
-/// A bit for each length that a name has, and one for each last byte, both modulo 64.
+/// A bit for each length of a name in the set, and one for each last byte, both modulo 64.
+///
+/// Letting a name through is never wrong: it is compared afterwards.
 #[derive(Clone, Copy, Debug, Default)]
 struct Marks {
     lengths: u64,
@@ -82,10 +84,10 @@ impl Marks {
     }
 }
 
-/// A "hash" of the last bytes that a value hashes: of most names, their own.
+/// A hasher that remembers the length and the last byte of what was hashed last.
 ///
-/// A standard name hashes a number in place of its text, which costs less to get at. Which of the two does
-/// not matter here: equal names hash the same bytes.
+/// For a standard name that is a number, and for any other name its text. So the text of a standard name,
+/// which costs more to get, is not needed. Equal names hash the same bytes.
 #[derive(Default)]
 struct End {
     length: usize,

@@ -17,9 +17,9 @@ pub struct HeaderRules {
 }
 
 impl HeaderRules {
-    /// Goes down the rows of [`MergePolicy`]'s table, in which *ours* is what `value` returns.
+    /// Applies the first matching row of [`MergePolicy`]'s table, in which *ours* is what `value` returns.
     ///
-    /// `Stamp::merge` walks the same rows, since a shared function with a closure costs it up to 5 instructions
+    /// `Stamp::merge` has the same rows, since a shared function with a closure costs it up to 5 instructions
     /// a request. `tests/rules.rs` compares the two for every combination.
     #[inline]
     pub fn apply<B>(
@@ -33,13 +33,14 @@ impl HeaderRules {
         }
         let absent = match self.policy {
             MergePolicy::Keep => match Existing::find(request.headers(), Some(&self.name)) {
-                Existing::One => return Outcome::Kept,
-                Existing::Several => {
-                    keep_first(request.headers_mut(), &self.name);
-                    return Outcome::Kept;
-                }
-                Existing::Blank => false,
                 Existing::Absent => true,
+                Existing::One => return Outcome::Kept,
+                Existing::Other => {
+                    if keep_first(request.headers_mut(), &self.name) {
+                        return Outcome::Kept;
+                    }
+                    false
+                }
             },
             MergePolicy::Replace => false,
         };

@@ -1,4 +1,4 @@
-//! The one decision: which value of the header a request is sent with.
+//! Decides which value of the header a request is sent with.
 
 mod settings;
 
@@ -13,20 +13,20 @@ use crate::{KeyExtractor, MergePolicy, Outcome, RequestHead};
 use settings::Target;
 pub(crate) use settings::{Settings, admit, is_tunnel};
 
-/// All that a layer and its services decide with.
+/// What a layer and its services share: the source of keys, and the settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp<K> {
     pub(crate) extractor: K,
     pub(crate) settings: Settings,
 }
 
-/// A request, whole or in parts: read first, then written.
+/// A request, whole or in parts. It is read first and written afterwards.
 pub(crate) trait Stampable {
     fn head(&self) -> RequestHead<'_>;
     fn headers_mut(&mut self) -> &mut HeaderMap;
 }
 
-/// The parts of a request that a stamp reads and the one that it writes.
+/// The parts of a request that are read, and the headers, which are written.
 pub(crate) struct StampableParts<'a> {
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
@@ -35,7 +35,7 @@ pub(crate) struct StampableParts<'a> {
 }
 
 impl<K: KeyExtractor> Stamp<K> {
-    /// Decides, writes, and tells.
+    /// Sets the header and reports the outcome.
     #[inline]
     pub(crate) fn stamp(&self, request: &mut impl Stampable) -> Outcome {
         let settings = &self.settings;
@@ -53,25 +53,26 @@ impl<K: KeyExtractor> Stamp<K> {
         outcome
     }
 
-    /// Goes down the rows of [`MergePolicy`]'s table.
+    /// Applies the first matching row of [`MergePolicy`]'s table.
     #[inline]
     fn merge(&self, request: &mut impl Stampable, target: Target<'_>) -> Outcome {
         let absent = match self.settings.policy(target) {
             MergePolicy::Keep => match Existing::find(request.head().headers(), target.name) {
-                Existing::One => return Outcome::Kept,
-                Existing::Several => {
-                    keep_first(request.headers_mut(), target.name());
-                    return Outcome::Kept;
-                }
-                Existing::Blank => false,
                 Existing::Absent => true,
+                Existing::One => return Outcome::Kept,
+                Existing::Other => {
+                    if keep_first(request.headers_mut(), target.name()) {
+                        return Outcome::Kept;
+                    }
+                    false
+                }
             },
-            // What is there goes in any case, so there is no need to look.
+            // Any value is replaced, so there is no need to look.
             MergePolicy::Replace => false,
         };
         let Some(key) = self.extractor.extract(request.head()) else {
             let outcome = self.why_no_key(request.head());
-            // To clear what is not there changes nothing, and costs a hash.
+            // Clearing a header that is absent changes nothing, and costs a hash.
             if !absent {
                 clear(request.headers_mut(), target.name());
             }
@@ -80,7 +81,7 @@ impl<K: KeyExtractor> Stamp<K> {
         set(request.headers_mut(), target.name, key.into())
     }
 
-    /// Returns the key that goes into a body field, or why none does.
+    /// Returns the key for a body field, or why there is none.
     #[cfg(feature = "body-field")]
     pub(crate) fn key(
         &self,

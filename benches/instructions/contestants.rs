@@ -1,4 +1,4 @@
-//! What is counted: each function is one contestant, each id a set of headers.
+//! What is counted. Each function is one contestant, and each id is a set of headers.
 
 use std::convert::Infallible;
 use std::future::{Pending, pending};
@@ -22,7 +22,7 @@ use crate::by_hand::{Session, name, value};
 use crate::sets::{Place, Set};
 use crate::shared::key;
 
-/// The requests, or clones, that one count is the sum of.
+/// How many requests or clones are added up in one count.
 pub(crate) const REPEATS: usize = 100;
 
 const NAME: HeaderName = header::X_SESSION_AFFINITY;
@@ -49,7 +49,7 @@ impl Service<Request<()>> for Bare {
     }
 }
 
-/// The one function whose instructions count, with what it calls.
+/// Only the instructions of this function are counted, including what it calls.
 #[inline(never)]
 fn counted_calls<S: Service<Request<()>>>(service: &mut S, requests: Requests) {
     for request in requests {
@@ -76,7 +76,7 @@ fn with_header(set: Set, place: Place, name: &HeaderName) -> Requests {
     repeat(|| set.with(name, place))
 }
 
-/// Requests whose user is in a header, as the last before ours.
+/// Requests that name the user in their last header before ours.
 fn with_user(set: Set) -> Requests {
     with_header(set, Place::Last, &USER)
 }
@@ -106,7 +106,7 @@ fn call<L: Layer<Bare>>(layer: L, requests: Requests)
 where
     L::Service: Service<Request<()>>,
 {
-    // The optimizer is not to know how the layer was set.
+    // Hides the settings of the layer from the optimizer.
     let mut service = black_box(layer).layer(Bare);
     counted_calls(&mut service, requests);
 }
@@ -117,12 +117,12 @@ fn hosts(count: usize) -> Vec<HostPattern> {
     hosts
 }
 
-/// A source that has nothing.
+/// A source that finds no key.
 fn miss() -> FromHeaders {
     FromHeaders::new([USER])
 }
 
-/// Known rows, of which the one in the middle is that of the requests' host.
+/// The known rows, with one for the host of the requests in the middle.
 fn known() -> Destinations {
     let rows = Destinations::known();
     let middle = rows.iter().count() / 2;
@@ -137,7 +137,7 @@ fn known() -> Destinations {
     .collect()
 }
 
-/// Makes a group of contestants, each with an id for each set of headers.
+/// Makes a group of contestants. Each has an id for each set of headers.
 macro_rules! contestants {
     ($group:ident $sets:tt $($contestant:ident($set:ident) $call:block)+) => {
         $(contestant!($sets $contestant($set) $call);)+
@@ -154,7 +154,7 @@ macro_rules! contestant {
     };
 }
 
-// Over all sizes, for the table of growth.
+// With all sizes, for the table of growth.
 contestants! {
     sized [h5(Set::Plain(5)), h13(Set::Plain(13)), client(Set::Client), full_client(Set::FullClient), proxy(Set::Proxy), browser(Set::Browser), h0(Set::Plain(0)), h6(Set::Plain(6)), h9(Set::Plain(9)), h20(Set::Plain(20)), h100(Set::Plain(100)), crumbs(Set::Crumbs)]
 
@@ -267,7 +267,7 @@ contestants! {
         };
         call(MapRequestLayer::new(insert), requests(set));
     }
-    // The compiler computes the hash where it inlines the insertion.
+    // The compiler can compute the hash if it inlines the insertion.
     replace_by_hand_const(set) {
         let value = value();
         let insert = move |mut request: Request<()>| {
@@ -321,7 +321,7 @@ contestants! {
         let layer = layer.or(miss()).or(miss()).or(miss()).or(miss());
         call(layer.or(key()), requests(set));
     }
-    // A second caller of `try_entry`, as any larger program has, so that it is not inlined into the first.
+    // A second caller of `try_entry`, as in any larger program, so that it is not inlined into the first.
     entry_of_user_by_hand(set) {
         let value = value();
         call(MapRequestLayer::new(move |request| enter(request, &USER, &value)), requests(set));
@@ -352,7 +352,7 @@ gungraun::main!(
     library_benchmark_groups = sized, stamps, settings, copies
 );
 
-/// Hands over to gungraun, which runs this program again under callgrind.
+/// Starts gungraun, which runs this program again under callgrind.
 pub(crate) fn run() {
     main();
 }

@@ -7,21 +7,21 @@ use crate::shared;
 /// The headers of a request, before ours.
 #[derive(Clone, Copy)]
 pub(crate) enum Set {
-    /// As many made-up ones.
+    /// This number of made-up headers.
     Plain(usize),
     /// async-openai over reqwest.
     Client,
     /// The same with an organization, a project, a user agent and a trace.
     FullClient,
-    /// What a proxy sends on that was called over HTTP/2.
+    /// What a proxy forwards if it was called over HTTP/2.
     Proxy,
-    /// A browser over HTTP/2: the cookie comes in three crumbs, which are repeated names.
+    /// A browser over HTTP/2, whose cookie arrives as three values of one name.
     Browser,
-    /// Thirteen, of which the cookie comes in three crumbs.
+    /// Thirteen made-up headers, with three values for the cookie.
     Crumbs,
 }
 
-/// Where the header is that a request carries already.
+/// The position of the header that a request already carries.
 #[derive(Clone, Copy)]
 pub(crate) enum Place {
     First,
@@ -97,7 +97,7 @@ impl Set {
         request(self.names())
     }
 
-    /// Returns the same with one more header among them.
+    /// Returns the same request with one more header.
     pub(crate) fn with(self, name: &HeaderName, place: Place) -> Request<()> {
         let mut names = self.names();
         let at = match place {
@@ -107,7 +107,7 @@ impl Set {
         };
         names.insert(at, name.clone());
         let mut request = request(names);
-        // Where the map grows for one name more, that hides what else a contestant costs.
+        // If the map grew for one more name, that would hide everything else.
         request.headers_mut().reserve(1);
         request
     }

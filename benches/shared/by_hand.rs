@@ -1,4 +1,4 @@
-//! What the contestants without this crate send.
+//! The key and the name for contestants that do not use this crate.
 
 use std::hint::black_box;
 
@@ -7,7 +7,7 @@ use tower_session_affinity::header;
 
 use crate::shared::key;
 
-/// What a request carries for a closure that does by hand what a key in the extensions does.
+/// A session in the extensions, for a closure that reads it by hand.
 #[derive(Clone)]
 pub(crate) struct Session(pub(crate) HeaderValue);
 
@@ -15,7 +15,7 @@ pub(crate) fn value() -> HeaderValue {
     key().into()
 }
 
-/// Returns a name that the optimizer does not know.
+/// Returns the name, hidden from the optimizer.
 pub(crate) fn name() -> HeaderName {
     black_box(header::X_SESSION_AFFINITY)
 }

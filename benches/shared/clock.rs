@@ -1,11 +1,11 @@
-//! A clock that other programs on the machine do not drive.
+//! A clock that other programs on the machine do not disturb.
 
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Counts the time that this thread has a core for, where the system tells it (Linux), else the time
-/// that passes.
+/// Measures the time that this thread has a core for, if the system reports it (Linux), and otherwise
+/// wall-clock time.
 pub(crate) struct Clock {
     started: Instant,
     had: Option<Duration>,
@@ -28,7 +28,7 @@ impl Clock {
 }
 
 fn core_time() -> Option<Duration> {
-    // Linux brings the count up to date when a thread gives way, else at most every millisecond.
+    // Linux updates the count when a thread yields, and otherwise at most every millisecond.
     thread::yield_now();
     let times = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(Duration::from_nanos(times.split(' ').next()?.parse().ok()?))

@@ -1,4 +1,4 @@
-//! Counts a program's contestants in instructions: gungraun runs the program again under callgrind.
+//! Counts the contestants of a program. To do so, gungraun runs the program again under valgrind.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -7,16 +7,16 @@ use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::Value;
 
-/// Set where a program counts; unset where it starts itself to read what was counted.
+/// Set in a program that counts, and not set in the one that starts it and reads the counts.
 const OUTPUT_FORMAT: &str = "GUNGRAUN_OUTPUT_FORMAT";
 
-/// What was counted of one call, by contestant, id and metric.
+/// The counts of one call, by contestant, id and metric.
 pub(crate) struct Counts(BTreeMap<[String; 3], f64>);
 
 impl Counts {
     /// Counts the contestants of this program, and fails unless `print` returns that every bound holds.
     ///
-    /// `run` hands over to gungraun; a contestant makes `repeats` calls.
+    /// `run` starts gungraun. A contestant makes `repeats` calls.
     pub(crate) fn judge(
         run: fn(),
         repeats: usize,
@@ -34,12 +34,12 @@ impl Counts {
     /// Returns the counts, or `None` if this run is not to print them.
     fn take(run: fn(), repeats: usize) -> Result<Option<Self>, Box<dyn Error>> {
         let first = env::args().nth(1);
-        // Callgrind runs this program as well, once for each contestant.
+        // Callgrind runs this program, too, once for each contestant.
         if first.as_deref() == Some("--gungraun-run") || env::var_os(OUTPUT_FORMAT).is_some() {
             run();
             return Ok(None);
         }
-        // `cargo test --benches` asks only whether it builds.
+        // `cargo test --benches` only checks that it builds.
         if first.as_deref() != Some("--bench") {
             return Ok(None);
         }
@@ -54,7 +54,7 @@ impl Counts {
         Self::read(&String::from_utf8(counting.stdout)?, repeats).map(Some)
     }
 
-    /// Reads gungraun's JSON, a summary on each line.
+    /// Reads gungraun's JSON, with one summary per line.
     fn read(lines: &str, repeats: usize) -> Result<Self, Box<dyn Error>> {
         let mut counts = BTreeMap::new();
         for line in lines.lines().filter(|line| line.starts_with('{')) {
@@ -81,7 +81,7 @@ impl Counts {
         self.metric(contestant, id, "Ir")
     }
 
-    /// Returns one count of one contestant; a benchmark that has none is a mistake in its source.
+    /// Returns one count of one contestant.
     pub(crate) fn metric(&self, contestant: &str, id: &str, metric: &str) -> f64 {
         let count = self.0.get(&[contestant, id, metric].map(str::to_owned));
         *count.unwrap_or_else(|| panic!("no count of {contestant} {id} {metric}"))

@@ -1,4 +1,4 @@
-//! The error of a row that cannot be.
+//! The error of an invalid row.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -8,7 +8,8 @@ use http::header::InvalidHeaderName;
 
 use crate::InvalidHostPattern;
 
-/// The error returned for a [`Destination`](crate::Destination) that is not valid: which part, and why.
+/// The error returned for an invalid [`Destination`](crate::Destination). It says which part is invalid and
+/// why.
 ///
 /// # Examples
 ///
@@ -56,7 +57,7 @@ impl From<InvalidHeaderName> for InvalidDestination {
     }
 }
 
-/// For a host or a name that is given as what it is.
+/// For a host or a name that already has its type.
 impl From<Infallible> for InvalidDestination {
     fn from(never: Infallible) -> Self {
         match never {}
@@ -80,5 +81,5 @@ impl fmt::Display for InvalidDestination {
     }
 }
 
-// The text of an invalid host is part of this error's own, so it is not its source as well.
+// The text of an invalid host is part of this error's text, so it is not its source as well.
 impl Error for InvalidDestination {}

@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::{Destination, Destinations};
 use crate::header;
 
-/// What OpenAI and others call their body field.
+/// The name of the body field of OpenAI and others.
 const PROMPT_CACHE_KEY: &str = "prompt_cache_key";
 
 /// The endpoints of OpenAI's API that read it.
@@ -63,11 +63,11 @@ static UNCONFIRMED: LazyLock<Destinations> = LazyLock::new(|| {
 
 /// The tables.
 ///
-/// Each row has the grade of its evidence, as of November 2026, as in [`header`](crate::header): **D**, the
+/// Each row has a grade for its evidence (November 2026), as in [`header`](crate::header): **D**, the
 /// vendor's documentation or the project's own source; **P**, a pull request or issue of the project; **T**,
 /// a third party only; **U**, not confirmed.
 impl Destinations {
-    /// The hosted providers whose name is documented, or is sent by the provider's own client.
+    /// The hosted providers whose header or field is documented, or is sent by the provider's own client.
     ///
     /// | host | header | body field | limit | evidence |
     /// |---|---|---|---|---|
@@ -88,14 +88,14 @@ impl Destinations {
     /// | `api.groq.com`, `integrate.api.nvidia.com` | | | | no header documented; answer the body field with 400 (**P**) |
     /// | `api.anthropic.com`, `api.deepseek.com`, `api.kimi.com`, `api.moonshot.ai`, `api.together.xyz`, `api-inference.together.ai` | | | | no header documented (**U**) |
     ///
-    /// A row holds for any port, and for `http` as well as `https`. The rows of a version may differ from the
-    /// last one's: `CHANGELOG.md` names each.
+    /// A row applies to any port, and to `http` as well as `https`. Rows may change from one version to the next:
+    /// `CHANGELOG.md` names each change.
     #[must_use]
     pub fn known() -> Self {
         KNOWN.clone()
     }
 
-    /// Rows of weaker evidence, to add where you have seen that they hold.
+    /// Rows with weaker evidence, to add if you have verified them.
     ///
     /// | host | header | body field | limit | evidence |
     /// |---|---|---|---|---|
@@ -108,10 +108,10 @@ impl Destinations {
     /// | `*.openai.azure.com`, `*.services.ai.azure.com` | | `prompt_cache_key` | 64 | **D** for GPT-5.6 and later; other models answer 400 (**P**) |
     /// | `api.venice.ai`, path `…/chat/completions` | | `prompt_cache_key` | none documented | **P** rig's builder |
     ///
-    /// The body fields hold for paths that end in `/chat/completions` or `/responses`.
+    /// The body fields apply to paths that end in `/chat/completions` or `/responses`.
     ///
-    /// Not a row, since a pattern cannot say it: SageMaker's `runtime.sagemaker.<region>.amazonaws.com`
-    /// reads `x-amzn-sagemaker-prefix-aware-id` of at most 64 characters (**D**) at endpoints with
+    /// SageMaker is not a row, because a pattern cannot express its host,
+    /// `runtime.sagemaker.<region>.amazonaws.com`. It reads `x-amzn-sagemaker-prefix-aware-id` of at most 64 characters (**D**) at endpoints with
     /// `RoutingStrategy=PREFIX_AWARE`, and the header must be there before the request is signed. Name your
     /// region's host in a row of your own.
     ///

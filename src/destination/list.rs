@@ -1,4 +1,4 @@
-//! A list of destinations.
+//! The list of destinations that a layer uses.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::Destination;
 use crate::HostPattern;
 use crate::host::Table;
 
-/// An ordered list of destinations: the first that matches a request decides what is sent.
+/// An ordered list of destinations. The first that matches a request decides what is sent.
 ///
 /// [`SessionAffinityLayer::destinations`](crate::SessionAffinityLayer::destinations) takes one.
 ///
@@ -55,7 +55,7 @@ impl Destinations {
         rows.into_iter().chain(self.iter().cloned()).collect()
     }
 
-    /// Takes out all rows of these hosts; the pattern is compared, not what it matches.
+    /// Removes all rows with this pattern. Patterns are compared as they are, not by what they match.
     ///
     /// # Examples
     ///
@@ -73,7 +73,7 @@ impl Destinations {
 
     /// Returns the row that decides for a request to this URI.
     ///
-    /// A URI without an authority has none.
+    /// There is none for a URI without an authority.
     #[must_use]
     #[inline]
     pub fn find(&self, uri: &Uri) -> Option<&Destination> {

@@ -1,11 +1,11 @@
-//! Reads host patterns, and says what is wrong with a text that is not one.
+//! Parses host patterns.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::{Host, HostPattern, bracketed, known_scheme};
 
-/// The error returned for a text that is not a valid [`HostPattern`]: what is wrong and where.
+/// The error returned for a text that is not a valid [`HostPattern`]. It says what is wrong and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidHostPattern(Reason);
 
@@ -90,9 +90,9 @@ fn split_scheme(pattern: &str) -> Result<(Option<&'static str>, &str), Reason> {
     }
 }
 
-/// Finds the first character that no pattern has, such as that at which a path begins.
+/// Fails at the first character that no pattern contains, such as the start of a path.
 fn find_stranger(place: &str, offset: usize) -> Result<(), Reason> {
-    // An address may have a zone, which is an error of the address.
+    // A zone (`%`) is reported as an error of the address.
     let is_known = |c: char| is_name_char(c) || matches!(c, ':' | '[' | ']' | '*' | '%');
     match place.char_indices().find(|&(_, c)| !is_known(c)) {
         None => Ok(()),
@@ -101,14 +101,14 @@ fn find_stranger(place: &str, offset: usize) -> Result<(), Reason> {
 }
 
 fn split_port(place: &str) -> Result<(&str, Option<u16>), Reason> {
-    // A colon inside an IPv6 literal is no separator.
+    // A colon inside an IPv6 literal is not a separator.
     let bracket = place.rfind(']').unwrap_or(0);
     let Some(colon) = place[bracket..].rfind(':') else {
         return Ok((place, None));
     };
     let (host, port) = (&place[..bracket + colon], &place[bracket + colon + 1..]);
     if !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        // What comes behind this colon is not a number: the colon itself is what is wrong.
+        // There is no number after this colon, so the colon itself is the error.
         return Ok((place, None));
     }
     match port.parse() {
@@ -169,11 +169,11 @@ fn invalid(character: char, index: usize) -> Reason {
 }
 
 fn is_name_char(c: char) -> bool {
-    // The underscore is no part of a host name, but of names that service discovery gives.
+    // Host names have no underscore, but names from service discovery do.
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// Whether this is an IPv4 address or the end of one: no domain has a top level of digits.
+/// Whether this is an IPv4 address or the end of one: no top-level domain consists of digits.
 fn ends_in_number(name: &str) -> bool {
     name.rsplit('.')
         .next()
@@ -194,7 +194,7 @@ impl fmt::Display for InvalidHostPattern {
                 expected,
             } => {
                 let byte = character.encode_utf8(&mut [0; 4]).as_bytes()[0];
-                // Quoted as `Debug` does it, which escapes what cannot be printed.
+                // `Debug` escapes what cannot be printed.
                 write!(
                     f,
                     "has invalid byte {byte:#04x} ({character:?}) at index {index}, expected {expected}"

@@ -1,4 +1,4 @@
-//! Finds the row of a table by the host that a request goes to.
+//! Finds the row of a table for the host of a request.
 
 use std::mem;
 
@@ -6,27 +6,27 @@ use http::Uri;
 
 use super::{HostPattern, host_of};
 
-/// Rows of which the first whose pattern matches decides.
+/// Rows in order: the first whose pattern matches applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table<R> {
     rows: Box<[R]>,
     /// The first row whose authority has this length modulo [`LENGTHS`], or [`NONE`].
     first: [usize; LENGTHS],
-    /// Of each row.
+    /// One for each row.
     links: Box<[Link]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Link {
-    /// The next row whose authority has a length like this one's, or [`NONE`].
+    /// The next row whose authority has the same length modulo [`LENGTHS`], or [`NONE`].
     next: usize,
-    /// Whether an earlier row may match the same host in a different spelling.
+    /// Whether an earlier row may match the same host, spelled differently.
     is_shadowed: bool,
 }
 
 const LENGTHS: usize = 64;
 
-/// The place of no row.
+/// The index of no row.
 const NONE: usize = usize::MAX;
 
 impl<R> Table<R> {
@@ -44,7 +44,7 @@ impl<R> Table<R> {
                 is_shadowed: earlier.any(|it| it.shadows(pattern)),
             }
         };
-        // From the last row to the first, so that each links to the one behind it.
+        // From the last row to the first, so that each links to the next.
         let mut links: Vec<_> = rows.iter().enumerate().rev().map(link).collect();
         links.reverse();
         Self {
@@ -58,7 +58,7 @@ impl<R> Table<R> {
         &self.rows
     }
 
-    /// Returns the first row whose pattern matches and that `accepts` takes.
+    /// Returns the first row whose pattern matches and that `accepts`.
     #[inline]
     pub(crate) fn find(
         &self,

@@ -1,4 +1,4 @@
-//! What a layer is set to, and where the key goes by it.
+//! The settings of a layer, and the header that they select for a request.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::{Outcome, RequestHead};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// `None` for the default: it is cheaper to clone and to write.
+    /// `None` for the default name, which is cheaper to clone and to write.
     pub(crate) header_name: Option<HeaderName>,
     pub(crate) merge_policy: MergePolicy,
-    /// Behind one pointer, so that a layer without them pays for one comparison.
+    /// Behind one pointer, so that a layer without any pays for one comparison.
     pub(super) special: Option<Arc<Special>>,
     #[cfg(feature = "tracing")]
     warnings: Warnings,
@@ -32,15 +32,15 @@ pub(crate) struct Special {
     pub(crate) only_hosts: Option<Box<[HostPattern]>>,
     pub(crate) destinations: Option<Destinations>,
     pub(crate) derivation: Option<Derivation>,
-    /// Headers that are not sent, unless one of them is the one that carries the key.
+    /// Headers that are not sent, except the one that carries the key.
     pub(crate) stripped: Names,
-    /// Those of them whose values are not sent as they are either.
+    /// The stripped headers whose values are never kept, even if one carries the key.
     pub(crate) never_kept: Names,
     pub(crate) hook: Option<Hook>,
     pub(crate) expects_key: bool,
 }
 
-/// The header that carries the key, and the most bytes that it takes.
+/// The header that carries the key, and its maximum length in bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
     /// `None` for the default.
@@ -70,10 +70,10 @@ impl Settings {
         Arc::make_mut(self.special.get_or_insert_default())
     }
 
-    /// Returns where the key goes, or why none may be sent.
+    /// Returns the header for the key, or why none may be sent.
     #[expect(
         clippy::inline_always,
-        reason = "its result is large, and costs more than it does"
+        reason = "returning its large result would cost more than the call itself"
     )]
     #[inline(always)]
     pub(super) fn target(&self, head: RequestHead<'_>) -> Result<Target<'_>, Outcome> {
@@ -96,7 +96,7 @@ impl Settings {
         }
     }
 
-    /// Returns the body field that the destination reads and the most bytes that it takes, or why no key may
+    /// Returns the body field that the destination reads and its maximum length in bytes, or why no key may
     /// be sent.
     #[cfg(feature = "body-field")]
     pub(crate) fn field(&self, head: RequestHead<'_>) -> Result<(&str, Option<usize>), Outcome> {
@@ -110,7 +110,7 @@ impl Settings {
         }
     }
 
-    /// Takes out the headers that are not sent.
+    /// Removes the headers that are not sent.
     #[cfg(feature = "body-field")]
     pub(crate) fn strip(&self, request: &mut impl Stampable) {
         if let Some(special) = &self.special {
@@ -126,7 +126,7 @@ impl Settings {
         }
     }
 
-    /// Takes out every header that could carry a key; returns the one that would have.
+    /// Removes every header that could carry a key, and returns the one that would have.
     #[cold]
     pub(super) fn withhold(&self, request: &mut impl Stampable) -> Carrier<'_> {
         let headers = request.headers_mut();
@@ -141,7 +141,7 @@ impl Settings {
         Carrier::Header(name)
     }
 
-    /// Tells the event and the hook.
+    /// Emits the event and calls the hook.
     #[inline]
     pub(crate) fn tell(&self, outcome: Outcome, carrier: Carrier<'_>, head: RequestHead<'_>) {
         self.report(outcome, carrier);
@@ -155,7 +155,7 @@ impl Settings {
         self.special.as_ref()?.hook.as_ref()
     }
 
-    /// Emits the event alone.
+    /// Emits the event.
     #[cfg_attr(
         not(feature = "tracing"),
         expect(
@@ -190,7 +190,7 @@ impl Special {
         !self.never_kept.is_empty() && self.never_kept.get(target.name()).is_some()
     }
 
-    /// Goes on with the value that the table left, whichever that is.
+    /// Derives and limits the value that the merge policy chose, and removes the stripped headers.
     #[inline]
     pub(super) fn finish(
         &self,
@@ -238,7 +238,7 @@ impl Special {
     }
 }
 
-/// Returns why nothing may be sent to this host, if the list does not have it.
+/// Fails if this host is not on the list.
 #[inline]
 pub(crate) fn admit(hosts: &[HostPattern], uri: &Uri) -> Result<(), Outcome> {
     match is_listed(hosts, uri) {
@@ -248,8 +248,8 @@ pub(crate) fn admit(hosts: &[HostPattern], uri: &Uri) -> Result<(), Outcome> {
     }
 }
 
-/// Returns the header that the host reads, or why none may be sent there.
-// Apart from the plain case, which is short enough to be inlined.
+/// Returns the header that the host reads, or why none may be sent to it.
+// Not inlined: this keeps the case without a table short.
 #[inline(never)]
 fn aim<'a>(destinations: &'a Destinations, uri: &Uri) -> Result<Target<'a>, Outcome> {
     let row = row(destinations, uri)?;
@@ -260,7 +260,7 @@ fn aim<'a>(destinations: &'a Destinations, uri: &Uri) -> Result<Target<'a>, Outc
     })
 }
 
-/// Returns the row that decides for this URI, or why there is none.
+/// Returns the row that applies to this URI, or why there is none.
 #[inline]
 fn row<'a>(destinations: &'a Destinations, uri: &Uri) -> Result<&'a Destination, Outcome> {
     destinations.find(uri).ok_or_else(|| match uri.authority() {
@@ -269,8 +269,9 @@ fn row<'a>(destinations: &'a Destinations, uri: &Uri) -> Result<&'a Destination,
     })
 }
 
-/// Whether the request asks a proxy for a tunnel. One that opens a WebSocket over HTTP/2 (RFC 8441) has a
-/// scheme, and goes to the host itself.
+/// Whether the request asks a proxy for a tunnel.
+///
+/// A `CONNECT` that opens a WebSocket over HTTP/2 (RFC 8441) has a scheme and goes to the host itself.
 #[inline]
 pub(crate) fn is_tunnel(head: RequestHead<'_>) -> bool {
     head.uri().scheme().is_none() && *head.method() == Method::CONNECT

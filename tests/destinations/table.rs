@@ -192,3 +192,24 @@ fn no_affinity_and_only_hosts_apply_in_addition_to_a_table() {
         );
     }
 }
+
+#[test]
+fn hosts_whose_lengths_differ_by_multiples_of_64_are_told_apart() {
+    let host = |labels| format!("{}example", "a.".repeat(labels));
+    let hosts = [4, 36, 68].map(host);
+    let rows = hosts
+        .each_ref()
+        .map(|host| Destination::none(host).unwrap());
+    let destinations = Destinations::new(rows);
+    let find = |host: &str| {
+        let uri: Uri = format!("https://{host}/").parse().unwrap();
+        let row = destinations.find(&uri)?;
+        Some(row.host().to_string())
+    };
+    for host in hosts {
+        assert_eq!(find(&host), Some(host));
+    }
+    assert_eq!(find(&host(100)), None);
+    // Longer than any pattern.
+    assert_eq!(find(&host(2_500)), None);
+}
