@@ -171,7 +171,11 @@ fn probe(case: &Case, url: &str) -> Value {
 fn reported(report: &Value) -> Counters {
     let mut sum = Counters::default();
     for variant in report["variants"].as_array().unwrap() {
-        assert_eq!(variant["failures"], 0, "failed requests in {}", variant["variant"]);
+        assert_eq!(
+            variant["failures"], 0,
+            "failed requests in {}",
+            variant["variant"]
+        );
         let prompt = variant["tokens"]["prompt"].as_u64().unwrap();
         let cached = variant["tokens"]["cached"].as_u64().unwrap();
         sum += Counters {

@@ -23,7 +23,7 @@ const NGINX: Case = Case {
 async fn behind_nginx_the_key_saves_tokens_and_the_probe_agrees_with_the_engine() -> io::Result<()>
 {
     if let Some(report) = measure(&NGINX).await? {
-        assert_eq!(report["verdict"]["finding"], "honoured");
+        assert_eq!(report["verdict"]["finding"], "honored");
         assert_eq!(report["variants"][1]["replicas_per_conversation"], 1.0);
         assert_eq!(
             without_numbers(&chart(&NGINX)?),
@@ -50,7 +50,7 @@ async fn one_server_needs_no_key() -> io::Result<()> {
         ..NGINX
     };
     if let Some(report) = measure(&case).await? {
-        assert_eq!(report["verdict"]["finding"], "unneeded");
+        assert_eq!(report["verdict"]["finding"], "not_needed");
     }
     Ok(())
 }
@@ -65,7 +65,7 @@ async fn a_cache_aware_router_needs_no_key() -> io::Result<()> {
         ..NGINX
     };
     if let Some(report) = measure(&case).await? {
-        assert_eq!(report["verdict"]["finding"], "unneeded");
+        assert_eq!(report["verdict"]["finding"], "not_needed");
     }
     Ok(())
 }

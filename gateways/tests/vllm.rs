@@ -28,8 +28,8 @@ const BLOCK: u64 = 32;
 /// back.
 const ANSWER: u64 = 8;
 
-fn is_honoured(report: &Value) {
-    assert_eq!(report["verdict"]["finding"], "honoured");
+fn is_honored(report: &Value) {
+    assert_eq!(report["verdict"]["finding"], "honored");
     assert_eq!(report["variants"][1]["replicas_per_conversation"], 1.0);
 }
 
@@ -50,7 +50,7 @@ fn most_from_cache(report: &Value) -> u64 {
 #[ignore = "takes 6 GB and minutes"]
 async fn behind_nginx_the_key_saves_tokens_and_the_probe_agrees_with_vllm() -> io::Result<()> {
     if let Some(report) = measure(&NGINX).await? {
-        is_honoured(&report);
+        is_honored(&report);
         let cached = &report["variants"][1]["tokens"]["cached"];
         assert_eq!(
             *cached,
@@ -71,7 +71,7 @@ async fn with_a_long_shared_system_prompt_the_key_still_saves_tokens() -> io::Re
         ..NGINX
     };
     if let Some(report) = measure(&case).await? {
-        is_honoured(&report);
+        is_honored(&report);
         let without_key = share(&report["variants"][0]["tokens"]);
         assert!(
             without_key > 50.0,

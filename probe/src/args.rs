@@ -11,7 +11,7 @@ use crate::dialect::Api;
 /// The default of `--request-timeout`, in seconds.
 const LONGEST_REQUEST: u64 = 180;
 
-/// Measures whether an endpoint honours a session-affinity key, under which name, and what it gains.
+/// Measures whether an endpoint honors a session-affinity key, under which name, and what it gains.
 ///
 /// Each conversation runs once without a key, and once with a key under each name. These variants are
 /// interleaved and have different prompts, so that none warms the cache for another. Without --url,

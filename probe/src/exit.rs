@@ -68,7 +68,7 @@ fn condition(
         Some(FailIf::Ignored) if finding == Finding::Ignored => {
             return failed("the key is ignored (--fail-if ignored)".to_owned());
         }
-        Some(FailIf::NoGain) if finding != Finding::Honoured => {
+        Some(FailIf::NoGain) if finding != Finding::Honored => {
             return failed("the key gains nothing (--fail-if no-gain)".to_owned());
         }
         _ => {}

@@ -1,4 +1,4 @@
-//! Tells whether an endpoint honours a session-affinity key, under which name, and what it gains.
+//! Tells whether an endpoint honors a session-affinity key, under which name, and what it gains.
 
 mod answer;
 mod args;

@@ -176,7 +176,7 @@ impl Display for Report<'_> {
 
 const fn finding(finding: Finding) -> &'static str {
     match finding {
-        Finding::Honoured => "honoured",
+        Finding::Honored => "honored",
         Finding::Ignored => "ignored",
         Finding::NotNeeded => "not needed",
         Finding::NotCached => "not cached",

@@ -15,7 +15,7 @@ type Turns = Box<dyn FnMut(&mut fastrand::Rng, u32) -> Record>;
 const NAMES: [&str; 4] = ["x-a", "x-b", "x-c", "x-d"];
 
 /// Runs eight conversations of six turns in identical variants, and counts the runs with a finding of
-/// honoured or harmful.
+/// honored or harmful.
 fn false_findings(names: usize, one: impl Fn(&mut fastrand::Rng) -> Turns) -> usize {
     let run = |seed| {
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -35,7 +35,7 @@ fn false_findings(names: usize, one: impl Fn(&mut fastrand::Rng) -> Turns) -> us
     };
     let is_false = |verdict: &Verdict| {
         let differs =
-            |judged: &Judged| matches!(judged.finding, Finding::Honoured | Finding::Harmful);
+            |judged: &Judged| matches!(judged.finding, Finding::Honored | Finding::Harmful);
         verdict.variants.iter().any(differs)
     };
     (1..=RUNS).map(run).filter(is_false).count()
@@ -121,7 +121,7 @@ fn with_four_names_fewer_than_two_percent_of_runs_have_a_false_finding() {
 }
 
 #[test]
-fn an_honoured_key_is_found_in_at_least_490_of_500_runs() {
+fn an_honored_key_is_found_in_at_least_490_of_500_runs() {
     let found = (1..=RUNS).filter(|seed| {
         let mut rng = fastrand::Rng::with_seed(*seed);
         let mut records = Vec::new();
@@ -136,7 +136,7 @@ fn an_honoured_key_is_found_in_at_least_490_of_500_runs() {
                 }));
             }
         }
-        judge(&NAMES[..1], &mut records, &[], *seed).finding == Finding::Honoured
+        judge(&NAMES[..1], &mut records, &[], *seed).finding == Finding::Honored
     });
     let found = found.count();
     assert!(

@@ -125,7 +125,7 @@ impl Evidence<'_> {
 fn of_tokens(difference: Estimate, reuse: [f64; 2], replicas: Option<f64>) -> Finding {
     let is_large = difference.value.abs() >= LEAST_SHARE;
     match reuse.map(|share| share >= HIGH) {
-        _ if is_large && difference.is_above() => Finding::Honoured,
+        _ if is_large && difference.is_above() => Finding::Honored,
         _ if is_large && difference.map(|share| -share).is_above() => Finding::Harmful,
         [true, true] => Finding::NotNeeded,
         [false, false] if is_large && difference.p <= DOUBT => Finding::Inconclusive,
@@ -139,7 +139,7 @@ fn of_tokens(difference: Estimate, reuse: [f64; 2], replicas: Option<f64>) -> Fi
 fn of_times(difference: Estimate, without: f64, with: f64) -> Finding {
     let is_large = (with - without).abs() >= LEAST_MS.max(LEAST_TIME * with.max(without));
     if is_large && difference.map(|log| -log).is_above() {
-        Finding::Honoured
+        Finding::Honored
     } else if is_large && difference.is_above() {
         Finding::Harmful
     } else {

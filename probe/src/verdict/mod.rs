@@ -27,7 +27,7 @@ pub(crate) const FEWEST: usize = 6;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Finding {
     /// More comes from cache with the key.
-    Honoured,
+    Honored,
     /// No difference, and little comes from cache: the key is ignored.
     Ignored,
     /// No difference, and almost everything comes from cache: there is nothing to gain.
@@ -155,7 +155,7 @@ impl Compared {
                 .map_or(0.0, |difference| difference.value.abs())
         };
         let rank = |judged: &Judged| match judged.finding {
-            Finding::Honoured => 6,
+            Finding::Honored => 6,
             Finding::Inconclusive => 5,
             Finding::NotNeeded => 4,
             Finding::NotCached => 3,

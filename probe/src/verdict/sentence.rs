@@ -58,7 +58,7 @@ fn one_by_tokens(evidence: &Evidence<'_>, judged: &Judged, without: f64) -> Stri
     let shares = shares(judged, without, &TOKENS);
     let replicas = evidence.summaries[WITHOUT_KEY].replicas_per_conversation;
     match (judged.finding, replicas) {
-        (Finding::Honoured, _) => format!("this endpoint honours {name}. {shares}"),
+        (Finding::Honored, _) => format!("this endpoint honors {name}. {shares}"),
         (Finding::Harmful, _) => format!("{name} is harmful here. {shares}"),
         (Finding::Inconclusive, _) => format!(
             "inconclusive. A difference is neither shown nor ruled out; try more conversations or turns. {shares}"
@@ -82,7 +82,7 @@ pub(super) fn by_time(compared: &Compared) -> String {
             let name = &one.name;
             let times = shares(one, compared.without, &TIME);
             match one.finding {
-                Finding::Honoured => format!("this endpoint seems to honour {name}. {times}"),
+                Finding::Honored => format!("this endpoint seems to honor {name}. {times}"),
                 Finding::Harmful => format!("{name} seems harmful here. {times}"),
                 _ => format!(
                     "inconclusive. {name} makes no clear difference, so it is ignored or not needed. {times}"
@@ -110,15 +110,15 @@ fn several(compared: &Compared, all: &[Judged], words: &Words) -> String {
     };
     let without = (words.value)(compared.without);
     let mut parts = Vec::new();
-    let honoured = compared.with(Finding::Honoured);
+    let honored = compared.with(Finding::Honored);
     let best = compared.best().map(|best| best.variant);
-    match honoured.iter().find(|one| Some(one.variant) == best) {
+    match honored.iter().find(|one| Some(one.variant) == best) {
         Some(best) => parts.push(format!(
             "this endpoint {} {}. {} with it, {without} without a key.",
             if words.caveat.is_empty() {
-                "honours"
+                "honors"
             } else {
-                "seems to honour"
+                "seems to honor"
             },
             best.name,
             (words.with)(best.value.unwrap_or_default()),
@@ -129,11 +129,11 @@ fn several(compared: &Compared, all: &[Judged], words: &Words) -> String {
             (words.with)(compared.without),
         )),
     }
-    let others = honoured.iter().filter(|one| Some(one.variant) != best);
+    let others = honored.iter().filter(|one| Some(one.variant) != best);
     let others: Vec<_> = others.map(|one| shown(one)).collect();
     if !others.is_empty() {
         parts.push(format!(
-            "{} {} honoured too, but gain{} less.",
+            "{} {} honored too, but gain{} less.",
             listed(&others),
             is(&others),
             if others.len() == 1 { "s" } else { "" },
@@ -147,7 +147,7 @@ fn several(compared: &Compared, all: &[Judged], words: &Words) -> String {
         ),
         (
             Finding::NotCached,
-            "honoured, but no prompt stays cached until the next turn",
+            "honored, but no prompt stays cached until the next turn",
         ),
         (Finding::Inconclusive, "inconclusive"),
         (Finding::Harmful, "harmful"),

@@ -93,7 +93,7 @@ fn api_overrides_the_path() {
     let ran = run(probe_url(&server.url_of("/proxy"), &["--api=responses"]));
     assert!(
         ran.out
-            .contains("this endpoint honours x-session-affinity. "),
+            .contains("this endpoint honors x-session-affinity. "),
         "{} {}",
         ran.out,
         ran.err

@@ -18,9 +18,9 @@ fn code(name: &'static str, args: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_failed_condition_has_its_own_exit_code() {
-    let honoured = "x-session-affinity";
+    let honored = "x-session-affinity";
     assert_eq!(
-        code(honoured, &["--fail-if=ignored", "--min-gain=50"]).0,
+        code(honored, &["--fail-if=ignored", "--min-gain=50"]).0,
         Some(0)
     );
     let (failed, why) = code("none", &["--fail-if=ignored"]);
@@ -30,7 +30,7 @@ fn a_failed_condition_has_its_own_exit_code() {
         "{why}"
     );
     assert_eq!(code("none", &["--fail-if=no-gain"]).0, Some(3));
-    let (failed, why) = code(honoured, &["--min-gain=95"]);
+    let (failed, why) = code(honored, &["--min-gain=95"]);
     assert_eq!(failed, Some(3));
     assert!(
         why.ends_with(
@@ -68,7 +68,7 @@ fn the_markdown_report_has_the_verdict_and_the_table() {
     let text = markdown(&mut probe_url(&server.url(), &[]));
     assert!(
         text.starts_with(
-            "## affinity-probe\n\n**Verdict: this endpoint honours x-session-affinity. From turn 2 on, 90 % of"
+            "## affinity-probe\n\n**Verdict: this endpoint honors x-session-affinity. From turn 2 on, 90 % of"
         ),
         "{text}"
     );

@@ -15,11 +15,11 @@ pub(crate) fn cached_with_key(_: usize, request: &Received) -> Vec<u8> {
 }
 
 #[test]
-fn an_endpoint_that_honours_the_key_is_found_to_honour_it() {
+fn an_endpoint_that_honors_the_key_is_found_to_honor_it() {
     let server = Server::start(cached_with_key);
     let ran = run(probe_url(&server.url(), &[]));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    let expected = "Verdict: this endpoint honours x-session-affinity. From turn 2 on, 90 % of prompt tokens came from cache with the key, 0 % without it.\n";
+    let expected = "Verdict: this endpoint honors x-session-affinity. From turn 2 on, 90 % of prompt tokens came from cache with the key, 0 % without it.\n";
     assert!(ran.out.contains(expected), "{}", ran.out);
     assert!(!ran.out.to_lowercase().contains("simulat"), "{}", ran.out);
 }

@@ -23,7 +23,7 @@ fn the_name_that_the_endpoint_reads_is_found_among_several() {
         "{}",
         ran.err
     );
-    let expected = "Verdict: this endpoint honours x-session-id. From turn 2 on, 90 % of prompt tokens came from cache with it, 0 % without a key. x-session-affinity (0 %) and x-affinity (0 %) are ignored.\n";
+    let expected = "Verdict: this endpoint honors x-session-id. From turn 2 on, 90 % of prompt tokens came from cache with it, 0 % without a key. x-session-affinity (0 %) and x-affinity (0 %) are ignored.\n";
     assert!(ran.out.contains(expected), "{}", ran.out);
     assert!(ran.out.contains("corrected for 3 names"), "{}", ran.out);
     let row = ran
@@ -33,7 +33,7 @@ fn the_name_that_the_endpoint_reads_is_found_among_several() {
         .expect("a row");
     assert_eq!(
         row.split_whitespace().skip(1).collect::<Vec<_>>(),
-        ["ignored", "honoured", "ignored"]
+        ["ignored", "honored", "ignored"]
     );
     let svg = fs::read_to_string(svg).expect("written");
     for name in [
@@ -68,7 +68,7 @@ fn a_body_field_is_tried_like_a_header() {
         ],
     ));
     assert!(
-        ran.out.contains("this endpoint honours prompt_cache_key. ")
+        ran.out.contains("this endpoint honors prompt_cache_key. ")
             && ran.out.contains(" x-session-id (0 %) is ignored.\n"),
         "{}",
         ran.out
@@ -86,7 +86,7 @@ fn with_body_field_alone_the_default_header_is_not_tried() {
     let server = Server::start(reads("prompt_cache_key"));
     let ran = run(probe_url(&server.url(), &["--body-field=prompt_cache_key"]));
     assert!(
-        ran.out.contains("this endpoint honours prompt_cache_key. "),
+        ran.out.contains("this endpoint honors prompt_cache_key. "),
         "{}",
         ran.out
     );
@@ -98,7 +98,7 @@ fn all_known_names_are_tried() {
     let server = Server::start(reads("x-grok-conv-id"));
     let ran = run(probe_url(&server.url(), &["--known"]));
     assert!(
-        ran.out.contains("this endpoint honours x-grok-conv-id. "),
+        ran.out.contains("this endpoint honors x-grok-conv-id. "),
         "{}",
         ran.out
     );
@@ -131,7 +131,7 @@ fn a_refused_name_does_not_stop_the_others() {
         ran.err
     );
     assert!(
-        ran.out.contains("this endpoint honours x-session-id. ")
+        ran.out.contains("this endpoint honors x-session-id. ")
             && ran.out.contains(" prompt_cache_key is refused.\n"),
         "{}",
         ran.out

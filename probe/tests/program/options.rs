@@ -134,7 +134,7 @@ fn recorded_conversations_are_sent_after_unique_words() {
     );
     assert!(
         ran.out
-            .contains("this endpoint honours x-session-affinity. "),
+            .contains("this endpoint honors x-session-affinity. "),
         "{}",
         ran.out
     );

@@ -21,7 +21,7 @@ pub(crate) fn is_read(
     answer: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
 ) {
     let ran = ran(path, move |request| answer(cached(request)));
-    let expected = "this endpoint honours x-session-affinity. From turn 2 on, 90 % of prompt tokens came from cache with the key, 0 % without it.\n";
+    let expected = "this endpoint honors x-session-affinity. From turn 2 on, 90 % of prompt tokens came from cache with the key, 0 % without it.\n";
     assert_eq!(ran.code, Some(0), "{what}: {}", ran.err);
     assert!(ran.out.contains(expected), "{what}: {}", ran.out);
     let row = ran

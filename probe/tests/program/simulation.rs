@@ -29,7 +29,7 @@ fn finding(json: &Value) -> &str {
 }
 
 #[test]
-fn without_options_the_simulation_runs_and_honours_the_key() {
+fn without_options_the_simulation_runs_and_honors_the_key() {
     let ran = run(probe(&[]));
     assert_eq!(
         (ran.code, ran.err.as_str()),
@@ -44,7 +44,7 @@ fn without_options_the_simulation_runs_and_honours_the_key() {
     );
     assert!(
         ran.out
-            .contains("\nVerdict: this endpoint honours x-session-affinity. "),
+            .contains("\nVerdict: this endpoint honors x-session-affinity. "),
         "{}",
         ran.out
     );

@@ -42,7 +42,7 @@ fn tls_accepts_a_certificate_that_the_system_trusts_and_no_other() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(
         ran.out
-            .contains("this endpoint honours x-session-affinity. "),
+            .contains("this endpoint honors x-session-affinity. "),
         "{}",
         ran.out
     );

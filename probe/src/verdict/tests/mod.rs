@@ -82,10 +82,10 @@ fn verdict(conversations: u32, without: Reports, with: Reports) -> Verdict {
 }
 
 #[test]
-fn more_from_cache_with_the_key_means_honoured() {
+fn more_from_cache_with_the_key_means_honored() {
     let verdict = verdict(8, |c, t| noisy(0, c, t, 44), |c, t| noisy(1, c, t, 82));
-    assert_eq!(verdict.finding, Finding::Honoured);
-    let expected = "this endpoint honours x-session-affinity. From turn 2 on, 87 % of prompt tokens came from cache with the key, 49 % without it.";
+    assert_eq!(verdict.finding, Finding::Honored);
+    let expected = "this endpoint honors x-session-affinity. From turn 2 on, 87 % of prompt tokens came from cache with the key, 49 % without it.";
     assert_eq!(verdict.sentence, expected);
     let expected = "+38.0 percentage points, 99 % confidence interval ";
     assert!(verdict.test.starts_with(expected), "{}", verdict.test);
@@ -204,7 +204,7 @@ fn five_conversations_are_too_few_and_six_are_enough() {
     assert_eq!(five.finding, Finding::Inconclusive);
     let expected = "inconclusive. A verdict needs at least 6 conversations that were measured in every variant, and this run has 5.";
     assert_eq!((five.sentence.as_str(), five.test.as_str()), (expected, ""));
-    assert_eq!(verdict(6, without, with).finding, Finding::Honoured);
+    assert_eq!(verdict(6, without, with).finding, Finding::Honored);
 }
 
 #[test]
@@ -277,6 +277,6 @@ fn the_share_is_of_the_sum_if_the_prompt_excludes_cached_tokens() {
         |c, t| exclusive(noisy(0, c, t, 44)),
         |c, t| exclusive(noisy(1, c, t, 82)),
     );
-    let expected = "this endpoint honours x-session-affinity. From turn 2 on, 87 % of prompt tokens came from cache with the key, 49 % without it.";
+    let expected = "this endpoint honors x-session-affinity. From turn 2 on, 87 % of prompt tokens came from cache with the key, 49 % without it.";
     assert_eq!(verdict.sentence, expected);
 }

@@ -13,10 +13,10 @@ fn three(percents: [u64; 4], refused: &[Variant]) -> Verdict {
 }
 
 #[test]
-fn the_verdict_names_the_honoured_one_of_several_names() {
+fn the_verdict_names_the_honored_one_of_several_names() {
     let verdict = three([44, 44, 82, 44], &[]);
-    assert_eq!(verdict.finding, Finding::Honoured);
-    let expected = "this endpoint honours x-b. From turn 2 on, 87 % of prompt tokens came from cache with it, 49 % without a key. x-a (49 %) and x-c (49 %) are ignored.";
+    assert_eq!(verdict.finding, Finding::Honored);
+    let expected = "this endpoint honors x-b. From turn 2 on, 87 % of prompt tokens came from cache with it, 49 % without a key. x-a (49 %) and x-c (49 %) are ignored.";
     assert_eq!(verdict.sentence, expected);
     let expected =
         "; p < 0.001 by a paired permutation test over 8 conversations, corrected for 3 names";
@@ -24,13 +24,13 @@ fn the_verdict_names_the_honoured_one_of_several_names() {
 }
 
 #[test]
-fn the_best_of_several_honoured_names_comes_first() {
+fn the_best_of_several_honored_names_comes_first() {
     let verdict = three([44, 70, 82, 44], &[]);
     assert!(
-        verdict.sentence.starts_with("this endpoint honours x-b. ")
+        verdict.sentence.starts_with("this endpoint honors x-b. ")
             && verdict
                 .sentence
-                .contains(" without a key. x-a (75 %) is honoured too, but gains less."),
+                .contains(" without a key. x-a (75 %) is honored too, but gains less."),
         "{}",
         verdict.sentence
     );
@@ -49,7 +49,7 @@ fn harmful_and_refused_names_are_listed() {
 }
 
 #[test]
-fn if_no_name_is_honoured_all_are_ignored_or_not_needed() {
+fn if_no_name_is_honored_all_are_ignored_or_not_needed() {
     let verdict = three([44, 44, 44, 44], &[]);
     assert_eq!(verdict.finding, Finding::Ignored);
     assert!(verdict.sentence.starts_with("none of the 3 names clearly helps. From turn 2 on, 49 % of prompt tokens came from cache without a key. x-a (49 %), "), "{}", verdict.sentence);

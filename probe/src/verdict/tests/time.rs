@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn without_cached_tokens_a_shorter_time_to_the_first_token_means_honoured() {
+fn without_cached_tokens_a_shorter_time_to_the_first_token_means_honored() {
     let verdict = verdict(
         8,
         |c, t| Record {
@@ -13,8 +13,8 @@ fn without_cached_tokens_a_shorter_time_to_the_first_token_means_honoured() {
             ..record(1, c, t)
         },
     );
-    assert_eq!(verdict.finding, Finding::Honoured);
-    let expected = "this endpoint seems to honour x-session-affinity. From turn 2 on, the first token took 203 ms with the key, 603 ms without it. The endpoint reports no cached tokens, so this rests on the time to the first token alone.";
+    assert_eq!(verdict.finding, Finding::Honored);
+    let expected = "this endpoint seems to honor x-session-affinity. From turn 2 on, the first token took 203 ms with the key, 603 ms without it. The endpoint reports no cached tokens, so this rests on the time to the first token alone.";
     assert_eq!(verdict.sentence, expected);
 }
 
