@@ -68,9 +68,12 @@ impl Table {
     pub(super) fn markdown(&self) -> String {
         let row = |name: &str, cells: &[String]| {
             let cells = cells.iter().map(|cell| escaped(cell));
-            let cells: Vec<_> = std::iter::once(escaped(name.trim_start()))
-                .chain(cells)
-                .collect();
+            // Markdown trims white space, which marks a row as a part of the one above.
+            let name = match name.strip_prefix("  ") {
+                Some(part) => format!("&emsp;{}", escaped(part)),
+                None => escaped(name),
+            };
+            let cells: Vec<_> = std::iter::once(name).chain(cells).collect();
             format!("| {} |", cells.join(" | "))
         };
         let mut lines = vec![
@@ -176,6 +179,16 @@ mod tests {
         }
         assert_eq!(text(&names, 80).matches("without key").count(), 2);
         assert_eq!(text(&names, 120).matches("without key").count(), 1);
+    }
+
+    #[test]
+    fn markdown_keeps_the_indentation_of_rows() {
+        let mut table = table(&["with_key"]);
+        table
+            .rows
+            .push(("  failed".to_owned(), vec!["1".to_owned()]));
+        let expected = "|  | with\\_key |\n|---|--:|\n| requests | 0 |\n| &emsp;failed | 1 |";
+        assert_eq!(table.markdown(), expected);
     }
 
     #[test]
