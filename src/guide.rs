@@ -22,6 +22,10 @@ pub mod benchmarks {}
 pub mod body_field {}
 #[doc = include_str!("../DESIGN.md")]
 pub mod design {}
+#[doc = include_str!("../docs/gateways.md")]
+///
+#[doc = include_str!("../docs/engine.svg")]
+pub mod gateways {}
 #[doc = include_str!("../docs/observability.md")]
 pub mod observability {}
 #[doc = include_str!("../docs/peers.md")]

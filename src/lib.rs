@@ -1,13 +1,16 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! A tower layer that keeps an LLM conversation on the replica that has its prompt cached.
 //!
-//! A chat resends its whole history on every turn. Behind a load balancer with N replicas, only one turn in
-//! N reaches the replica that has this history in its prefix cache. [`SessionAffinityLayer`] sends the header
-//! that providers and balancers route by, so that every turn finds its cache.
+//! A chat resends its whole history on every turn. Behind a load balancer with N replicas, only one
+//! turn in N reaches the replica that has this history in its prefix cache. [`SessionAffinityLayer`]
+//! sends the header that providers and balancers route by, so that every turn finds its cache.
+//!
+#![doc = include_str!("../docs/affinity.svg")]
 //!
 //! # Start
 //!
-//! Two lines: the layer around any `Service<http::Request<_>>`, and a key in the extensions of a request.
+//! Two lines: the layer around any `Service<http::Request<_>>`, and a key in the extensions of a
+//! request.
 //!
 //! ```
 //! use http::Request;
@@ -28,53 +31,56 @@
 //! # }
 //! ```
 //!
-//! At most one value is sent, and the layer never fails a request: its future and its error are those of the
-//! inner service. [`MergePolicy`] says what happens to a header that the caller has set.
+//! At most one value is sent, and the layer never fails a request: its future and its error are those
+//! of the inner service. [`MergePolicy`] says what happens to a header that the caller has set.
 //!
 //! # Your provider
 //!
-//! Providers read different names, and a wrong one fails silently. [`Destinations::known`] chooses the name by
-//! the host: `SessionAffinityLayer::new().destinations(Destinations::known())`. OpenAI reads a field of the
-//! body, which `PromptCacheKeyLayer` (feature `body-field`) writes. [`header`] has the names of gateways.
-//! More: [`guide::providers`], [`guide::body_field`], [`guide::gateways`].
+//! Providers read different names, and a wrong one fails silently. [`Destinations::known`] chooses the
+//! name by the host: `SessionAffinityLayer::new().destinations(Destinations::known())`. OpenAI reads a
+//! field of the body, which [`PromptCacheKeyLayer`](struct.PromptCacheKeyLayer.html) (feature
+//! `body-field`) writes. [`header`] has the names of gateways. More: [`guide::providers`],
+//! [`guide::body_field`], [`guide::gateways`].
 //!
 //! # Your stack
 //!
-//! - hyper-util, tonic, and any other tower client: `ServiceBuilder::new().layer(layer).service(client)`.
+//! - hyper-util, tonic, and any other tower client:
+//!   `ServiceBuilder::new().layer(layer).service(client)`.
 //! - reqwest 0.13 (feature `reqwest`): the same, around a `reqwest::Client`.
 //! - reqwest-middleware 0.5 (its feature): `ClientBuilder::new(client).with(layer).build()`.
 //! - kube, octocrab: `.with_layer(&layer)`. async-openai: `.with_http_service(…)`.
 //! - axum and tonic servers: `.layer(layer)`. A gateway: [`adopt`](SessionAffinityLayer::adopt).
-//! - Any client with a hook, such as reqwest 0.12, ureq or an SDK: [`layer.stamp(…)`](SessionAffinityLayer::stamp).
+//! - Any client with a hook, such as reqwest 0.12, ureq or an SDK:
+//!   [`layer.stamp(…)`](SessionAffinityLayer::stamp).
 //!
 //! The lines in full: [`guide::stacks`]. Redirects, retries, buffers: [`guide::placement`].
 //!
 //! # Where keys come from
 //!
 //! An [`AffinityKey`] in the request's extensions always wins. Then the sources are asked in order:
-//! [`FromHeaders`], [`FromCookie`], a closure ([`or_fn`](SessionAffinityLayer::or_fn)), a fixed key, or a
-//! [`KeyExtractor`] of your own. [`NoAffinity`] in the extensions sends a request without a key.
+//! [`FromHeaders`], [`FromCookie`], a closure ([`or_fn`](SessionAffinityLayer::or_fn)), a fixed key, or
+//! a [`KeyExtractor`] of your own. [`NoAffinity`] in the extensions sends a request without a key.
 //!
 //! # An agent
 //!
-//! With the feature `scope`, `AffinityScopeLayer` makes the caller's key available while a server handles a
-//! request, and `FromScope` takes it on the clients that the handler uses. `in_current_affinity` and `carry`
-//! take it along to spawned work, and [`ParentKey`] names the session of a sub-agent's parent. More:
-//! [`guide::scope`].
+//! With the feature `scope`, [`AffinityScopeLayer`](struct.AffinityScopeLayer.html) makes the caller's
+//! key available while a server handles a request, and [`FromScope`](struct.FromScope.html) takes it on
+//! the clients that the handler uses. `in_current_affinity` and `carry` take it along to spawned work,
+//! and [`ParentKey`] names the session of a sub-agent's parent. More: [`guide::scope`].
 //!
 //! # Privacy
 //!
-//! Gateways log keys. With the feature `hmac`, an `AffinitySecret` derives keys that reveal nothing.
-//! [`only_hosts`](SessionAffinityLayer::only_hosts) with a [`HostPattern`], or the table of destinations,
-//! keeps the header from every other host. Affinity isolates no tenants and authenticates nobody. More:
-//! [`guide::privacy`].
+//! Gateways log keys. With the feature `hmac`, an [`AffinitySecret`](struct.AffinitySecret.html)
+//! derives keys that reveal nothing. [`only_hosts`](SessionAffinityLayer::only_hosts) with a
+//! [`HostPattern`], or the table of destinations, keeps the header from every other host. Affinity
+//! isolates no tenants and authenticates nobody. More: [`guide::privacy`].
 //!
 //! # Measure
 //!
 //! [`on_outcome`](SessionAffinityLayer::on_outcome) reports an [`Outcome`] for each request, and
-//! [`expect_key`](SessionAffinityLayer::expect_key) makes a missing key a warning. `affinity-probe`, a program
-//! beside this crate, measures whether your endpoint honours a key. More: [`guide::observability`],
-//! [`guide::gateways`], [`guide::benchmarks`].
+//! [`expect_key`](SessionAffinityLayer::expect_key) makes a missing key a warning. `affinity-probe`, a
+//! program beside this crate, measures whether your endpoint honours a key. More:
+//! [`guide::observability`], [`guide::gateways`], [`guide::benchmarks`].
 //!
 //! # Features
 //!
@@ -82,14 +88,16 @@
 //!
 //! - `reqwest`: the layer around a `reqwest::Client`. For reqwest 0.13; 0.12 needs
 //!   [`stamp`](SessionAffinityLayer::stamp).
-//! - `reqwest-middleware`: the layer as a middleware of reqwest-middleware 0.5, which is built on reqwest 0.13.
-//! - `scope`: the key of the current task. It needs tokio's `rt`, and a task that you spawn has to take the
-//!   key along.
-//! - `hmac`: derived keys. It adds the crates `hmac`, `sha2` and `zeroize`; the secret must be the same in every
-//!   process.
-//! - `body-field`: the key in a JSON body. The body's type changes to `FieldBody`, and the body grows by the
-//!   field.
-//! - `tracing`: one event for each request, never with the key. It is off so that no request pays for it.
+//! - `reqwest-middleware`: the layer as a middleware of reqwest-middleware 0.5, which is built on
+//!   reqwest 0.13.
+//! - `scope`: the key of the current task. It needs tokio's `rt`, and a task that you spawn has to take
+//!   the key along.
+//! - `hmac`: derived keys. It adds the crates `hmac`, `sha2` and `zeroize`; the secret must be the same
+//!   in every process.
+//! - `body-field`: the key in a JSON body. The body's type changes to `FieldBody`, and the body grows
+//!   by the field.
+//! - `tracing`: one event for each request, never with the key. It is off so that no request pays for
+//!   it.
 //! - `uuid`: keys from `uuid::Uuid`, version 1.
 
 #[cfg(feature = "body-field")]
@@ -114,6 +122,7 @@ mod extract;
         )
     )
 ))]
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
 pub mod guide;
 mod head;
 pub mod header;

@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::summary::Summary;
 use crate::variant::WITHOUT_KEY;
 
-/// The color of text and axes in a chart that is shown by itself: halfway between black and white, with a
+/// The color of text and axes: halfway between black and white, with a
 /// contrast of over 4 to each. The chart has no background, so that it suits light and dark pages.
 const INK: RGBColor = RGBColor(118, 118, 118);
 
@@ -77,14 +77,9 @@ pub(crate) fn draw(summaries: &[Summary], title: &str) -> Result<String, Box<dyn
     Ok(on_any_page(&svg))
 }
 
-/// Fits the chart to the page that it is part of: it is never wider than the page, and its text and axes
-/// have the color of the page's text. In a chart that is shown by itself they have the color [`INK`].
+/// Keeps the chart from being wider than the page that shows it.
 fn on_any_page(svg: &str) -> String {
-    let ink = format!("#{:02X}{:02X}{:02X}", INK.0, INK.1, INK.2);
-    let style = format!("<style>svg:root{{color:{ink}}}</style>");
-    svg.replace(&format!("\"{ink}\""), "\"currentColor\"")
-        .replacen("<svg ", "<svg style=\"max-width:100%;height:auto\" ", 1)
-        .replacen(">\n", &format!(">\n{style}\n"), 1)
+    svg.replacen("<svg ", "<svg style=\"max-width:100%;height:auto\" ", 1)
 }
 
 fn axes(chart: &mut Plot<'_, '_>, turns: usize) -> Drawn {
