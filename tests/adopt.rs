@@ -1,4 +1,4 @@
-//! A gateway adopts the session that its caller names, and the caller's headers do not go on.
+//! A gateway adopts the session that its caller names, and removes the caller's headers.
 
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri};
 use tower_session_affinity::{
@@ -8,7 +8,7 @@ use tower_session_affinity::{
 
 const URI: &str = "https://api.fireworks.ai/v1/chat";
 
-/// What is sent of these inbound headers.
+/// Returns the outcome and what is sent of these inbound headers.
 fn sent<K: KeyExtractor>(
     layer: &SessionAffinityLayer<K>,
     uri: &str,
@@ -30,7 +30,7 @@ fn none() -> Extensions {
 }
 
 #[test]
-fn the_first_valid_value_is_the_key_and_its_header_does_not_go_on() {
+fn the_first_valid_value_is_the_key_and_adopted_headers_are_removed() {
     let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
     let inbound: [(&str, &[u8]); 5] = [
         ("x-session-id", b"not, a key"),
@@ -43,26 +43,30 @@ fn the_first_valid_value_is_the_key_and_its_header_does_not_go_on() {
     assert_eq!(outcome, Outcome::Stamped);
     assert_eq!(headers["x-session-affinity"], "chat-7");
     assert_eq!(headers["x-request-id"], "r-1");
-    assert_eq!(headers.len(), 2);
+    assert_eq!(headers.len(), 2, "expected no other header: {headers:?}");
 }
 
 #[test]
-fn a_header_that_carries_the_key_is_kept_or_replaced_by_the_policy() {
+fn an_adopted_header_that_also_carries_the_key_follows_the_merge_policy() {
     let layer = SessionAffinityLayer::new().adopt([header::X_SESSION_ID]);
     let layer = layer.header_name(header::X_SESSION_ID);
     let inbound: [(&str, &[u8]); 2] = [("x-session-id", b"chat 7"), ("x-session-id", b"chat-7")];
     let (outcome, headers) = sent(&layer, URI, &inbound, &none());
-    assert_eq!((outcome, headers.len()), (Outcome::Kept, 1));
+    assert_eq!((outcome, headers.len()), (Outcome::Kept, 1), "{headers:?}");
     assert_eq!(headers["x-session-id"], "chat 7");
 
     let layer = layer.merge_policy(MergePolicy::Replace);
     let (outcome, headers) = sent(&layer, URI, &inbound, &none());
-    assert_eq!((outcome, headers.len()), (Outcome::Replaced, 1));
+    assert_eq!(
+        (outcome, headers.len()),
+        (Outcome::Replaced, 1),
+        "{headers:?}"
+    );
     assert_eq!(headers["x-session-id"], "chat-7");
 }
 
 #[test]
-fn the_headers_do_not_go_on_whatever_the_outcome() {
+fn adopted_headers_are_removed_whatever_the_outcome() {
     let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
     let mut with_key = Extensions::new();
     with_key.insert(AffinityKey::from_static("ours"));
@@ -95,31 +99,35 @@ fn the_headers_do_not_go_on_whatever_the_outcome() {
             Outcome::HostNotAllowed,
         ),
     ] {
-        let (told, headers) = sent(layer, uri, inbound, extensions);
-        assert_eq!(told, outcome);
-        let left: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
+        let (reported, headers) = sent(layer, uri, inbound, extensions);
+        assert_eq!(reported, outcome, "{uri}");
+        let names: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
         match outcome {
-            Outcome::Stamped => assert_eq!(left, ["x-session-affinity"]),
-            _ => assert!(left.is_empty(), "{outcome:?}: {left:?}"),
+            Outcome::Stamped => assert_eq!(names, ["x-session-affinity"]),
+            _ => assert!(
+                names.is_empty(),
+                "{outcome:?}: expected no header, found {names:?}"
+            ),
         }
     }
 }
 
 #[test]
-fn a_value_that_is_not_a_key_is_told_from_none_at_all() {
+fn an_invalid_value_and_a_missing_value_have_different_outcomes() {
     let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
     let long = [b'k'; 256];
     let invalid: [&[u8]; 4] = [b"a b", b"a,b", b"caf\xc3\xa9", &long];
     for value in invalid {
         let (outcome, _) = sent(&layer, URI, &[("session-id", value)], &none());
-        assert_eq!(outcome, Outcome::InvalidKey);
+        assert_eq!(outcome, Outcome::InvalidKey, "{value:?}");
     }
     for inbound in [
         &[][..],
         &[("session-id", &b" \t"[..])],
         &[("x-request-id", &b"a b"[..])],
     ] {
-        assert_eq!(sent(&layer, URI, inbound, &none()).0, Outcome::NoKey);
+        let (outcome, _) = sent(&layer, URI, inbound, &none());
+        assert_eq!(outcome, Outcome::NoKey, "{inbound:?}");
     }
     let with_fallback = layer.or(AffinityKey::from_static("fallback"));
     let (outcome, _) = sent(&with_fallback, URI, &[("session-id", b"a b")], &none());
@@ -127,27 +135,31 @@ fn a_value_that_is_not_a_key_is_told_from_none_at_all() {
 }
 
 #[test]
-fn a_second_list_adds_to_the_first() {
+fn adopting_a_second_list_adds_to_the_first() {
     let layer = SessionAffinityLayer::new()
         .adopt([header::X_SESSION_ID])
         .adopt([header::SESSION_ID]);
     let inbound: [(&str, &[u8]); 2] = [("session-id", b"second"), ("x-session-id", b"a, b")];
     let (outcome, headers) = sent(&layer, URI, &inbound, &none());
-    assert_eq!((outcome, headers.len()), (Outcome::Stamped, 1));
+    assert_eq!(
+        (outcome, headers.len()),
+        (Outcome::Stamped, 1),
+        "{headers:?}"
+    );
     assert_eq!(headers["x-session-affinity"], "second");
 }
 
 #[test]
-fn a_source_that_only_reads_leaves_the_headers_in() {
+fn from_headers_reads_the_headers_without_removing_them() {
     use tower_session_affinity::FromHeaders;
 
     let layer = SessionAffinityLayer::new().or(FromHeaders::new(header::CALLER_SESSIONS));
     let (_, headers) = sent(&layer, URI, &[("x-session-id", b"chat-7")], &none());
-    assert_eq!(headers.len(), 2);
+    assert_eq!(headers.len(), 2, "expected no other header: {headers:?}");
 }
 
 #[test]
-fn sources_at_run_time_report_invalid_keys_through_every_pointer() {
+fn boxed_shared_and_optional_sources_report_invalid_keys() {
     use std::sync::Arc;
     use tower_session_affinity::{FromHeaders, Or};
 
@@ -178,7 +190,7 @@ mod derived {
     }
 
     #[test]
-    fn any_value_makes_a_key_and_none_goes_on_as_it_is() {
+    fn a_key_is_derived_from_any_value_and_the_raw_value_is_never_sent() {
         let layer = SessionAffinityLayer::new().adopt_derived(header::CALLER_SESSIONS, secret());
         let long = [b'k'; 300];
         let values: [&[u8]; 6] = [
@@ -193,7 +205,7 @@ mod derived {
             for value in values {
                 let (outcome, headers) = sent(&layer, URI, &[(name.as_str(), value)], &none());
                 assert!(outcome.is_sent());
-                assert_eq!(headers.len(), 1);
+                assert_eq!(headers.len(), 1, "expected no other header: {headers:?}");
                 let expected = secret().key_for([value]);
                 assert_eq!(headers["x-session-affinity"], expected.as_str());
             }
@@ -201,7 +213,7 @@ mod derived {
     }
 
     #[test]
-    fn white_space_at_both_ends_is_not_part_of_the_session() {
+    fn surrounding_white_space_is_trimmed_before_derivation() {
         let layer = SessionAffinityLayer::new().adopt_derived([header::X_SESSION_ID], secret());
         let inbound: [(&str, &[u8]); 2] = [("x-session-id", b" \t"), ("x-session-id", b"\t a b ")];
         let (_, headers) = sent(&layer, URI, &inbound, &none());
@@ -212,7 +224,7 @@ mod derived {
     }
 
     #[test]
-    fn blank_values_are_none() {
+    fn blank_values_give_no_key() {
         let layer = SessionAffinityLayer::new().adopt_derived(header::CALLER_SESSIONS, secret());
         let inbound: [(&str, &[u8]); 2] = [("x-session-affinity", b""), ("session-id", b" ")];
         let (outcome, headers) = sent(&layer, URI, &inbound, &none());
@@ -220,20 +232,24 @@ mod derived {
         assert!(headers.is_empty());
     }
 
-    /// Also where a more specific source has the key: the raw value under the carrying name is overwritten.
+    /// Even if the key comes from the extensions, the raw value is overwritten.
     #[test]
-    fn the_carrying_header_is_never_sent_raw() {
+    fn the_header_that_carries_the_key_never_keeps_its_raw_value() {
         let layer = SessionAffinityLayer::new().adopt_derived(header::CALLER_SESSIONS, secret());
         let mut with_key = Extensions::new();
         with_key.insert(AffinityKey::from_static("ours"));
         let inbound: [(&str, &[u8]); 1] = [("x-session-affinity", b"alice@example.com")];
         let (outcome, headers) = sent(&layer, URI, &inbound, &with_key);
-        assert_eq!((outcome, headers.len()), (Outcome::Replaced, 1));
+        assert_eq!(
+            (outcome, headers.len()),
+            (Outcome::Replaced, 1),
+            "{headers:?}"
+        );
         assert_eq!(headers["x-session-affinity"], "ours");
     }
 
     #[test]
-    fn the_key_is_derived_once_more_at_each_provider_and_fits_its_limit() {
+    fn each_provider_gets_its_own_derived_key_of_36_bytes() {
         let layer = SessionAffinityLayer::new()
             .adopt_derived(header::CALLER_SESSIONS, secret())
             .destinations(Destinations::known())
@@ -242,12 +258,16 @@ mod derived {
         let at = |uri: &str, name: &str| {
             let (outcome, headers) = sent(&layer, uri, &inbound, &none());
             assert!(outcome.is_sent());
-            assert_eq!(headers.len(), 1);
+            assert_eq!(headers.len(), 1, "expected no other header: {headers:?}");
             headers[name].to_str().unwrap().to_owned()
         };
         let openrouter = at("https://openrouter.ai/api/v1", "x-session-id");
         let xai = at("https://api.x.ai/v1/chat", "x-grok-conv-id");
         assert_ne!(openrouter, xai);
-        assert_eq!((openrouter.len(), xai.len()), (36, 36));
+        assert_eq!(
+            (openrouter.len(), xai.len()),
+            (36, 36),
+            "expected keys of 36 bytes, found {openrouter} and {xai}"
+        );
     }
 }

@@ -1,23 +1,26 @@
-//! A key and a stamp allocate where it is said, and nowhere else.
+//! Where keys and the layer allocate, and where they do not.
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::sync::{Arc, Mutex};
 
 use allocation_counter::measure;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tower::{Layer, Service, service_fn};
+use hyper::service::service_fn;
+use tower::{Layer, Service};
 use tower_session_affinity::{
     AffinityKey, Destinations, FromHeaders, KeyExtractor, MergePolicy, Outcome, RequestHead,
     SessionAffinityLayer, header,
 };
 
-/// Five headers, so that the sixth does not make the map grow.
+use kept_keys::bytes_of_a_kept_key;
+
+#[path = "support/kept_keys.rs"]
+mod kept_keys;
+
+/// Returns a request with five headers, so that a sixth does not make the map grow.
 fn request() -> Request<()> {
     let mut headers = HeaderMap::new();
     for name in [
@@ -38,7 +41,7 @@ fn allocations_of_a_call<K: KeyExtractor + Clone>(
     layer: &SessionAffinityLayer<K>,
     request: Request<()>,
 ) -> u64 {
-    let inner = service_fn(|request: Request<()>| {
+    let inner = tower::service_fn(|request: Request<()>| {
         assert_eq!(request.headers()["x-session-affinity"], "chat-0123456789");
         std::mem::forget(request);
         std::future::ready(Ok::<_, ()>(()))
@@ -52,7 +55,7 @@ fn key() -> AffinityKey {
 }
 
 #[test]
-fn a_stamp_with_a_fixed_key_allocates_nothing() {
+fn setting_a_fixed_key_allocates_nothing() {
     let layer = SessionAffinityLayer::new().or(key());
     assert_eq!(allocations_of_a_call(&layer, request()), 0);
     let layer = layer.merge_policy(MergePolicy::Replace);
@@ -60,7 +63,7 @@ fn a_stamp_with_a_fixed_key_allocates_nothing() {
 }
 
 #[test]
-fn a_stamp_with_an_extension_key_allocates_nothing() {
+fn setting_a_key_from_the_extensions_allocates_nothing() {
     let mut request = request();
     request.extensions_mut().insert(key());
     assert_eq!(
@@ -69,17 +72,17 @@ fn a_stamp_with_an_extension_key_allocates_nothing() {
     );
 }
 
-/// Counts what the stamp of a request allocates whose session is in `x-session-id`, as a server reads it.
+/// Counts the allocations of stamping a request that has its session in `x-session-id`.
 fn allocations_of_a_session<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, name: &str) -> u64 {
     let (mut head, ()) = request().into_parts();
     head.uri = "https://openrouter.ai/api/v1/chat/completions"
         .parse()
         .unwrap();
     let line = Bytes::from(b"x-session-id: chat-0123456789".to_vec());
-    // A slice of a buffer that has its count of references, as hyper's.
+    // As in hyper, the value is a slice of a buffer with a reference count.
     let value = HeaderValue::from_maybe_shared(line.slice(14..)).unwrap();
     head.headers.insert(header::X_SESSION_ID, value);
-    // The growth of the map is not the stamp's.
+    // Reserved up front: growth of the map is not to be counted.
     head.headers.reserve(4);
 
     let counted = measure(|| {
@@ -91,13 +94,13 @@ fn allocations_of_a_session<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, na
 }
 
 #[test]
-fn a_stamp_with_the_key_of_a_header_allocates_nothing() {
+fn setting_a_key_from_a_header_allocates_nothing() {
     let layer = SessionAffinityLayer::new().or(FromHeaders::new([header::X_SESSION_ID]));
     assert_eq!(allocations_of_a_session(&layer, "x-session-affinity"), 0);
 }
 
 #[test]
-fn a_stamp_with_an_adopted_session_allocates_nothing() {
+fn setting_an_adopted_session_allocates_nothing() {
     for policy in [MergePolicy::Keep, MergePolicy::Replace] {
         let layer = SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS);
         let layer = layer.merge_policy(policy);
@@ -106,17 +109,18 @@ fn a_stamp_with_an_adopted_session_allocates_nothing() {
 }
 
 #[test]
-fn a_stamp_with_the_key_of_a_closure_that_shares_it_allocates_nothing() {
+fn setting_a_key_from_a_closure_that_shares_the_header_bytes_allocates_nothing() {
     let layer = SessionAffinityLayer::new().or_fn(|req| req.key("x-session-id"));
     assert_eq!(allocations_of_a_session(&layer, "x-session-affinity"), 0);
     let copying =
         SessionAffinityLayer::new().or_fn(|req| req.headers().get("x-session-id")?.try_into().ok());
-    // The bytes of the copy, and its count of references.
-    assert_eq!(allocations_of_a_session(&copying, "x-session-affinity"), 2);
+    // The bytes of the copy, and its reference count.
+    let allocations = allocations_of_a_session(&copying, "x-session-affinity");
+    assert_eq!(allocations, 2, "expected a closure that copies to allocate");
 }
 
 #[test]
-fn a_stamp_for_a_known_destination_allocates_nothing() {
+fn setting_the_header_of_a_known_destination_allocates_nothing() {
     let layer = SessionAffinityLayer::new().destinations(Destinations::known());
     let fixed = layer.clone().or(key()).merge_policy(MergePolicy::Replace);
     assert_eq!(allocations_of_a_session(&fixed, "x-session-id"), 0);
@@ -125,7 +129,7 @@ fn a_stamp_for_a_known_destination_allocates_nothing() {
 }
 
 #[test]
-fn a_stamp_that_withholds_the_key_allocates_nothing() {
+fn withholding_the_key_allocates_nothing() {
     let layer = SessionAffinityLayer::new()
         .or(key())
         .destinations(Destinations::known());
@@ -139,12 +143,12 @@ fn a_stamp_that_withholds_the_key_allocates_nothing() {
         let outcome = layer.stamp(&head.method, &head.uri, &mut headers, &head.extensions);
         assert_eq!(outcome, Outcome::HostNotAllowed);
     });
-    assert_eq!(counted.count_total, 0);
+    assert_eq!(counted.count_total, 0, "expected no allocation");
     assert!(!headers.contains_key(header::X_SESSION_ID));
 }
 
 #[test]
-fn the_first_and_every_clone_of_a_key_allocates_nothing() {
+fn cloning_a_key_allocates_nothing() {
     let text = "chat-0123456789";
     let value = || HeaderValue::try_from(text.to_owned()).unwrap();
     let mut with_room = String::with_capacity(64);
@@ -163,77 +167,50 @@ fn the_first_and_every_clone_of_a_key_allocates_nothing() {
 }
 
 #[test]
-fn a_key_from_a_borrowed_value_keeps_a_copy_of_its_bytes_alone() {
+fn a_key_from_a_borrowed_value_keeps_only_a_copy_of_its_bytes() {
     let value = HeaderValue::try_from("k".repeat(200)).unwrap();
     let mut key = None;
     let made = measure(|| key = AffinityKey::try_from(&value).ok());
     // The bytes, and the reference count that makes a clone free.
     assert!(
         made.bytes_current < 200 + 64,
-        "{} bytes",
+        "expected a copy of 200 bytes and a reference count, found {} bytes",
         made.bytes_current
     );
     drop(key);
 }
 
-/// Serves 10,000 requests over one connection, keeps what `key` makes of each, and returns the bytes of one.
-fn bytes_of_a_kept_key(key: fn(RequestHead<'_>) -> Option<AffinityKey>) -> i64 {
-    const REQUESTS: usize = 10_000;
-    let kept = Arc::new(Mutex::new(Vec::with_capacity(REQUESTS)));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-        .unwrap();
-    let counted = measure(|| {
-        let keep = hyper::service::service_fn(|request: Request<Incoming>| {
+/// Returns the bytes that each kept key keeps alive if a service makes its keys with `key`.
+fn bytes_kept_by(key: fn(RequestHead<'_>) -> Option<AffinityKey>) -> i64 {
+    bytes_of_a_kept_key(|kept| {
+        service_fn(move |request: Request<Incoming>| {
             kept.lock().unwrap().extend(key((&request).into()));
             ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
-        });
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let client = TcpStream::connect(listener.local_addr().unwrap());
-            let (client, accepted) = tokio::join!(client, listener.accept());
-            let server = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(accepted.unwrap().0), keep);
-            let client = send_requests(client.unwrap(), REQUESTS);
-            tokio::join!(client, async { server.await.unwrap() });
-        });
-    });
-    assert_eq!(kept.lock().unwrap().len(), REQUESTS);
-    counted.bytes_current / i64::try_from(REQUESTS).unwrap()
-}
-
-async fn send_requests(stream: TcpStream, requests: usize) {
-    let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .unwrap();
-    let calls = async {
-        for number in 0..requests {
-            let request = Request::get("/").header("x-session-id", format!("chat-{number:010}"));
-            let request = request.body(Empty::<Bytes>::new()).unwrap();
-            let response = client.send_request(request).await.unwrap();
-            response.collect().await.unwrap();
-        }
-        drop(client);
-    };
-    tokio::join!(calls, async { connection.await.unwrap() });
+        })
+    })
 }
 
 #[test]
-fn kept_keys_that_own_their_bytes_do_not_keep_the_read_buffers_of_their_connection() {
+fn owned_keys_do_not_keep_read_buffers_alive() {
     let by_hand: fn(RequestHead<'_>) -> _ =
         |head| AffinityKey::try_from(&head.headers()["x-session-id"]).ok();
     let owned: fn(RequestHead<'_>) -> _ =
         |head| head.key("x-session-id").map(AffinityKey::into_owned);
     for (name, key) in [("a copy", by_hand), ("`into_owned`", owned)] {
-        let bytes = bytes_of_a_kept_key(key);
-        assert!(bytes < 100, "{bytes} bytes by {name}");
+        let bytes = bytes_kept_by(key);
+        assert!(
+            bytes < 100,
+            "{name} keeps {bytes} bytes per key, expected fewer than 100"
+        );
     }
 }
 
 #[test]
-fn kept_keys_that_share_the_bytes_of_a_header_keep_the_read_buffers_of_their_connection() {
-    // What the documentation warns of; without it, the test above shows nothing.
-    let bytes = bytes_of_a_kept_key(|head| head.key("x-session-id"));
-    assert!(bytes > 1000, "{bytes} bytes");
+fn keys_that_share_header_bytes_keep_read_buffers_alive() {
+    // The documentation warns of this. Without it, the test above would prove nothing.
+    let bytes = bytes_kept_by(|head| head.key("x-session-id"));
+    assert!(
+        bytes > 1000,
+        "{bytes} bytes per key, expected more than 1000"
+    );
 }

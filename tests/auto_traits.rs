@@ -1,9 +1,10 @@
-//! What may cross threads and be cloned.
+//! Which types can be cloned and can cross threads.
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use tower_session_affinity::{
-    AffinityKey, FromExtension, FromFn, FromHeaders, FromParent, HostPattern, InvalidAffinityKey,
+    AffinityKey, Destination, Destinations, FromCookie, FromExtension, FromFn, FromHeaders,
+    FromParent, HostPattern, InvalidAffinityKey, InvalidCookieName, InvalidDestination,
     InvalidHostPattern, MergePolicy, NoAffinity, Or, Outcome, ParentKey, RequestHead,
     SessionAffinity, SessionAffinityLayer,
 };
@@ -12,16 +13,25 @@ use tower_session_affinity::{
     AffinityScope, AffinityScopeLayer, FromScope, Scoped, ScopedBody, ScopedResponseFuture,
 };
 #[cfg(feature = "hmac")]
-use tower_session_affinity::{AffinitySecret, InvalidAffinitySecret};
+use tower_session_affinity::{
+    AffinitySecret, DerivedFromCookie, DerivedFromHeaders, InvalidAffinitySecret,
+};
+#[cfg(feature = "body-field")]
+use tower_session_affinity::{FieldBody, PromptCacheKey, PromptCacheKeyLayer};
 
 fn shareable<T: Clone + Send + Sync + Unpin + std::fmt::Debug>() {}
 
 #[test]
-fn everything_public_is_clone_send_sync_unpin_and_debug() {
+fn types_of_every_build_are_clone_send_sync_unpin_and_debug() {
     shareable::<AffinityKey>();
     shareable::<InvalidAffinityKey>();
     shareable::<HostPattern>();
     shareable::<InvalidHostPattern>();
+    shareable::<Destination>();
+    shareable::<Destinations>();
+    shareable::<InvalidDestination>();
+    shareable::<FromCookie>();
+    shareable::<InvalidCookieName>();
     shareable::<FromExtension>();
     shareable::<FromFn<fn(RequestHead<'_>) -> Option<AffinityKey>>>();
     shareable::<FromHeaders>();
@@ -37,14 +47,24 @@ fn everything_public_is_clone_send_sync_unpin_and_debug() {
 
 #[cfg(feature = "hmac")]
 #[test]
-fn so_is_what_the_feature_hmac_adds() {
+fn types_of_the_hmac_feature_are_clone_send_sync_unpin_and_debug() {
     shareable::<AffinitySecret>();
     shareable::<InvalidAffinitySecret>();
+    shareable::<DerivedFromCookie>();
+    shareable::<DerivedFromHeaders>();
+}
+
+#[cfg(feature = "body-field")]
+#[test]
+fn types_of_the_body_field_feature_are_clone_send_sync_unpin_and_debug() {
+    shareable::<PromptCacheKeyLayer>();
+    shareable::<PromptCacheKey<(), FromExtension>>();
+    shareable::<FieldBody<()>>();
 }
 
 #[cfg(feature = "scope")]
 #[test]
-fn so_is_what_the_feature_scope_adds_but_its_futures_and_body_are_no_clones() {
+fn types_of_the_scope_feature_are_send_sync_and_debug() {
     fn crosses_threads<T: Send + Sync + std::fmt::Debug>() {}
     shareable::<FromScope>();
     shareable::<AffinityScopeLayer>();
@@ -55,22 +75,24 @@ fn so_is_what_the_feature_scope_adds_but_its_futures_and_body_are_no_clones() {
 }
 
 #[test]
-fn errors_are_errors_that_cross_threads() {
+fn errors_implement_error_and_cross_threads() {
     fn error<T: std::error::Error + Send + Sync + UnwindSafe + RefUnwindSafe + 'static>() {}
     error::<InvalidAffinityKey>();
     error::<InvalidHostPattern>();
+    error::<InvalidDestination>();
+    error::<InvalidCookieName>();
     #[cfg(feature = "hmac")]
     error::<InvalidAffinitySecret>();
 }
 
 #[test]
-fn a_head_is_copy() {
+fn request_head_is_copy() {
     fn copy<T: Copy>() {}
     copy::<RequestHead<'_>>();
 }
 
 #[test]
-fn a_service_is_send_sync_and_clone_as_its_parts_are() {
+fn a_service_is_clone_send_and_sync_if_its_source_is() {
     fn layer_of<K: Clone + Send + Sync + 'static>(_: &SessionAffinityLayer<K>)
     where
         SessionAffinity<(), K>: Clone + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! Header maps whose names collide, as an attacker's do: they refuse a name though they have room.
+//! Header maps whose names collide, as an attacker can arrange: they refuse a name despite having room.
 
 use http::{Extensions, HeaderMap, HeaderValue, Method, Uri};
 use refusing::refusing_map;
@@ -20,7 +20,7 @@ fn stamp(policy: MergePolicy, headers: &mut HeaderMap) -> (Outcome, Vec<HeaderVa
 }
 
 #[test]
-fn our_value_leaves_alone_where_it_is_refused_at_first() {
+fn replace_sends_only_our_value_if_the_map_refuses_it_at_first() {
     for (theirs, outcome) in [
         (&[][..], Outcome::Stamped),
         (&["theirs"], Outcome::Replaced),
@@ -34,9 +34,9 @@ fn our_value_leaves_alone_where_it_is_refused_at_first() {
 }
 
 #[test]
-fn keep_keeps_the_first_value_where_it_is_refused_at_first() {
-    for ours in [&["theirs"][..], &["", "theirs", "another"]] {
-        let mut headers = refusing_map(&X_SESSION_AFFINITY, ours);
+fn keep_sends_the_first_value_if_the_map_refuses_it_at_first() {
+    for theirs in [&["theirs"][..], &["", "theirs", "another"]] {
+        let mut headers = refusing_map(&X_SESSION_AFFINITY, theirs);
         let (outcome, sent) = stamp(MergePolicy::Keep, &mut headers);
         assert_eq!(
             (outcome, &*sent),

@@ -7,7 +7,7 @@ use tower_session_affinity::{
     AffinityKey, FromCookie, InvalidCookieName, KeyExtractor, Outcome, SessionAffinityLayer,
 };
 
-/// A request with these `Cookie` headers.
+/// Returns a request with these `Cookie` headers.
 fn request(headers: &[&[u8]]) -> Request<()> {
     let request = Request::get("/");
     let request = headers.iter().fold(request, |request, cookie| {
@@ -16,7 +16,7 @@ fn request(headers: &[&[u8]]) -> Request<()> {
     request.body(()).unwrap()
 }
 
-/// Returns the key that the cookie `sid` gives.
+/// Returns the key from the cookie `sid`.
 fn sid(headers: &[&[u8]]) -> Option<String> {
     let key = FromCookie::new("sid")
         .unwrap()
@@ -25,7 +25,7 @@ fn sid(headers: &[&[u8]]) -> Option<String> {
 }
 
 #[test]
-fn the_value_is_found_wherever_the_cookie_stands() {
+fn the_cookie_is_found_at_any_position() {
     #[rustfmt::skip]
     let rows: &[(&[&[u8]], Option<&str>)] = &[
         (&[b"sid=a"],                             Some("a")),
@@ -47,19 +47,19 @@ fn the_value_is_found_wherever_the_cookie_stands() {
 }
 
 #[test]
-fn http_2_sends_each_cookie_in_a_header_of_its_own() {
+fn cookies_split_over_several_headers_are_found() {
     let crumbs: &[&[u8]] = &[b"theme=dark", b"sid=a", b"lang=de"];
     assert_eq!(sid(crumbs).as_deref(), Some("a"));
 }
 
 #[test]
-fn the_name_is_compared_whole_and_its_case_counts() {
+fn the_whole_name_is_compared_case_sensitively() {
     let others: &[&[u8]] = &[b"SID=a; sid2=b; xsid=c; __Host-sid=d; s=e"];
     assert_eq!(sid(others), None);
 }
 
 #[test]
-fn a_pair_of_quotes_is_not_part_of_the_value() {
+fn surrounding_quotes_are_not_part_of_the_value() {
     #[rustfmt::skip]
     let rows: &[(&[u8], Option<&str>)] = &[
         (b"sid=\"a\"",        Some("a")),
@@ -76,13 +76,13 @@ fn a_pair_of_quotes_is_not_part_of_the_value() {
 }
 
 #[test]
-fn the_first_valid_one_of_several_is_taken() {
+fn the_first_valid_cookie_of_several_is_used() {
     assert_eq!(sid(&[b"sid=a; sid=b", b"sid=c"]).as_deref(), Some("a"));
     assert_eq!(sid(&[b"sid=; sid=a b", b"sid=c"]).as_deref(), Some("c"));
 }
 
 #[test]
-fn a_value_that_is_not_a_key_leaves_it_to_the_next_source() {
+fn after_an_invalid_value_the_next_source_is_asked() {
     let long = format!("sid={}", "x".repeat(256));
     let rows: [&[u8]; 5] = [
         b"sid=",
@@ -102,7 +102,7 @@ fn a_value_that_is_not_a_key_leaves_it_to_the_next_source() {
 }
 
 #[test]
-fn a_value_that_is_not_a_key_is_told_from_a_cookie_that_is_not_there() {
+fn an_invalid_cookie_and_a_missing_cookie_have_different_outcomes() {
     let layer = SessionAffinityLayer::new().or(FromCookie::new("sid").unwrap());
     for (cookie, outcome) in [
         (&b"sid=a b"[..], Outcome::InvalidKey),
@@ -111,20 +111,20 @@ fn a_value_that_is_not_a_key_is_told_from_a_cookie_that_is_not_there() {
         (b"other=a b", Outcome::NoKey),
     ] {
         let (mut head, ()) = request(&[cookie]).into_parts();
-        let told = layer.stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
-        assert_eq!(told, outcome, "{cookie:?}");
+        let reported = layer.stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
+        assert_eq!(reported, outcome, "{cookie:?}");
     }
 }
 
 #[test]
-fn bytes_outside_of_ascii_in_a_neighbour_do_not_matter() {
+fn non_ascii_bytes_in_another_cookie_do_not_matter() {
     for neighbour in [&b"name=Andr\xe9; sid=a"[..], b"name=\xff\xfe; sid=a"] {
         assert_eq!(sid(&[neighbour]).as_deref(), Some("a"));
     }
 }
 
 #[test]
-fn a_cookie_that_is_marked_sensitive_makes_a_key_that_is() {
+fn a_sensitive_cookie_gives_a_sensitive_key() {
     for sensitive in [true, false] {
         let mut request = request(&[b"sid=a"]);
         let cookie = request.headers_mut().get_mut("cookie").unwrap();
@@ -135,7 +135,7 @@ fn a_cookie_that_is_marked_sensitive_makes_a_key_that_is() {
 }
 
 #[test]
-fn a_name_that_no_cookie_can_have_is_an_error() {
+fn an_invalid_cookie_name_is_an_error() {
     let rows = [
         ("", "cookie name is empty"),
         ("sid=", "cookie name has invalid byte 0x3d at index 3"),
@@ -169,7 +169,7 @@ mod derived {
     }
 
     #[test]
-    fn a_derived_key_is_made_of_any_value_that_is_not_blank() {
+    fn a_key_is_derived_from_any_value_that_is_not_blank() {
         let jwt = "x".repeat(2000);
         for value in ["a", "a b", "a,b", "caf\u{e9}", &jwt] {
             let key = derived(format!("sid=\"{value}\"").as_bytes());
@@ -181,16 +181,15 @@ mod derived {
     }
 
     #[test]
-    fn the_secret_is_not_shown() {
+    fn debug_does_not_show_the_secret() {
         let source = FromCookie::new("sid").unwrap().derived(secret());
         assert!(!format!("{source:?}").contains('7'));
     }
 }
 
 proptest! {
-    /// What the `cookie` crate reads of the same headers, with the first valid key of them.
     #[test]
-    fn reads_what_the_cookie_crate_reads(
+    fn cookies_are_read_as_the_cookie_crate_reads_them(
         headers in prop::collection::vec("(sid|SID|s|\"| |;|=|a|b,|\t|\u{e9}){0,12}", 0..4)
     ) {
         let theirs = headers.iter().flat_map(|header| Cookie::split_parse(header.as_str()));

@@ -1,4 +1,4 @@
-//! Layers with derivation: nothing leaves one underived.
+//! Layers with derivation: no raw value is ever sent.
 #![cfg(feature = "hmac")]
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
@@ -19,7 +19,7 @@ fn secret() -> AffinitySecret {
     AffinitySecret::new(&[7; 32]).expect("32 bytes")
 }
 
-/// Stamps headers that go to `uri`.
+/// Stamps the headers of a request to `uri`.
 fn stamp<K: KeyExtractor>(
     layer: &SessionAffinityLayer<K>,
     uri: &str,
@@ -29,7 +29,7 @@ fn stamp<K: KeyExtractor>(
     layer.stamp(&Method::POST, &uri, headers, &Extensions::new())
 }
 
-/// Returns the one value that leaves for `uri` where these were before.
+/// Returns the outcome and the value sent to `uri`, if the request has these values before.
 fn sent<K: KeyExtractor>(
     layer: &SessionAffinityLayer<K>,
     uri: &str,
@@ -40,34 +40,34 @@ fn sent<K: KeyExtractor>(
         headers.append(NAME, HeaderValue::from_bytes(value).expect("a value"));
     }
     let outcome = stamp(layer, uri, &mut headers);
-    let left = headers.get_all(NAME).iter().count();
-    assert!(left <= 1, "{left} values left");
+    let count = headers.get_all(NAME).iter().count();
+    assert!(count <= 1, "expected at most one value, found {count}");
     let value = headers
         .get(NAME)
         .map(|value| value.to_str().expect("text").to_owned());
     (outcome, value)
 }
 
-/// Returns the key that a deriving layer sends instead of `raw`.
+/// Returns the key that a layer with derivation sends instead of `raw`.
 fn derived(uri: &str, raw: &[u8]) -> String {
     let layer = SessionAffinityLayer::new().derive_per_host(secret());
     sent(&layer, uri, &[raw]).1.expect("a key")
 }
 
 #[test]
-fn a_key_for_parts_is_none_that_a_layer_derives() {
+fn key_for_and_a_layer_derive_different_keys_from_the_same_input() {
     let parts = secret().key_for(["api.fireworks.ai", RAW]);
     assert_ne!(derived(FIREWORKS, RAW.as_bytes()), parts.as_str());
 }
 
 #[test]
-fn one_trailing_dot_of_a_host_does_not_count_and_a_second_one_does() {
+fn one_trailing_dot_of_a_host_is_ignored_and_a_second_is_not() {
     for host in ["api.fireworks.ai", "[2001:db8::7]", "127.0.0.1"] {
         let none = derived(&format!("https://{host}/"), b"raw");
         let one = derived(&format!("https://{host}.:443/"), b"raw");
         let two = derived(&format!("https://{host}../"), b"raw");
         let three = derived(&format!("https://{host}.../"), b"raw");
-        // Behind a bracket a dot is no part of the host.
+        // After a bracket, a dot is not part of the host.
         assert_eq!(none, one, "{host}");
         assert_eq!(none == two, host.starts_with('['), "{host}");
         assert_eq!(two == three, host.starts_with('['), "{host}");
@@ -80,16 +80,16 @@ fn one_trailing_dot_of_a_host_does_not_count_and_a_second_one_does() {
         let layer = SessionAffinityLayer::new().derive_for(secret(), label);
         sent(&layer, FIREWORKS, &[b"raw"])
     };
-    assert_ne!(label("pool"), label("pool."), "a label is taken as it is");
+    assert_ne!(label("pool"), label("pool."), "a label is used unchanged");
 }
 
 #[test]
-fn of_a_raw_value_nothing_but_spaces_and_tabs_is_trimmed() {
+fn only_spaces_and_tabs_are_trimmed_from_a_raw_value() {
     let plain = derived(FIREWORKS, b"raw");
     for blank in [&b" "[..], b"\t", b" \t \t"] {
         assert_eq!(derived(FIREWORKS, &[blank, b"raw", blank].concat()), plain);
     }
-    // As Latin-1 and as UTF-8: a no-break space, and a thin one.
+    // A no-break space and a next-line control in Latin-1; a no-break and a thin space in UTF-8.
     for other in [&b"\xa0"[..], b"\x85", b"\xc2\xa0", b"\xe2\x80\x89"] {
         assert_ne!(derived(FIREWORKS, &[other, b"raw"].concat()), plain);
         assert_ne!(derived(FIREWORKS, &[b"raw", other].concat()), plain);
@@ -98,14 +98,14 @@ fn of_a_raw_value_nothing_but_spaces_and_tabs_is_trimmed() {
 }
 
 #[test]
-fn an_unparsable_address_literal_is_a_host_of_its_own() {
+fn an_unparsable_address_literal_is_a_separate_host() {
     let zone = derived("http://[FE80::1%25eth0]:80/", b"raw");
     assert_eq!(zone, derived("http://[fe80::1%25ETH0]/", b"raw"));
     assert_ne!(zone, derived("http://[fe80::1]/", b"raw"));
 }
 
 #[test]
-fn a_key_from_any_source_is_derived_under_either_policy() {
+fn our_key_is_derived_under_either_policy() {
     for policy in POLICIES {
         let layer = SessionAffinityLayer::new().or(ALICE).merge_policy(policy);
         let layer = layer.derive_per_host(secret());
@@ -124,7 +124,7 @@ fn a_key_from_any_source_is_derived_under_either_policy() {
 #[test]
 fn keep_sends_the_key_derived_from_the_callers_header() {
     let layer = SessionAffinityLayer::new()
-        .or_fn(|_| panic!("an extractor was called"))
+        .or_fn(|_| panic!("a source was asked"))
         .derive_per_host(secret());
     let key = Some(derived(FIREWORKS, b"theirs"));
     assert_eq!(
@@ -164,7 +164,7 @@ fn replace_derives_our_key_and_never_the_callers() {
 }
 
 #[test]
-fn without_a_host_nothing_leaves() {
+fn nothing_is_sent_without_a_host() {
     for policy in POLICIES {
         let layer = SessionAffinityLayer::new()
             .or(ALICE)
@@ -188,7 +188,7 @@ fn without_a_host_nothing_leaves() {
 }
 
 #[test]
-fn a_label_needs_no_authority_and_ignores_the_one_there_is() {
+fn derivation_for_a_label_ignores_the_authority() {
     let layer = SessionAffinityLayer::new()
         .or(ALICE)
         .derive_for(secret(), "gpu-pool");
@@ -199,7 +199,7 @@ fn a_label_needs_no_authority_and_ignores_the_one_there_is() {
 }
 
 #[test]
-fn of_two_derivations_the_last_one_set_applies() {
+fn the_last_derivation_set_applies() {
     let both = SessionAffinityLayer::new()
         .or(ALICE)
         .derive_for(secret(), "gpu-pool")
@@ -209,7 +209,7 @@ fn of_two_derivations_the_last_one_set_applies() {
 }
 
 #[test]
-fn an_unlisted_host_and_a_marked_request_outrank_derivation() {
+fn no_affinity_and_an_unlisted_host_take_precedence_over_derivation() {
     let layer = SessionAffinityLayer::new()
         .or(ALICE)
         .derive_per_host(secret());
@@ -219,7 +219,11 @@ fn an_unlisted_host_and_a_marked_request_outrank_derivation() {
     headers.insert(NAME, HeaderValue::from_static("theirs"));
     let uri = Uri::from_static("/no/authority");
     let outcome = layer.stamp(&Method::GET, &uri, &mut headers, &extensions);
-    assert_eq!((outcome, headers.len()), (Outcome::Suppressed, 0));
+    assert_eq!(
+        (outcome, headers.len()),
+        (Outcome::Suppressed, 0),
+        "{headers:?}"
+    );
 
     let listed = layer.only_hosts([HostPattern::from_static("other.example")]);
     assert_eq!(
@@ -229,7 +233,7 @@ fn an_unlisted_host_and_a_marked_request_outrank_derivation() {
 }
 
 #[test]
-fn a_full_header_map_lets_no_value_leave_underived() {
+fn no_raw_value_is_sent_if_the_header_map_is_full() {
     let layer = SessionAffinityLayer::new()
         .or(ALICE)
         .derive_per_host(secret());
@@ -255,7 +259,7 @@ fn a_full_header_map_lets_no_value_leave_underived() {
 }
 
 #[test]
-fn the_sensitive_flag_survives() {
+fn derivation_keeps_the_sensitive_flag() {
     for sensitive in [true, false] {
         let mut raw = HeaderValue::from_static(RAW);
         raw.set_sensitive(sensitive);
@@ -272,7 +276,7 @@ fn the_sensitive_flag_survives() {
 }
 
 #[tokio::test]
-async fn the_service_derives_what_the_layer_stamps() {
+async fn the_service_sends_the_derived_key() {
     let echo = service_fn(|request: Request<()>| async move {
         Ok::<_, std::convert::Infallible>(request.headers()[NAME].clone())
     });
@@ -290,7 +294,7 @@ async fn the_service_derives_what_the_layer_stamps() {
 }
 
 #[test]
-fn a_second_stamp_derives_again_under_keep_and_not_under_replace() {
+fn stamping_twice_derives_again_under_keep_but_not_under_replace() {
     for policy in POLICIES {
         let layer = SessionAffinityLayer::new().or(ALICE).merge_policy(policy);
         let layer = layer.derive_per_host(secret());
@@ -307,7 +311,7 @@ fn a_second_stamp_derives_again_under_keep_and_not_under_replace() {
 }
 
 #[test]
-fn a_stamp_with_derivation_allocates_the_value_alone() {
+fn derivation_allocates_only_the_value() {
     let layer = SessionAffinityLayer::new()
         .or(ALICE)
         .derive_per_host(secret());
@@ -324,13 +328,16 @@ fn a_stamp_with_derivation_allocates_the_value_alone() {
         let allocated = allocation_counter::measure(|| {
             layer.stamp(&Method::POST, &uri, &mut headers, &extensions);
         });
-        assert_eq!(allocated.count_total, 1);
+        assert_eq!(
+            allocated.count_total, 1,
+            "expected one allocation, for the value"
+        );
     }
 }
 
 proptest! {
     #[test]
-    fn no_value_leaves_underived(
+    fn no_raw_value_is_ever_sent(
         before in prop::collection::vec("[ -~\t]{0,12}", 0..4),
         key in prop::option::of("[a-z]{1,12}"),
         replace: bool,

@@ -1,4 +1,4 @@
-//! Derived keys and their format, which reference programs in other languages share.
+//! Derived keys and their format, checked against reference programs in other languages.
 #![cfg(feature = "hmac")]
 
 use std::collections::HashSet;
@@ -28,7 +28,7 @@ fn octets(given: &Value) -> Vec<u8> {
     once.repeat(times.try_into().expect("fits"))
 }
 
-/// Computes the key of a vector of `fixtures/derived-keys.json`.
+/// Computes the key for a vector of `fixtures/derived-keys.json`.
 fn compute(vector: &Value) -> String {
     let secret = AffinitySecret::new(&octets(&vector["secret"])).expect("a secret");
     if let Some(parts) = vector["parts"].as_array() {
@@ -65,14 +65,18 @@ fn key_of(name: &str) -> String {
 #[test]
 fn rust_agrees_with_every_vector_of_the_reference_programs() {
     let vectors = vectors();
-    assert!(vectors.len() >= 12, "only {} vectors", vectors.len());
+    assert!(
+        vectors.len() >= 12,
+        "expected at least 12 vectors, found {}",
+        vectors.len()
+    );
     for vector in &vectors {
         assert_eq!(compute(vector), vector["key"], "{}", vector["name"]);
     }
 }
 
 #[test]
-fn where_one_part_ends_counts() {
+fn the_boundaries_of_parts_change_the_key() {
     let names = [
         "no part",
         "one empty part",
@@ -83,11 +87,11 @@ fn where_one_part_ends_counts() {
         "one part that spells the frame between two",
     ];
     let keys: HashSet<_> = names.into_iter().map(key_of).collect();
-    assert_eq!(keys.len(), names.len());
+    assert_eq!(keys.len(), names.len(), "expected different keys: {keys:?}");
 }
 
 #[test]
-fn one_host_has_one_key_however_it_is_spelled() {
+fn all_spellings_of_a_host_give_the_same_key() {
     let same = [
         (
             "a host",
@@ -106,7 +110,7 @@ fn one_host_has_one_key_however_it_is_spelled() {
 }
 
 #[test]
-fn another_host_or_another_secret_has_another_key() {
+fn a_different_host_or_secret_gives_a_different_key() {
     let names = [
         "a host",
         "another host",
@@ -115,11 +119,11 @@ fn another_host_or_another_secret_has_another_key() {
         "an IPv6 address",
     ];
     let keys: HashSet<_> = names.into_iter().map(key_of).collect();
-    assert_eq!(keys.len(), names.len());
+    assert_eq!(keys.len(), names.len(), "expected different keys: {keys:?}");
 }
 
 #[test]
-fn a_secret_is_read_from_hexadecimal_and_base64_as_they_come() {
+fn a_secret_is_read_from_common_forms_of_hexadecimal_and_base64() {
     let bytes: Vec<u8> = (0xe0..=0xff).chain(0..2).collect();
     let expected = AffinitySecret::new(&bytes)
         .expect("34 bytes")
@@ -140,7 +144,7 @@ fn a_secret_is_read_from_hexadecimal_and_base64_as_they_come() {
 }
 
 #[test]
-fn white_space_in_the_text_of_a_secret_does_not_count() {
+fn white_space_in_the_text_of_a_secret_is_ignored() {
     let bytes: Vec<u8> = (0..64).collect();
     let expected = AffinitySecret::new(&bytes)
         .expect("64 bytes")
@@ -170,7 +174,7 @@ fn white_space_in_the_text_of_a_secret_does_not_count() {
 }
 
 #[test]
-fn one_sign_of_the_url_safe_alphabet_is_enough() {
+fn base64_with_only_one_url_safe_symbol_is_read() {
     for (text, bytes) in [("----", [0xfb, 0xef, 0xbe]), ("____", [0xff; 3])] {
         let secret = AffinitySecret::from_base64(&text.repeat(11)).expect("base64");
         let same = AffinitySecret::new(&bytes.repeat(11)).expect("33 bytes");
@@ -179,7 +183,7 @@ fn one_sign_of_the_url_safe_alphabet_is_enough() {
 }
 
 #[test]
-fn the_error_of_a_bad_secret_says_what_and_where() {
+fn the_error_for_an_invalid_secret_names_the_reason_and_the_position() {
     let hex = |text: &str| AffinitySecret::from_hex(text).unwrap_err().to_string();
     let base64 = |text: &str| AffinitySecret::from_base64(text).unwrap_err().to_string();
     let errors = [
@@ -205,7 +209,7 @@ fn the_error_of_a_bad_secret_says_what_and_where() {
             "has 5 characters, which end in the middle of a byte",
         ),
         (hex("ab cd\n\neg"), "has invalid hexadecimal at index 8"),
-        // Also where its end is wrong, too.
+        // The first error counts, even if the end is wrong as well.
         (hex("c0ffee: no"), "has invalid hexadecimal at index 6"),
         (base64("AA*AAAAA="), "has invalid base64 at index 2"),
         (
@@ -217,10 +221,10 @@ fn the_error_of_a_bad_secret_says_what_and_where() {
             hex("a b c"),
             "has 3 characters, which end in the middle of a byte",
         ),
-        // What Unicode alone calls white space is none.
+        // Only ASCII white space is ignored.
         (hex("ab\u{a0}cd00"), "has invalid hexadecimal at index 2"),
         (base64("AAAA\u{2003}A"), "has invalid base64 at index 4"),
-        // Python stops at a padding where other languages read on.
+        // Python stops reading at the padding; other languages read on.
         (base64("AA==AAA="), "has invalid base64 at index 3"),
         (base64("AAA=\nAAA="), "has invalid base64 at index 3"),
         (base64("AAAA===="), "has invalid base64 at index 4"),
@@ -232,7 +236,7 @@ fn the_error_of_a_bad_secret_says_what_and_where() {
 }
 
 #[test]
-fn hexadecimal_digits_are_not_read_as_base64_whatever_is_around_them() {
+fn hexadecimal_digits_are_not_read_as_base64() {
     let hex = "0f".repeat(32);
     let wrapped = hex.replace("0f0f0f0f", "0F0f0f0f\r\n");
     for text in [
@@ -253,18 +257,22 @@ fn hexadecimal_digits_are_not_read_as_base64_whatever_is_around_them() {
 }
 
 #[test]
-fn a_key_for_parts_and_its_clones_allocate_the_value_alone() {
+fn key_for_allocates_only_the_value_and_clones_allocate_nothing() {
     let secret = secret();
     let allocated = allocation_counter::measure(|| {
         let key = secret.key_for(["tenant-7", "chat-7"]);
         assert_eq!(key.clone(), key);
     });
-    assert_eq!((allocated.count_total, allocated.count_current), (1, 0));
+    assert_eq!(
+        (allocated.count_total, allocated.count_current),
+        (1, 0),
+        "expected one allocation, for the value, and none left"
+    );
 }
 
 proptest! {
     #[test]
-    fn every_key_is_a_lower_case_uuid_of_version_8(
+    fn every_derived_key_is_a_lowercase_version_8_uuid(
         secret in prop::collection::vec(any::<u8>(), 32..200),
         parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 0..5),
     ) {
@@ -283,7 +291,7 @@ proptest! {
     }
 
     #[test]
-    fn other_parts_have_another_key(
+    fn different_parts_give_different_keys(
         one in prop::collection::vec("[a\0]{0,9}", 0..4),
         other in prop::collection::vec("[a\0]{0,9}", 0..4),
     ) {

@@ -1,5 +1,5 @@
-//! What a developer is told of a mistake: by the compiler of a source of the wrong type, by a panic of
-//! a bad literal.
+//! What a developer sees after a mistake: the compiler's error for a source of the wrong type, and the
+//! panic for an invalid literal.
 
 use std::panic::{catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use tower_session_affinity::{AffinityKey, HostPattern};
 
-/// The newest build of this crate beside the test that runs.
+/// Finds the newest build of this crate next to the running test.
 fn library(dependencies: &Path) -> PathBuf {
     let modified = |path: &PathBuf| -> SystemTime { path.metadata().unwrap().modified().unwrap() };
     let files = dependencies
@@ -26,7 +26,7 @@ fn library(dependencies: &Path) -> PathBuf {
         .expect("the library is built")
 }
 
-/// Compiles a function with this body and returns what the compiler says of it.
+/// Compiles a function with this body and returns the compiler's messages.
 fn complaint(body: &str) -> String {
     let test = std::env::current_exe().unwrap();
     let dependencies = test.parent().unwrap();
@@ -58,7 +58,7 @@ fn a_source_of_the_right_type_compiles() {
 }
 
 #[test]
-fn text_as_a_source_is_told_how_to_be_a_fixed_key() {
+fn the_error_for_a_string_source_suggests_from_static() {
     let complaint = complaint("let _ = SessionAffinityLayer::new().or(\"abc\");");
     assert!(
         complaint.contains("`&str` is not a source of affinity keys"),
@@ -71,7 +71,7 @@ fn text_as_a_source_is_told_how_to_be_a_fixed_key() {
 }
 
 #[test]
-fn a_closure_as_a_source_is_told_about_or_fn() {
+fn the_error_for_a_closure_source_suggests_or_fn() {
     let complaint =
         complaint("let _ = SessionAffinityLayer::new().or(|req: RequestHead<'_>| None);");
     assert!(
@@ -85,7 +85,7 @@ fn a_closure_as_a_source_is_told_about_or_fn() {
 }
 
 #[test]
-fn an_unannotated_closure_as_a_source_is_told_about_or_fn() {
+fn the_error_for_an_unannotated_closure_source_suggests_or_fn() {
     let complaint = complaint("let _ = SessionAffinityLayer::new().or(|req| None);");
     assert!(
         complaint.contains("a closure: write `.or_fn(|req| …)`"),
@@ -94,7 +94,7 @@ fn an_unannotated_closure_as_a_source_is_told_about_or_fn() {
 }
 
 #[test]
-fn a_bad_literal_is_blamed_on_the_line_that_has_it() {
+fn the_panic_for_an_invalid_literal_points_to_the_callers_file() {
     let blamed = Arc::new(Mutex::new(Vec::new()));
     let note = Arc::clone(&blamed);
     set_hook(Box::new(move |panic| {

@@ -1,10 +1,11 @@
-//! Every combination of a layer's settings and of what a request brings, against the oracle of the fuzz
-//! targets, which shares no line with the crate.
+//! Every combination of a set of layer settings and requests, against the oracle of the fuzz targets.
+//!
+//! The oracle shares no code with the crate.
 #![cfg(all(feature = "hmac", feature = "scope"))]
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "the oracle is a library of its own, of which this test needs a part"
+    reason = "the oracle is a separate library, and this test uses only part of it"
 )]
 
 use std::num::NonZeroU8;
@@ -15,7 +16,7 @@ use layer::AnyLayer;
 use request::{
     Adopt, Derivation, Fill, Input, Key, Name, Pattern, Place, Row, Settings, Source, Suffix, Value,
 };
-use table::{judge, left, touched, without};
+use table::{judge, lines_of, touched, without};
 
 #[path = "../fuzz/src/host.rs"]
 mod host;
@@ -28,14 +29,14 @@ mod request;
 #[path = "../fuzz/src/table.rs"]
 mod table;
 
-/// How many combinations there are. The README repeats it.
+/// The number of combinations, which the README repeats.
 const COMBINATIONS: usize = 447_360;
 
 const HEADER: Name = Name("x-session-affinity");
 const SESSION: Name = Name("x-session-id");
 const USER: Name = Name("x-affinity");
 
-/// What one line of the header can be; which of several it was can be told from its number.
+/// The kinds of values in a header line. The number tells several lines of a kind apart.
 const LINES: [fn(usize) -> Vec<u8>; 4] = [
     |number| b" \t "[..number].to_vec(),
     |number| format!("valid-{number}").into_bytes(),
@@ -44,14 +45,14 @@ const LINES: [fn(usize) -> Vec<u8>; 4] = [
     |number| vec![0xa0; number + 1],
 ];
 
-/// A value that a source of keys reads: none, a key, and one that is not.
+/// What a source of keys finds: nothing, a valid key, or an invalid one.
 const SOURCE_VALUES: [Option<&str>; 3] = [None, Some("read"), Some("not, a key")];
 
 fn key(text: &str) -> Key {
     Key(text.to_owned())
 }
 
-/// Up to three lines of every kind, in every order.
+/// Returns every sequence of up to three lines.
 fn all_lines() -> Vec<Vec<Vec<u8>>> {
     let mut all = vec![vec![]];
     let mut longest = all.clone();
@@ -92,7 +93,7 @@ fn all_settings(sources: &[Option<Source>; 3]) -> Vec<Settings> {
     all
 }
 
-/// The requests of every kind, with what these sources read: two headers, and the scope.
+/// Returns every request, given the values of two headers and of the scope.
 fn all_inputs(
     sessions: &[Option<&str>],
     users: &[Option<&str>],
@@ -144,15 +145,15 @@ fn check(settings: &Settings, layer: &dyn AnyLayer, input: &Input) {
     let expected = judge(settings, input, &request);
     let touched = touched(settings);
     let is_as_expected = outcome == expected.outcome
-        && left(&after, &touched) == Vec::from_iter(expected.left.clone())
+        && lines_of(&after, &touched) == Vec::from_iter(expected.sent.clone())
         && without(after.clone(), &touched) == without(request.headers().clone(), &touched);
     assert!(
         is_as_expected,
-        "{settings:?} {input:?}: {outcome:?} and {after:?}, not {expected:?}"
+        "{settings:?} {input:?}: expected {expected:?}, found {outcome:?} and {after:?}"
     );
 }
 
-/// Every kind of table with every way to adopt, beside each policy, derivation and last source.
+/// Combines every kind of table with every way to adopt, each policy, derivation and last source.
 fn settings_of_destinations() -> Vec<Settings> {
     let row = |host: &str, header_name| Row {
         host: Pattern(host.to_owned()),
@@ -204,7 +205,7 @@ fn settings_of_destinations() -> Vec<Settings> {
     all
 }
 
-/// Requests to a host and to none, in each method, with up to two lines of the header and one of each other.
+/// Returns requests with and without a host, CONNECT or not, with up to two lines of the header and one of each other.
 fn inputs_of_destinations() -> Vec<Input> {
     let mut all = all_inputs(&SOURCE_VALUES, &[None, Some("read")], &[None]);
     all.retain(|input| {
@@ -219,7 +220,7 @@ fn inputs_of_destinations() -> Vec<Input> {
     all
 }
 
-/// Every list of sources, and the requests that have something for them.
+/// Returns the groups: settings for each list of sources, with requests that those sources can read.
 fn groups() -> Vec<(Vec<Settings>, Vec<Input>)> {
     let none = [None];
     let mut groups = Vec::new();
@@ -245,12 +246,12 @@ fn groups() -> Vec<(Vec<Settings>, Vec<Input>)> {
 }
 
 #[test]
-fn every_combination_is_sent_as_the_oracle_says() {
+fn every_combination_agrees_with_the_oracle() {
     let mut combinations = 0;
     for (all_settings, inputs) in groups() {
         combinations += all_settings.len() * inputs.len();
         let inputs = &inputs;
-        // The two policies at once.
+        // One thread for each policy.
         std::thread::scope(|threads| {
             for settings in all_settings.chunks(all_settings.len() / 2) {
                 threads.spawn(move || {
@@ -264,6 +265,8 @@ fn every_combination_is_sent_as_the_oracle_says() {
             }
         });
     }
-    println!("{combinations} combinations");
-    assert_eq!(combinations, COMBINATIONS);
+    assert_eq!(
+        combinations, COMBINATIONS,
+        "`COMBINATIONS` and the README must state this number"
+    );
 }

@@ -1,4 +1,4 @@
-//! Where a key comes from, in which order, and that closures need no annotations.
+//! Where a key comes from, and in which order. Closures need no type annotations.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn request(headers: &[(&str, &str)]) -> Request<()> {
 }
 
 #[test]
-fn sources_are_asked_in_order_and_the_extension_first() {
+fn sources_are_asked_in_order_starting_with_the_extensions() {
     let layer = SessionAffinityLayer::new()
         .or_fn(|req| req.headers().get("x-user-id")?.try_into().ok())
         .or(FromHeaders::new([header::X_SESSION_ID]))
@@ -61,7 +61,7 @@ fn sources_are_asked_in_order_and_the_extension_first() {
 }
 
 #[test]
-fn a_closure_that_finds_no_valid_key_lets_the_next_source_be_asked() {
+fn after_a_closure_without_a_valid_key_the_next_source_is_asked() {
     let layer = SessionAffinityLayer::new()
         .or_fn(|req| req.headers().get("x-user-id")?.try_into().ok())
         .or(AffinityKey::from_static("fixed"));
@@ -87,7 +87,7 @@ fn a_closure_sees_method_uri_headers_and_extensions() {
 }
 
 #[test]
-fn a_head_is_made_of_a_request_or_of_its_parts() {
+fn a_head_is_made_from_a_request_or_its_parts() {
     let (parts, ()) = request(&[("x-session-id", "session")]).into_parts();
     let sessions = FromHeaders::new([header::X_SESSION_ID]);
     assert_eq!(
@@ -101,7 +101,7 @@ fn a_head_is_made_of_a_request_or_of_its_parts() {
 }
 
 #[test]
-fn headers_are_asked_by_name_then_by_value_and_invalid_values_are_passed_over() {
+fn headers_are_searched_by_name_then_by_value_and_invalid_values_are_skipped() {
     let sessions = FromHeaders::new([header::X_SESSION_ID, header::SESSION_ID]);
     for (headers, expected) in [
         (&[("session-id", "b"), ("x-session-id", "a")][..], Some("a")),
@@ -155,7 +155,7 @@ fn a_source_can_be_chosen_at_run_time() {
 }
 
 #[test]
-fn a_source_that_is_added_last_leaves_the_settings_as_they_are() {
+fn adding_a_source_last_keeps_the_other_settings() {
     let layer = SessionAffinityLayer::new()
         .header_name(header::X_SESSION_ID)
         .merge_policy(MergePolicy::Replace)
@@ -180,7 +180,7 @@ fn a_source_that_is_added_last_leaves_the_settings_as_they_are() {
 }
 
 #[test]
-fn one_of_our_own_types_is_a_source() {
+fn a_custom_type_can_be_a_source() {
     struct FromPath;
     impl KeyExtractor for FromPath {
         fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
@@ -222,7 +222,7 @@ async fn one_layer_serves_services_of_two_body_types() {
 }
 
 #[test]
-fn no_debug_output_shows_a_fixed_key_or_a_closure_s_state() {
+fn debug_output_shows_neither_a_fixed_key_nor_the_state_of_a_closure() {
     let secret = String::from("alice@corp.example");
     let layer = SessionAffinityLayer::new()
         .or(key(&secret))

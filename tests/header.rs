@@ -2,22 +2,26 @@
 
 use tower_session_affinity::header;
 
-/// The core's and the token layer's.
+/// The header modules of this crate and of the token layer.
 const SOURCES: [&str; 2] = [
     include_str!("../src/header.rs"),
     include_str!("../token/src/header.rs"),
 ];
 
 #[test]
-fn each_constant_is_spelled_as_its_header() {
+fn each_constant_is_named_after_its_header() {
     for source in SOURCES {
         let names = source.matches("HeaderName::from_static(").count();
-        assert!(names >= 3, "{names} names");
+        assert!(names >= 3, "expected at least 3 names, found {names}");
         let declarations = source.split("pub const ").skip(1);
         let declarations: Vec<_> = declarations
             .filter_map(|declaration| declaration.split_once(": HeaderName"))
             .collect();
-        assert_eq!(declarations.len(), names);
+        assert_eq!(
+            declarations.len(),
+            names,
+            "expected each name in a public constant"
+        );
         for (constant, value) in declarations {
             let name = value.split('"').nth(1).unwrap();
             assert_eq!(constant.to_ascii_lowercase().replace('_', "-"), name);
@@ -26,7 +30,7 @@ fn each_constant_is_spelled_as_its_header() {
 }
 
 #[test]
-fn the_sessions_of_callers_are_these_four_in_this_order() {
+fn caller_sessions_has_these_four_headers_in_this_order() {
     assert_eq!(
         header::CALLER_SESSIONS,
         [

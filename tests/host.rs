@@ -1,4 +1,4 @@
-//! Which URIs a host pattern matches, look-alikes above all.
+//! Which URIs a host pattern matches, and which look-alikes it does not.
 
 use http::Uri;
 use tower_session_affinity::HostPattern;
@@ -49,7 +49,7 @@ fn a_name_matches_itself_and_no_look_alike() {
 }
 
 #[test]
-fn case_and_one_trailing_dot_do_not_count_on_either_side() {
+fn case_and_one_trailing_dot_are_ignored_in_pattern_and_uri() {
     for pattern in ["api.fireworks.ai", "API.Fireworks.AI", "api.fireworks.ai."] {
         check(
             pattern,
@@ -85,7 +85,7 @@ fn a_wildcard_matches_subdomains_at_any_depth_and_not_the_apex() {
 }
 
 #[test]
-fn a_bracket_inside_a_name_is_no_address() {
+fn a_bracket_inside_a_name_is_not_an_address() {
     check(
         "*.example",
         &["http://a[b]c.example/", "http://a[b]c.example:80/"],
@@ -100,7 +100,7 @@ fn a_bracket_inside_a_name_is_no_address() {
 }
 
 #[test]
-fn a_port_matches_itself_and_the_default_of_the_scheme() {
+fn a_port_matches_itself_and_the_default_port_of_the_scheme() {
     check(
         "gateway.internal:443",
         &[
@@ -143,7 +143,7 @@ fn a_pattern_without_a_port_matches_every_port() {
 }
 
 #[test]
-fn a_scheme_matches_itself_and_no_other() {
+fn a_scheme_matches_only_itself() {
     check(
         "https://api.x.ai",
         &[
@@ -160,7 +160,7 @@ fn a_scheme_matches_itself_and_no_other() {
             "ws://api.x.ai:443/",
             "ftp://api.x.ai/",
             "httpss://api.x.ai/",
-            // Of an authority alone nobody knows whether it is sent in the clear.
+            // Without a scheme it is unknown whether the request is encrypted.
             "api.x.ai",
             "api.x.ai:443",
             "/v1",
@@ -186,7 +186,7 @@ fn a_scheme_matches_itself_and_no_other() {
 }
 
 #[test]
-fn a_scheme_goes_with_ports_wildcards_and_addresses() {
+fn a_scheme_combines_with_ports_wildcards_and_addresses() {
     check(
         "https://gateway.internal:443",
         &["https://gateway.internal/", "https://gateway.internal:443/"],
@@ -239,7 +239,7 @@ fn the_default_port_of_a_scheme_does_not_depend_on_its_case() {
 }
 
 #[test]
-fn an_ipv6_address_matches_however_it_is_spelled() {
+fn an_ipv6_address_matches_all_its_spellings() {
     check(
         "[2001:db8::7]",
         &[
@@ -260,7 +260,7 @@ fn an_ipv6_address_matches_however_it_is_spelled() {
 }
 
 #[test]
-fn an_ipv6_address_is_not_one_that_only_resembles_it() {
+fn an_ipv6_address_does_not_match_one_that_only_resembles_it() {
     for (pattern, resembling) in [
         ("[::127.0.0.1]", "[::ffff:127.0.0.1]"),
         ("[::127.0.0.1]", "127.0.0.1"),
@@ -288,7 +288,7 @@ fn an_ipv6_address_is_not_one_that_only_resembles_it() {
 }
 
 #[test]
-fn a_name_of_service_discovery_may_have_an_underscore() {
+fn a_name_may_have_underscores() {
     check(
         "_http._tcp.llm_gateway",
         &["http://_http._tcp.llm_gateway/"],
@@ -313,7 +313,7 @@ fn a_uri_without_an_authority_matches_no_pattern() {
 }
 
 #[test]
-fn the_longest_name_and_the_longest_label_are_patterns() {
+fn names_up_to_253_bytes_and_labels_up_to_63_are_accepted() {
     let label = "l".repeat(63);
     let name = "l.".repeat(126) + "x";
     assert_eq!(name.len(), 253);

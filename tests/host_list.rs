@@ -1,4 +1,4 @@
-//! Lists of host patterns, and tables in which the first row that matches decides.
+//! Lists of host patterns, and tables whose first matching row decides.
 
 use http::{Extensions, HeaderMap, Method, Uri};
 use tower_session_affinity::{
@@ -25,7 +25,7 @@ fn outcome(layer: &SessionAffinityLayer, uri: &str, policy: MergePolicy) -> (Out
 }
 
 #[test]
-fn a_list_is_a_guarantee_under_both_policies() {
+fn only_listed_hosts_get_a_value_under_either_policy() {
     let listed = ["api.fireworks.ai", "*.workers.ai"].map(HostPattern::from_static);
     let layer = SessionAffinityLayer::new().only_hosts(listed);
     for (policy, allowed) in [
@@ -42,7 +42,7 @@ fn a_list_is_a_guarantee_under_both_policies() {
                 "{uri}"
             );
         }
-        // The `Host` header names a listed host and does not count.
+        // The `Host` header names a listed host, but only the URI counts.
         assert_eq!(
             outcome(&layer, "/v1/chat", policy),
             (Outcome::NoAuthority, 0)
@@ -61,7 +61,7 @@ fn an_empty_list_allows_no_host() {
 }
 
 #[test]
-fn an_empty_list_lets_no_request_without_an_authority_pass_either() {
+fn an_empty_list_also_blocks_requests_without_an_authority() {
     let layer = SessionAffinityLayer::new().only_hosts([]);
     for policy in [MergePolicy::Keep, MergePolicy::Replace] {
         for uri in ["/v1/chat", "*"] {
@@ -75,7 +75,7 @@ fn an_empty_list_lets_no_request_without_an_authority_pass_either() {
 }
 
 #[test]
-fn a_host_that_is_listed_with_two_ports_has_both() {
+fn a_host_listed_with_two_ports_is_allowed_on_both() {
     for host in ["gateway.internal", "*.internal", "[::1]"] {
         for ports in [[8443, 9443], [9443, 8443]] {
             let pattern = |port| HostPattern::try_from(format!("{host}:{port}")).unwrap();
@@ -96,8 +96,8 @@ fn a_host_that_is_listed_with_two_ports_has_both() {
 }
 
 #[test]
-fn a_pattern_matches_wherever_it_is_in_a_list() {
-    // The same hosts in the spelling of the list, and in a different one.
+fn a_pattern_matches_at_any_position_in_a_list() {
+    // The same hosts, spelled as in the list and differently.
     let uris = [
         "https://api.x.ai/",
         "https://API.x.ai.:443/",
@@ -151,7 +151,7 @@ fn a_second_list_replaces_the_first() {
     );
 }
 
-/// Patterns that meet at the same hosts, each with a path or without.
+/// Patterns that overlap at the same hosts, with and without a path.
 const ROWS: [(&str, Option<&str>); 14] = [
     ("h.example", None),
     ("h.example", Some("/a")),
@@ -191,7 +191,7 @@ const PLACES: [&str; 18] = [
 ];
 
 #[test]
-fn of_a_table_the_first_row_that_matches_decides_in_every_spelling() {
+fn the_first_matching_row_of_a_table_decides_whatever_the_spelling() {
     let row = |index: usize, (host, path): (&str, Option<&str>)| {
         let row = Destination::header(host, format!("x-{index}")).unwrap();
         path.map_or(row.clone(), |path| row.path_suffixes([path]).unwrap())

@@ -1,4 +1,4 @@
-//! Host patterns as text: their one spelling, and what is wrong with a text that is not one.
+//! Host patterns as text: their canonical spelling, and the errors for invalid text.
 
 use std::collections::HashSet;
 
@@ -37,11 +37,15 @@ fn patterns_that_match_different_requests_are_not_equal() {
         "https://[::1]",
     ];
     let different: HashSet<_> = patterns.map(HostPattern::from_static).into();
-    assert_eq!(different.len(), patterns.len());
+    assert_eq!(
+        different.len(),
+        patterns.len(),
+        "expected all patterns to differ: {different:?}"
+    );
 }
 
 #[test]
-fn a_bad_pattern_is_an_error_that_says_why() {
+fn the_error_for_an_invalid_pattern_says_why() {
     let long_label = format!("{}.example", "l".repeat(64));
     let long_name = "l.".repeat(127) + "x";
     for (pattern, reason) in [
@@ -97,7 +101,7 @@ fn a_bad_pattern_is_an_error_that_says_why() {
 }
 
 #[test]
-fn the_error_of_a_stray_character_shows_it_and_says_what_is_expected() {
+fn the_error_for_an_invalid_character_shows_it_and_says_what_is_expected() {
     let port = "a host with an optional port";
     let brackets = "a host with an optional port, and brackets around an IPv6 address";
     let punycode = "the name's Punycode form (`xn--…`)";
@@ -136,7 +140,7 @@ fn the_error_of_a_stray_character_shows_it_and_says_what_is_expected() {
 }
 
 #[test]
-fn the_error_of_a_scheme_that_patterns_do_not_have_says_that_it_is_one() {
+fn the_error_for_an_unsupported_scheme_lists_the_supported_ones() {
     for pattern in [
         "ftp://api.x.ai",
         "HTTP2://api.x.ai:443",
@@ -158,6 +162,6 @@ fn the_error_of_a_scheme_that_patterns_do_not_have_says_that_it_is_one() {
 
 #[test]
 #[should_panic(expected = "host pattern has a `*` that is not a leading `*.`")]
-fn a_bad_literal_panics_with_the_reason() {
+fn an_invalid_literal_panics_with_the_reason() {
     let _ = HostPattern::from_static("*");
 }

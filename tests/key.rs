@@ -1,4 +1,4 @@
-//! The grammar of a key, its errors, and what it keeps.
+//! The grammar of a key, its errors, and its flags.
 
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
@@ -11,7 +11,7 @@ fn error(key: &str) -> String {
 }
 
 #[test]
-fn every_visible_ascii_byte_but_the_comma_is_valid_and_no_other() {
+fn only_visible_ascii_bytes_other_than_the_comma_are_valid() {
     for byte in 0..=u8::MAX {
         let Ok(value) = HeaderValue::from_bytes(&[byte]) else {
             continue;
@@ -31,7 +31,7 @@ fn every_visible_ascii_byte_but_the_comma_is_valid_and_no_other() {
 }
 
 #[test]
-fn errors_name_the_reason_and_the_place() {
+fn errors_name_the_reason_and_the_position() {
     let long = "k".repeat(300);
     for (key, message) in [
         ("", "affinity key is empty"),
@@ -64,7 +64,7 @@ fn a_key_has_1_to_255_bytes() {
 }
 
 #[test]
-fn every_way_to_make_a_key_checks_it_alike() {
+fn every_conversion_checks_the_key_in_the_same_way() {
     let good = "chat-7";
     let bad = "chat 7";
     let reason = "affinity key has invalid byte 0x20 at index 4";
@@ -120,7 +120,7 @@ fn debug_and_errors_do_not_show_the_key() {
 }
 
 #[test]
-fn the_sensitive_flag_survives_both_ways() {
+fn the_sensitive_flag_survives_conversion_in_both_directions() {
     for sensitive in [false, true] {
         let mut value = HeaderValue::from_static("chat-7");
         value.set_sensitive(sensitive);
@@ -134,7 +134,7 @@ fn the_sensitive_flag_survives_both_ways() {
 }
 
 #[test]
-fn equality_and_hash_are_those_of_the_bytes() {
+fn equality_and_hash_depend_only_on_the_bytes() {
     let state = RandomState::new();
     let literal = AffinityKey::from_static("chat-7");
     let parsed: AffinityKey = "chat-7".parse().unwrap();
@@ -150,6 +150,9 @@ fn a_key_from_a_borrowed_value_does_not_share_its_buffer() {
     let value = HeaderValue::from_maybe_shared(read_buffer.slice(10..20)).unwrap();
     let key = AffinityKey::try_from(&value).unwrap();
     drop(value);
-    assert!(read_buffer.is_unique(), "the key pins the read buffer");
+    assert!(
+        read_buffer.is_unique(),
+        "the key keeps the read buffer alive"
+    );
     assert_eq!(key.as_str(), "kkkkkkkkkk");
 }

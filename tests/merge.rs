@@ -11,14 +11,14 @@ const KEEP: MergePolicy = MergePolicy::Keep;
 const REPLACE: MergePolicy = MergePolicy::Replace;
 const NON_ASCII: &[u8] = b"schl\xc3\xbcssel";
 
-/// Header values before, and the one value that may leave, under each policy.
+/// The header values before, and the one value that is sent under each policy.
 struct Row {
     before: &'static [&'static [u8]],
     keep: Option<&'static [u8]>,
     replace: Option<&'static [u8]>,
 }
 
-/// In the order of the columns: the values before, and what leaves under `Keep` and under `Replace`.
+/// A row in the order of the columns: the values before, then what `Keep` and `Replace` send.
 const fn row(
     before: &'static [&'static [u8]],
     keep: Option<&'static [u8]>,
@@ -56,7 +56,7 @@ const WITHOUT_A_KEY: &[Row] = &[
     row(&[NON_ASCII], Some(NON_ASCII), None),
 ];
 
-/// Other names around ours, on both sides of where the map is searched by hash, and with a repeat.
+/// Other headers around ours: few and many, since large maps are searched by hash, and a repeated one.
 fn surroundings() -> Vec<Vec<(HeaderName, HeaderValue)>> {
     let numbered = |count: usize| -> Vec<_> {
         let name = |i| HeaderName::try_from(format!("x-other-{i}")).unwrap();
@@ -155,7 +155,7 @@ fn with_a_key_each_row_of_the_table_holds() {
     check(WITH_A_KEY, &key, &SessionAffinityLayer::new());
 }
 
-/// A value that is removed and written again comes last.
+/// A value that is removed and inserted again would come last.
 #[test]
 fn a_kept_value_stays_where_it_is() {
     let key = extensions(AffinityKey::from_static("ours"));
@@ -183,7 +183,7 @@ fn without_a_key_each_row_of_the_table_holds() {
     );
 }
 
-/// Nothing leaves, whatever was there.
+/// Checks that no value is sent, whatever the request has.
 fn check_removed<K: KeyExtractor + Clone>(
     layer: &SessionAffinityLayer<K>,
     extensions: &Extensions,
@@ -211,7 +211,7 @@ fn no_affinity_removes_every_value_whatever_the_sources_say() {
 }
 
 #[test]
-fn a_host_that_is_not_listed_gets_no_value() {
+fn an_unlisted_host_gets_no_value() {
     let listed = HostPattern::from_static("api.other.example");
     let layer = SessionAffinityLayer::new().only_hosts([listed]);
     let key = extensions(AffinityKey::from_static("ours"));
@@ -219,7 +219,7 @@ fn a_host_that_is_not_listed_gets_no_value() {
 }
 
 #[test]
-fn a_host_list_outranks_no_affinity_and_comes_first_in_the_report() {
+fn the_outcome_for_an_unlisted_host_takes_precedence_over_no_affinity() {
     let layer = SessionAffinityLayer::new().only_hosts([]);
     let mut headers = headers(&[], &[b"user"]);
     assert_eq!(
@@ -232,7 +232,7 @@ fn a_host_list_outranks_no_affinity_and_comes_first_in_the_report() {
 type Counting<F> = SessionAffinityLayer<Or<FromExtension, FromFn<F>>>;
 
 #[test]
-fn no_byte_but_space_and_tab_is_blank() {
+fn only_spaces_and_tabs_are_blank() {
     let layer = SessionAffinityLayer::new().or(AffinityKey::from_static("ours"));
     for byte in 0..=u8::MAX {
         let Ok(value) = HeaderValue::from_bytes(&[byte]) else {
@@ -249,11 +249,11 @@ fn no_byte_but_space_and_tab_is_blank() {
 }
 
 fn forbidden_source() -> Counting<impl Fn(RequestHead<'_>) -> Option<AffinityKey> + Clone> {
-    SessionAffinityLayer::new().or_fn(|_| panic!("the extractor was called"))
+    SessionAffinityLayer::new().or_fn(|_| panic!("a source was asked"))
 }
 
 #[test]
-fn keep_asks_no_extractor_when_there_is_a_value() {
+fn keep_asks_no_source_if_there_is_a_value() {
     for before in [&[b"user".as_slice()][..], &[b"", b"user"]] {
         let mut headers = headers(&[], before);
         stamp(&forbidden_source(), &mut headers, &Extensions::new());
@@ -262,7 +262,7 @@ fn keep_asks_no_extractor_when_there_is_a_value() {
 }
 
 #[test]
-fn no_extractor_is_asked_for_a_request_that_must_not_carry_a_key() {
+fn no_source_is_asked_if_the_request_must_not_carry_a_key() {
     let layer = forbidden_source().merge_policy(REPLACE);
     stamp(&layer, &mut HeaderMap::new(), &extensions(NoAffinity));
     stamp(
@@ -273,7 +273,7 @@ fn no_extractor_is_asked_for_a_request_that_must_not_carry_a_key() {
 }
 
 #[test]
-fn the_report_says_what_was_done() {
+fn the_outcome_says_what_was_done() {
     let key = extensions(AffinityKey::from_static("ours"));
     let none = Extensions::new();
     for (policy, before, extensions, expected) in [
@@ -308,7 +308,7 @@ fn the_sensitive_flag_of_a_kept_value_survives() {
     assert!(headers[X_SESSION_AFFINITY].is_sensitive());
 }
 
-/// The most names that a `HeaderMap` takes.
+/// The most names that a `HeaderMap` holds.
 const FULL: usize = 24_576;
 
 fn full_map(ours: &[&'static [u8]]) -> HeaderMap {
@@ -326,24 +326,25 @@ fn full_map(ours: &[&'static [u8]]) -> HeaderMap {
     let other = HeaderName::from_static("x-one-more");
     assert!(
         headers.try_insert(other, HeaderValue::from(0)).is_err(),
-        "the map is not full"
+        "the map takes one more name, expected it to be full"
     );
     headers
 }
 
 #[test]
-fn a_full_map_that_lacks_the_name_leaves_unstamped() {
+fn a_full_map_without_the_header_is_sent_without_it() {
     let key = extensions(AffinityKey::from_static("ours"));
     for policy in [KEEP, REPLACE] {
         let mut headers = full_map(&[]);
         let layer = SessionAffinityLayer::new().merge_policy(policy);
         assert_eq!(stamp(&layer, &mut headers, &key), Outcome::MapFull);
-        assert_eq!((values(&headers).len(), headers.keys_len()), (0, FULL));
+        assert!(values(&headers).is_empty(), "{policy:?}");
+        assert_eq!(headers.keys_len(), FULL, "expected the map to stay full");
     }
 }
 
 #[test]
-fn the_table_holds_for_a_full_map_that_has_the_name() {
+fn the_table_holds_for_a_full_map_that_has_the_header() {
     let key = extensions(AffinityKey::from_static("ours"));
     for row in WITH_A_KEY.iter().filter(|row| !row.before.is_empty()) {
         for (policy, expected) in [(KEEP, row.keep), (REPLACE, row.replace)] {
@@ -363,13 +364,13 @@ fn the_table_holds_for_a_full_map_that_has_the_name() {
                 "{policy:?} {:?}",
                 row.before
             );
-            assert_eq!(headers.keys_len(), FULL);
+            assert_eq!(headers.keys_len(), FULL, "expected the map to stay full");
         }
     }
 }
 
 #[test]
-fn a_full_map_loses_what_must_not_leave() {
+fn a_value_that_must_not_be_sent_is_removed_from_a_full_map() {
     let layer = SessionAffinityLayer::new().merge_policy(REPLACE);
     let mut headers = full_map(&[b"user", b"abc"]);
     assert_eq!(
@@ -380,7 +381,7 @@ fn a_full_map_loses_what_must_not_leave() {
 }
 
 #[test]
-fn the_header_name_is_the_configured_one_and_no_other_is_touched() {
+fn only_the_configured_header_is_touched() {
     let name = tower_session_affinity::header::X_GROK_CONV_ID;
     let layer = SessionAffinityLayer::new()
         .header_name(name.clone())

@@ -1,4 +1,4 @@
-//! What a layer tells of what it did.
+//! The outcomes that a layer reports.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -15,12 +15,16 @@ fn stamp<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, method: &Method, uri:
     let mut headers = HeaderMap::new();
     let uri: Uri = uri.parse().unwrap();
     let outcome = layer.stamp(method, &uri, &mut headers, &Extensions::new());
-    assert_eq!(headers.len(), usize::from(outcome.is_sent()));
+    assert_eq!(
+        headers.len(),
+        usize::from(outcome.is_sent()),
+        "{outcome:?}: {headers:?}"
+    );
     outcome
 }
 
 #[test]
-fn every_outcome_has_a_name_of_its_own_in_snake_case() {
+fn every_outcome_has_a_unique_snake_case_name() {
     let mut names: Vec<_> = Outcome::ALL
         .iter()
         .map(|outcome| outcome.as_str())
@@ -30,19 +34,23 @@ fn every_outcome_has_a_name_of_its_own_in_snake_case() {
         assert_eq!(name.replace('_', ""), variant.to_ascii_lowercase());
         assert_eq!(*name, name.to_ascii_lowercase());
         let words = variant.chars().filter(char::is_ascii_uppercase).count();
-        assert_eq!(name.split('_').count(), words);
+        assert_eq!(name.split('_').count(), words, "words of {name}");
     }
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), Outcome::ALL.len());
+    assert_eq!(
+        names.len(),
+        Outcome::ALL.len(),
+        "expected unique names: {names:?}"
+    );
 }
 
 #[test]
-fn a_hook_is_called_once_a_request_with_the_head_that_is_sent() {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let log = Arc::clone(&told);
+fn the_hook_is_called_once_per_request_with_the_head_that_is_sent() {
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&reported);
     let layer = SessionAffinityLayer::new()
-        .on_outcome(|_, _| panic!("the last hook set is the one that is called"))
+        .on_outcome(|_, _| panic!("only the last hook may be called"))
         .or_fn(|req| req.key("x-user-id"))
         .on_outcome(move |outcome, head| {
             let sent = head.headers().get("x-session-affinity").cloned();
@@ -67,7 +75,7 @@ fn a_hook_is_called_once_a_request_with_the_head_that_is_sent() {
         (outcome, host.to_owned(), sent.map(HeaderValue::from_static))
     };
     assert_eq!(
-        *told.lock().unwrap(),
+        *reported.lock().unwrap(),
         [
             row(Outcome::Stamped, "a.example", Some("u-42")),
             row(Outcome::NoKey, "a.example", None),
@@ -87,7 +95,7 @@ fn a_tunnel_is_never_given_the_header() {
             stamp(layer, &Method::CONNECT, "a.example:443"),
             Outcome::Tunnel
         );
-        // A WebSocket over HTTP/2 goes to the host itself.
+        // A WebSocket over HTTP/2 is not a tunnel: the host itself reads the request.
         assert_eq!(
             stamp(layer, &Method::CONNECT, "https://a.example/ws"),
             Outcome::Stamped
@@ -102,7 +110,7 @@ fn a_tunnel_is_never_given_the_header() {
 }
 
 #[test]
-fn another_source_can_take_the_place_of_the_extensions() {
+fn from_source_replaces_the_extensions_as_a_source() {
     let layer = SessionAffinityLayer::from_source(from_fn(|req| req.key("x-tenant-id")));
     let request = Request::get("http://a.example/")
         .header("x-tenant-id", "t-1")
@@ -132,7 +140,7 @@ fn two_layers_send_two_ids_under_two_names() {
 }
 
 #[test]
-fn the_key_of_a_header_is_the_first_valid_value_and_keeps_its_sensitive_flag() {
+fn request_head_key_returns_the_first_valid_value_with_its_sensitive_flag() {
     let mut value = HeaderValue::from_static("second");
     value.set_sensitive(true);
     let request = Request::get("/")

@@ -1,4 +1,4 @@
-//! Keys, host patterns and stamps against independent statements of what they are.
+//! Keys, host patterns and merges, compared with independent implementations.
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use proptest::collection::vec;
@@ -9,7 +9,7 @@ use tower_session_affinity::{
     header::X_SESSION_AFFINITY,
 };
 
-/// The grammar as a list of characters.
+/// All characters of a key.
 const KEY_CHARACTERS: &str = concat!(
     "!\"#$%&'()*+-./0123456789:;<=>?@",
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`",
@@ -20,7 +20,7 @@ fn is_key(text: &str) -> bool {
     !text.is_empty() && text.len() < 256 && text.chars().all(|c| KEY_CHARACTERS.contains(c))
 }
 
-/// A host is a list of labels from the top level down; a pattern is a prefix of it.
+/// Splits a host into labels from the top level down, so that a pattern is a prefix.
 fn labels(host: &str) -> Vec<String> {
     let host = host.strip_suffix('.').unwrap_or(host);
     host.rsplit('.').map(str::to_lowercase).collect()
@@ -52,7 +52,7 @@ fn with_port(host: &str, port: Option<u16>) -> String {
     port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Values that a header map takes, blank ones and repeats among them.
+/// Header values, some of them blank or repeated.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(Vec::new()),
@@ -64,7 +64,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn a_text_is_a_key_if_it_is_1_to_255_key_characters(text in "\\PC{0,12}|[!-~]{0,300}") {
+    fn a_text_is_a_key_if_and_only_if_it_has_1_to_255_key_characters(text in "\\PC{0,12}|[!-~]{0,300}") {
         let key = AffinityKey::try_from(text.as_str());
         prop_assert_eq!(key.is_ok(), is_key(&text));
         if let Ok(key) = key {
@@ -73,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn a_key_survives_the_way_through_a_header(text in "[!-+\\--~]{1,255}") {
+    fn a_key_survives_a_round_trip_through_a_header_value(text in "[!-+\\--~]{1,255}") {
         let key: AffinityKey = text.parse().unwrap();
         let value = HeaderValue::from(key.clone());
         prop_assert_eq!(AffinityKey::try_from(&value).unwrap(), key.clone());
@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn at_most_one_value_leaves_and_it_is_the_one_of_the_table(
+    fn at_most_one_value_is_sent_and_it_is_the_one_of_the_table(
         before in vec(value(), 0..4), others in 0..12_usize, replace: bool, suppressed: bool,
         key in option::of(Just(AffinityKey::from_static("ours"))), allowed: bool,
     ) {
@@ -142,8 +142,8 @@ proptest! {
             Some(first) if !replace => Some(first.clone()),
             _ => ours,
         };
-        let left = headers.get_all(X_SESSION_AFFINITY).iter().map(|value| value.as_bytes().to_vec());
-        prop_assert_eq!(left.collect::<Vec<_>>(), Vec::from_iter(expected));
+        let sent = headers.get_all(X_SESSION_AFFINITY).iter().map(|value| value.as_bytes().to_vec());
+        prop_assert_eq!(sent.collect::<Vec<_>>(), Vec::from_iter(expected));
         prop_assert_eq!(headers.keys().filter(|name| *name != X_SESSION_AFFINITY).count(), others);
     }
 }

@@ -1,4 +1,4 @@
-//! Nothing that the crate prints shows a secret, or a raw id, or a piece of one.
+//! Nothing that the crate prints shows any part of a secret or of a raw id.
 #![cfg(feature = "hmac")]
 
 use std::error::Error;
@@ -17,10 +17,14 @@ use tower_session_affinity::{
     RequestHead, SessionAffinityLayer, from_fn, header,
 };
 
+#[cfg(feature = "tracing")]
+#[path = "support/log.rs"]
+mod log;
+
 const SECRET: &str = "the-quick-brown-fox-jumps-over-13-lazy-dogs";
 const RAW_ID: &str = "alice.liddell@wonderland.test";
 
-/// A text that the crate gave out, and the type that it is about.
+/// Text that the crate printed, and the type that it is about.
 struct Output {
     about: &'static str,
     text: String,
@@ -45,7 +49,7 @@ fn key() -> AffinityKey {
     RAW_ID.parse().expect("a key")
 }
 
-/// Everything with a `Debug`, made of the secret and of the raw id wherever it can be.
+/// Returns the `Debug` output of every type, built from the secret and the raw id if it can be.
 fn debug_output() -> Vec<Output> {
     let raw = HeaderValue::from_static(RAW_ID);
     let uri = format!("https://host.example/?user={RAW_ID}");
@@ -94,7 +98,7 @@ fn debug_output() -> Vec<Output> {
     ]
 }
 
-/// Every kind of error, made of the secret or of the raw id.
+/// Returns every kind of error, caused by the secret or the raw id.
 fn error_output() -> Vec<Output> {
     const KEY: &str = "InvalidAffinityKey";
     const HOST: &str = "InvalidHostPattern";
@@ -146,7 +150,7 @@ fn error_output() -> Vec<Output> {
     ]
 }
 
-/// What the feature `body-field` adds, with the key in a body that is under way.
+/// Returns the output of the types of `body-field`, with the key in a body that is being sent.
 #[cfg(feature = "body-field")]
 fn body_output() -> Vec<Output> {
     use http_body_util::Full;
@@ -169,7 +173,7 @@ fn body_output() -> Vec<Output> {
     ]
 }
 
-/// What the feature `scope` adds.
+/// Returns the output of the types of `scope`.
 #[cfg(feature = "scope")]
 fn scope_output() -> Vec<Output> {
     use std::{convert::Infallible, future::ready};
@@ -192,54 +196,35 @@ fn scope_output() -> Vec<Output> {
     ]
 }
 
-/// What a listener at every level hears of stamps of the raw id: a caller's header, an extension and a
-/// fallback, with derivation and without.
+/// Returns the log at every level while the raw id is sent from a caller's header, an extension and a
+/// fallback, with and without derivation.
 #[cfg(feature = "tracing")]
 fn tracing_output() -> Vec<Output> {
-    use std::sync::{Arc, Mutex};
-    use tracing_subscriber::{filter::LevelFilter, util::SubscriberInitExt};
+    use tracing_subscriber::filter::LevelFilter;
 
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .with_writer(Arc::new(Log(Arc::clone(&log))))
-        .finish();
-    let guard = subscriber.set_default();
     let plain = SessionAffinityLayer::new().or(key());
-    for uri in ["https://host.example/", "/"] {
-        let mut with_header = HeaderMap::new();
-        with_header.insert(header::X_SESSION_AFFINITY, HeaderValue::from_static(RAW_ID));
-        let mut extensions = Extensions::new();
-        extensions.insert(key());
-        for layer in [plain.clone(), plain.clone().derive_per_host(secret())] {
-            for mut headers in [with_header.clone(), HeaderMap::new()] {
-                let uri = Uri::from_static(uri);
-                layer.stamp(&Method::POST, &uri, &mut headers, &extensions);
+    let text = log::logged(LevelFilter::TRACE, || {
+        for uri in ["https://host.example/", "/"] {
+            let mut with_header = HeaderMap::new();
+            with_header.insert(header::X_SESSION_AFFINITY, HeaderValue::from_static(RAW_ID));
+            let mut extensions = Extensions::new();
+            extensions.insert(key());
+            for layer in [plain.clone(), plain.clone().derive_per_host(secret())] {
+                for mut headers in [with_header.clone(), HeaderMap::new()] {
+                    let uri = Uri::from_static(uri);
+                    layer.stamp(&Method::POST, &uri, &mut headers, &extensions);
+                }
             }
         }
-    }
-    drop(guard);
-    let text = String::from_utf8(log.lock().expect("the log").clone()).expect("text");
-    assert!(text.lines().count() >= 7, "few events:\n{text}");
+    });
+    assert!(
+        text.lines().count() >= 7,
+        "expected at least 7 events:\n{text}"
+    );
     vec![Output {
         about: "Outcome",
         text,
     }]
-}
-
-/// Writes what it is told into memory.
-#[cfg(feature = "tracing")]
-struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
-
-#[cfg(feature = "tracing")]
-impl std::io::Write for &Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("the log").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 fn hexadecimal(text: &str) -> String {
@@ -251,7 +236,7 @@ fn join(bytes: &[u8], separator: &str, spell: impl FnMut(&u8) -> String) -> Stri
     spelled.join(separator)
 }
 
-/// Returns the pieces of five bytes, in each way that bytes are printed.
+/// Returns all pieces of five bytes, in each way that bytes can be printed.
 fn pieces(text: &str) -> Vec<String> {
     let spell = |piece: &[u8]| {
         let text = String::from_utf8(piece.to_vec()).expect("ASCII");
@@ -266,7 +251,7 @@ fn pieces(text: &str) -> Vec<String> {
     text.as_bytes().windows(5).flat_map(spell).collect()
 }
 
-/// Returns the first of these pieces that a text shows, however its lines are broken.
+/// Returns the first of these pieces that the text shows, ignoring line breaks.
 fn shown<'a>(text: &str, pieces: &'a [String]) -> Option<&'a String> {
     let words: Vec<_> = text.split_whitespace().collect();
     let line = words.join(" ");
@@ -290,20 +275,24 @@ fn outputs() -> Vec<Output> {
 }
 
 #[test]
-fn no_output_shows_a_piece_of_the_secret_or_of_the_raw_id() {
+fn no_output_shows_any_part_of_the_secret_or_of_the_raw_id() {
     let hidden = [pieces(SECRET), pieces(RAW_ID)].concat();
     for Output { about, text } in outputs() {
-        assert_eq!(shown(&text, &hidden), None, "shown by {about}:\n{text}");
+        assert_eq!(
+            shown(&text, &hidden),
+            None,
+            "expected nothing hidden in the output of {about}:\n{text}"
+        );
     }
 }
 
 #[test]
-fn a_secret_says_what_it_is_and_nothing_more() {
+fn the_debug_output_of_a_secret_is_only_its_type() {
     assert_eq!(format!("{:?}", secret()), "AffinitySecret(..)");
 }
 
 #[test]
-fn the_search_finds_what_is_printed_in_plain() {
+fn the_search_finds_unredacted_output() {
     let hidden = pieces(SECRET);
     let bytes = SECRET.as_bytes();
     for text in [
@@ -312,11 +301,14 @@ fn the_search_finds_what_is_printed_in_plain() {
         format!("{:#?}", Some(&bytes[..9])),
         hexadecimal(SECRET),
     ] {
-        assert!(shown(&text, &hidden).is_some(), "{text}");
+        assert!(
+            shown(&text, &hidden).is_some(),
+            "expected a piece of the secret in {text}"
+        );
     }
 }
 
-/// Returns the names of the public types in the files below a folder.
+/// Returns the names of the public types in the files of a folder.
 fn public_types(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
@@ -342,7 +334,7 @@ fn public_types(folder: &Path) -> Vec<String> {
     paths.filter(has_feature).flat_map(of_path).collect()
 }
 
-/// A type that is added later is searched, too, or this fails.
+/// Fails if a new type is missing in the lists above.
 #[test]
 fn every_public_type_is_searched() {
     let outputs = outputs();
@@ -350,6 +342,9 @@ fn every_public_type_is_searched() {
     assert!(!types.is_empty());
     for item in types {
         let searched = outputs.iter().any(|output| output.about == item);
-        assert!(searched, "`{item}` is not searched");
+        assert!(
+            searched,
+            "the output of `{item}` is not searched: add it to the lists above"
+        );
     }
 }

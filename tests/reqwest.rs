@@ -20,14 +20,14 @@ use tower_test::mock;
 
 const KEY: AffinityKey = AffinityKey::from_static("ours");
 
-/// Answers with the values of the affinity header, one a line.
+/// Answers with the values of the affinity header, one per line.
 async fn echo(headers: HeaderMap) -> String {
     let values = headers.get_all("x-session-affinity").iter();
     let lines: Vec<_> = values.map(|value| value.to_str().unwrap()).collect();
     lines.join("\n")
 }
 
-/// Starts a server that ends with the set, and returns its URL.
+/// Starts a server that stops when the set is dropped, and returns its URL.
 async fn serve(servers: &mut JoinSet<()>, app: Router) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -35,7 +35,7 @@ async fn serve(servers: &mut JoinSet<()>, app: Router) -> Url {
     url.parse().unwrap()
 }
 
-/// A client that reaches loopback even where the environment names a proxy.
+/// A client that ignores proxies in the environment.
 fn direct() -> Client {
     Client::builder().no_proxy().build().unwrap()
 }
@@ -54,7 +54,7 @@ where
     request.headers().clone()
 }
 
-/// The policy, our key, the one host that is listed, the values that are there, and what arrives.
+/// The policy, our key, the only listed host, the caller's values, and what arrives.
 type Row = (
     MergePolicy,
     Option<AffinityKey>,
@@ -175,7 +175,7 @@ async fn the_host_of_a_url_is_matched_as_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_no_uri_has_no_authority() {
+async fn a_url_that_is_not_a_uri_has_no_authority() {
     let too_long = format!("https://api.example/{}", "x".repeat(70_000));
     assert!(too_long.parse::<http::Uri>().is_err());
 
@@ -205,7 +205,7 @@ async fn a_url_that_is_no_uri_has_no_authority() {
 }
 
 #[tokio::test]
-async fn one_layer_serves_requests_of_both_kinds() {
+async fn one_layer_serves_http_and_reqwest_requests() {
     let layer = SessionAffinityLayer::new().or(KEY);
     let client = layer.layer(service_fn(|request: http::Request<()>| {
         ready(Ok::<_, Infallible>(request.into_parts().0.headers))
@@ -219,7 +219,7 @@ async fn one_layer_serves_requests_of_both_kinds() {
 }
 
 #[test]
-fn readiness_is_the_inner_service_s() {
+fn readiness_is_that_of_the_inner_service() {
     let (mut service, mut handle) =
         mock::spawn_layer::<Request, (), _>(SessionAffinityLayer::new());
     handle.allow(0);
@@ -232,7 +232,7 @@ fn readiness_is_the_inner_service_s() {
 }
 
 #[tokio::test]
-async fn redirects_of_reqwest_happen_below_the_layer() {
+async fn reqwest_follows_redirects_below_the_layer() {
     let mut servers = JoinSet::new();
     let other = serve(&mut servers, Router::new().fallback(echo)).await;
     let app = Router::new().route("/", get(Redirect::temporary(other.as_str())));
@@ -256,7 +256,7 @@ async fn redirects_of_reqwest_happen_below_the_layer() {
 }
 
 #[tokio::test]
-async fn default_headers_of_reqwest_are_added_below_the_layer() {
+async fn reqwest_adds_default_headers_below_the_layer() {
     let mut servers = JoinSet::new();
     let url = serve(&mut servers, Router::new().fallback(echo)).await;
     let default = HeaderValue::from_static("default");
@@ -266,7 +266,7 @@ async fn default_headers_of_reqwest_are_added_below_the_layer() {
     let layer = SessionAffinityLayer::new();
     let elsewhere = HostPattern::from_static("api.example");
 
-    // Where the layer sends nothing, reqwest does, whatever host, marker or policy forbids it.
+    // If the layer sends nothing, reqwest sends its default, even to unlisted hosts and under `Replace`.
     for (layer, expected) in [
         (layer.clone().or(Some(KEY)), "ours"),
         (
@@ -283,9 +283,9 @@ async fn default_headers_of_reqwest_are_added_below_the_layer() {
 }
 
 #[tokio::test]
-async fn a_forward_proxy_sees_the_header_of_a_request_in_the_clear() {
+async fn a_forward_proxy_sees_the_header_of_a_plain_http_request() {
     let mut servers = JoinSet::new();
-    // It answers in the place of every host.
+    // The proxy answers for every host.
     let proxy = serve(&mut servers, Router::new().fallback(echo)).await;
     let proxy = reqwest::Proxy::http(proxy).unwrap();
     let client = Client::builder().proxy(proxy).build().unwrap();

@@ -20,7 +20,7 @@ use tower_session_affinity::{
 
 const OURS: AffinityKey = AffinityKey::from_static("ours");
 
-/// A server that tells which values of the affinity header arrive; it ends when this is dropped.
+/// A server that reports which values of the affinity header arrive. It stops when it is dropped.
 struct Upstream {
     url: String,
     arrived: mpsc::UnboundedReceiver<Vec<HeaderValue>>,
@@ -28,7 +28,7 @@ struct Upstream {
 }
 
 impl Upstream {
-    /// Answers this many requests with 503 before the others.
+    /// Starts a server that answers its first `failures` requests with 503.
     async fn failing(failures: usize) -> Self {
         let (report, arrived) = mpsc::unbounded_channel();
         let failures = Arc::new(AtomicUsize::new(failures));
@@ -61,7 +61,7 @@ impl Upstream {
     }
 }
 
-/// A client that reaches loopback even where the environment names a proxy.
+/// A client that ignores proxies in the environment.
 fn builder() -> ClientBuilder {
     ClientBuilder::new(Client::builder().no_proxy().build().unwrap())
 }
@@ -87,7 +87,7 @@ async fn a_key_given_with_the_request_arrives() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_whole_client_gives_way_to_one_of_the_request() {
+async fn a_key_of_the_request_overrides_one_of_the_client() {
     let mut upstream = Upstream::start().await;
     let client = builder()
         .with_init(Extension(AffinityKey::from_static("of-the-client")))
@@ -128,8 +128,8 @@ async fn the_scope_is_a_source_of_keys() {
     assert_eq!(upstream.arrived().await, ["ours"]);
 }
 
-/// The policy, our key, whether the request has `NoAffinity`, the one host that is listed, the values
-/// that are there, and those that arrive.
+/// The policy, our key, whether the request has `NoAffinity`, the only listed host, the caller's values,
+/// and those that arrive.
 type Row = (
     MergePolicy,
     Option<AffinityKey>,
@@ -181,7 +181,7 @@ async fn each_row_of_the_merge_table_holds_at_the_server() {
     }
 }
 
-/// Tries again, at most twice, while the answer is 503.
+/// Retries at most twice while the answer is 503.
 struct Retry;
 
 #[async_trait::async_trait]
@@ -193,7 +193,7 @@ impl Middleware for Retry {
         next: Next<'_>,
     ) -> Result<Response> {
         for _ in 0..2 {
-            let attempt = request.try_clone().expect("the body is no stream");
+            let attempt = request.try_clone().expect("the body is not a stream");
             let response = next.clone().run(attempt, extensions).await?;
             if response.status() != StatusCode::SERVICE_UNAVAILABLE {
                 return Ok(response);
@@ -221,7 +221,7 @@ async fn each_attempt_of_a_retry_carries_the_key_once() {
 }
 
 #[tokio::test]
-async fn a_client_with_middleware_is_a_service_that_the_layer_wraps() {
+async fn the_layer_wraps_a_client_with_middleware() {
     let mut upstream = Upstream::start().await;
     let inner = builder().with(Retry).build();
     let request = inner.get(&upstream.url).build().unwrap();
@@ -242,6 +242,6 @@ async fn a_deriving_layer_sends_no_raw_id() {
         .header("x-session-affinity", "alice@example.com");
     request.send().await.unwrap();
     let arrived = upstream.arrived().await;
-    assert_eq!(arrived.len(), 1);
-    assert_eq!(arrived[0].len(), 36);
+    assert_eq!(arrived.len(), 1, "expected one value: {arrived:?}");
+    assert_eq!(arrived[0].len(), 36, "expected a derived key: {arrived:?}");
 }

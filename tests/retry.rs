@@ -1,7 +1,7 @@
-//! A retry that builds the next attempt itself: whether its key is the first attempt's.
+//! Retries and hedges that copy the request themselves: whether later attempts keep the key.
 //!
-//! `Retry` and `Hedge` ask a policy of the application for the copy that is sent next. Where that copy lacks the
-//! extensions, it lacks the key that was in them, and only a layer outside has written it by then.
+//! `Retry` and `Hedge` ask the application's policy for a copy of the request. A copy without the extensions
+//! loses a key in them, unless a layer outside the retry has already set the header.
 
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
@@ -29,18 +29,18 @@ type HyperClient = Client<HttpConnector, Body>;
 
 const ATTEMPTS: usize = 3;
 
-/// How the next attempt is made of this one.
+/// How a policy copies a request.
 #[derive(Clone, Copy, Debug)]
 enum Copying {
     /// `Request::clone`.
     Whole,
-    /// Method, URI, headers and body, as code does that was written when extensions were not `Clone`.
+    /// Method, URI, headers and body, as in code from before extensions were `Clone`.
     WithoutExtensions,
-    /// The same, and the extensions.
+    /// The same, plus the extensions.
     WithExtensions,
 }
 
-/// Tries again while the answer is 503, at this host if there is one.
+/// Retries while the answer is 503, at `elsewhere` if it is set.
 #[derive(Clone)]
 struct Policy {
     copying: Copying,
@@ -48,7 +48,7 @@ struct Policy {
     left: usize,
 }
 
-/// What arrived of the header, in the order of the attempts.
+/// The header value of each attempt, in order.
 #[derive(Clone, Default)]
 struct Arrived(Arc<Mutex<Vec<Option<String>>>>);
 
@@ -105,7 +105,7 @@ impl Arrived {
         let value = values
             .next()
             .map(|value| value.to_str().unwrap().to_owned());
-        assert_eq!(values.next(), None, "more than one value");
+        assert_eq!(values.next(), None, "expected at most one value");
         self.0.lock().unwrap().push(value);
     }
 
@@ -121,7 +121,7 @@ async fn serve(servers: &mut JoinSet<()>, app: Router) -> SocketAddr {
     address
 }
 
-/// Starts a server that is never available.
+/// Starts a server that answers every request with 503.
 async fn unavailable(servers: &mut JoinSet<()>, arrived: Arrived) -> SocketAddr {
     let answer = move |headers: HeaderMap| {
         arrived.add(&headers);
@@ -161,7 +161,7 @@ fn with<T: Clone + Send + Sync + 'static>(
 
 const KEY: AffinityKey = AffinityKey::from_static("chat-7");
 
-/// What the attempts carried, with the layer outside and inside of a retry that copies like this.
+/// Returns the value of each attempt, with the layer outside the retry and with the layer inside.
 async fn attempts(
     copying: Copying,
     request: impl Fn(SocketAddr) -> Request<Body>,
@@ -184,7 +184,7 @@ fn values<const COUNT: usize>(values: [&str; COUNT]) -> Vec<Option<String>> {
 }
 
 #[tokio::test]
-async fn a_retry_that_copies_the_extensions_carries_the_key_outside_and_inside() {
+async fn a_retry_that_copies_the_extensions_works_with_the_layer_outside_or_inside() {
     for copying in [Copying::Whole, Copying::WithExtensions] {
         let same = values(["chat-7"; ATTEMPTS]);
         assert_eq!(
@@ -259,7 +259,11 @@ async fn a_retry_that_goes_to_a_different_host_needs_the_layer_inside() {
     let outside = layer.clone().layer(retries.layer(client()));
     outside.oneshot(with(to(address), KEY)).await.unwrap();
     assert_eq!(here.take(), values(["chat-7"]));
-    assert_eq!(elsewhere.take(), values(["chat-7", "chat-7"]), "it leaks");
+    assert_eq!(
+        elsewhere.take(),
+        values(["chat-7", "chat-7"]),
+        "expected the unlisted host to get the key if the layer is outside"
+    );
 
     let inside = retries.layer(layer.layer(client()));
     inside.oneshot(with(to(address), KEY)).await.unwrap();
@@ -267,7 +271,7 @@ async fn a_retry_that_goes_to_a_different_host_needs_the_layer_inside() {
     assert_eq!(elsewhere.take(), values(["-", "-"]));
 }
 
-/// Hedges at once; what it needs of the service is said here, so that errors are readable.
+/// Hedges at once. The bounds are stated here to keep compiler errors readable.
 fn hedged<S>(service: S, copying: Copying) -> Hedge<S, Copying>
 where
     S: Service<Request<Body>, Error: Into<BoxError>> + Clone,
@@ -280,7 +284,7 @@ async fn a_hedge_that_drops_the_extensions_needs_the_layer_outside() {
     let mut servers = JoinSet::new();
     let arrived = Arrived::default();
     let (both, seen) = (Arc::new(Barrier::new(2)), arrived.clone());
-    // Answers none of the two before both are there.
+    // Answers neither attempt before both have arrived.
     let answer = async move |headers: HeaderMap| {
         seen.add(&headers);
         both.wait().await;

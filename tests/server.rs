@@ -1,4 +1,4 @@
-//! The layer on a server, where the caller decides what the URI says.
+//! The layer on a server, where the caller controls the URI.
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
@@ -17,7 +17,7 @@ use tower_session_affinity::{AffinityKey, HostPattern, KeyExtractor, SessionAffi
 const HOST: &str = "api.example";
 const KEY: AffinityKey = AffinityKey::from_static("ours");
 
-/// Serves with this layer; the answer is the value that the handler sees, or nothing.
+/// Serves with this layer. The answer is the header value that the handler sees, or empty.
 async fn serve<K>(servers: &mut JoinSet<()>, layer: SessionAffinityLayer<K>) -> SocketAddr
 where
     K: KeyExtractor + Clone + Send + Sync + 'static,
@@ -44,7 +44,7 @@ where
     address
 }
 
-/// Sends this target over HTTP/1.1, byte for byte, and returns the body of the answer.
+/// Sends this request target verbatim over HTTP/1.1 and returns the response body.
 async fn over_http_1(server: SocketAddr, target: &str, host: &str) -> String {
     let mut stream = TcpStream::connect(server).await.unwrap();
     let request = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
@@ -56,7 +56,7 @@ async fn over_http_1(server: SocketAddr, target: &str, host: &str) -> String {
     body.to_owned()
 }
 
-/// Sends a request over HTTP/2 whose `:authority` is this host, and returns the body of the answer.
+/// Sends a request over HTTP/2 with this host as `:authority` and returns the response body.
 async fn over_http_2(server: SocketAddr, host: &str) -> String {
     let stream = TcpStream::connect(server).await.unwrap();
     let handshake =
@@ -72,7 +72,7 @@ async fn over_http_2(server: SocketAddr, host: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_list_of_hosts_lets_nothing_pass_for_the_usual_form_of_http_1() {
+async fn a_host_list_blocks_http_1_requests_whose_uri_has_no_host() {
     let mut servers = JoinSet::new();
     let listed = HostPattern::from_static(HOST);
     let layer = SessionAffinityLayer::new().or(KEY).only_hosts([listed]);
@@ -81,7 +81,7 @@ async fn a_list_of_hosts_lets_nothing_pass_for_the_usual_form_of_http_1() {
 }
 
 #[tokio::test]
-async fn where_the_uri_has_a_host_the_caller_chooses_it() {
+async fn the_caller_chooses_the_host_of_an_absolute_uri_and_over_http_2() {
     let mut servers = JoinSet::new();
     let listed = HostPattern::from_static(HOST);
     let layer = SessionAffinityLayer::new().or(KEY).only_hosts([listed]);
@@ -101,7 +101,7 @@ async fn where_the_uri_has_a_host_the_caller_chooses_it() {
 
 #[cfg(feature = "hmac")]
 #[tokio::test]
-async fn a_key_derived_per_host_is_one_that_the_caller_chooses_or_none() {
+async fn per_host_derivation_on_a_server_uses_a_host_that_the_caller_chooses() {
     use tower_session_affinity::AffinitySecret;
 
     let secret = AffinitySecret::new(&[7; 32]).unwrap();
@@ -118,7 +118,7 @@ async fn a_key_derived_per_host_is_one_that_the_caller_chooses_or_none() {
     );
     assert_ne!(at_host, over_http_2(server, "evil.example").await);
 
-    // With a label the caller has no say, and every form of request has a key.
+    // With a label the caller has no influence, and every form of request gets the key.
     let layer = SessionAffinityLayer::new().or(KEY).derive_for(secret, HOST);
     let server = serve(&mut servers, layer).await;
     assert_eq!(

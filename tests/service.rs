@@ -26,7 +26,7 @@ fn request() -> Request<&'static str> {
 }
 
 #[test]
-fn readiness_is_the_inner_service_s() {
+fn readiness_is_that_of_the_inner_service() {
     let (mut service, mut handle) = spawn();
     handle.allow(0);
     tokio_test::assert_pending!(service.poll_ready());
@@ -52,11 +52,11 @@ async fn a_call_reaches_the_inner_service_with_its_body_and_one_header() {
     let (received, reply) = handle.next_request().await.unwrap();
     assert_eq!(received.body(), &"hello");
     assert_eq!(received.uri(), "/v1/chat");
-    assert_eq!(received.headers().len(), 1);
+    assert_eq!(received.headers().len(), 1, "expected only our header");
     assert_eq!(received.headers()["x-session-affinity"], "chat-7");
     assert!(
         received.extensions().get::<AffinityKey>().is_some(),
-        "the extensions stay"
+        "expected the extensions to be kept"
     );
     reply.send_response("world");
     assert_eq!(response.await.unwrap(), "world");
@@ -73,7 +73,7 @@ async fn an_error_passes_through_unchanged() {
 }
 
 #[tokio::test]
-async fn the_response_need_not_be_a_response() {
+async fn the_response_can_be_of_any_type() {
     let (mock, mut handle) = mock::pair::<u32, String>();
     let inner = mock.map_request(|request: Request<u32>| request.into_body());
     let service = SessionAffinityLayer::new().layer(inner);
@@ -82,7 +82,7 @@ async fn the_response_need_not_be_a_response() {
     assert_eq!(response.await.unwrap().unwrap(), "seven");
 }
 
-/// Is ready only where it was polled, and must not be cloned.
+/// Requires `poll_ready` before each call, and panics if it is cloned.
 struct Picky {
     ready: bool,
 }
@@ -106,7 +106,7 @@ impl Service<Request<()>> for Picky {
     fn call(&mut self, request: Request<()>) -> Self::Future {
         assert!(
             std::mem::take(&mut self.ready),
-            "called before it was ready"
+            "called without `poll_ready`"
         );
         ready(Ok(request.headers().len()))
     }
@@ -125,14 +125,14 @@ async fn a_call_uses_the_service_that_was_polled_and_never_a_clone() {
 }
 
 #[test]
-fn the_future_is_the_inner_service_s_own_type() {
+fn the_future_is_that_of_the_inner_service() {
     let layer = SessionAffinityLayer::new();
     let mut service = layer.layer(Picky { ready: true });
     let _future: Ready<Result<usize, &'static str>> = service.call(Request::new(()));
 }
 
 #[test]
-fn the_inner_service_can_be_reached() {
+fn the_inner_service_is_accessible() {
     let mut service = SessionAffinityLayer::new().layer(1);
     *service.get_mut() += 1;
     assert_eq!(service.get_ref(), &2);
@@ -140,7 +140,7 @@ fn the_inner_service_can_be_reached() {
 }
 
 #[tokio::test]
-async fn layers_of_two_names_stack_and_the_outermost_of_one_name_wins() {
+async fn layers_with_different_names_stack_and_the_outermost_wins_for_the_same_name() {
     let echo = service_fn(|request: Request<()>| async move {
         let value = |name: HeaderName| request.headers()[name].to_str().unwrap().to_owned();
         Ok::<_, &str>([
@@ -161,7 +161,7 @@ async fn layers_of_two_names_stack_and_the_outermost_of_one_name_wins() {
 }
 
 #[test]
-fn a_layer_can_be_made_at_compile_time() {
+fn a_layer_can_be_built_at_compile_time() {
     static LAYER: SessionAffinityLayer<FromExtension> = SessionAffinityLayer::new();
     let _: SessionAffinity<(), FromExtension> = LAYER.layer(());
 }

@@ -1,10 +1,8 @@
-//! The event of a stamp: what it says, and what it must never say.
+//! The event for each request: what it contains, and what it must never contain.
 #![cfg(feature = "tracing")]
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
@@ -14,43 +12,16 @@ use tower_session_affinity::{
     Outcome, SessionAffinityLayer, header,
 };
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::util::SubscriberInitExt;
+
+use log::logged;
+
+#[path = "support/log.rs"]
+mod log;
 
 const OURS: AffinityKey = AffinityKey::from_static("ours-5f0e9c1a");
 const THEIRS: HeaderValue = HeaderValue::from_static("theirs-5f0e9c1a");
-/// What both have in common, and no event.
+/// Part of both values, which no event may contain.
 const SECRET: &str = "5f0e9c1a";
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// Returns what is logged from this level on, in the calling thread, while a closure runs.
-    fn of(level: LevelFilter, f: impl FnOnce()) -> String {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .without_time()
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        let guard = subscriber.set_default();
-        f();
-        drop(guard);
-        String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 fn stamp<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, request: Request<()>) -> Outcome {
     let (mut parts, ()) = request.into_parts();
@@ -81,7 +52,7 @@ fn with_a_full_map() -> Request<()> {
 }
 
 #[test]
-fn each_outcome_is_one_line_with_its_level_and_never_the_key() {
+fn each_outcome_logs_one_line_at_its_level_without_the_key() {
     let keep = SessionAffinityLayer::new().or(OURS);
     let replace = keep.clone().merge_policy(MergePolicy::Replace);
     let listed = keep
@@ -98,7 +69,7 @@ fn each_outcome_is_one_line_with_its_level_and_never_the_key() {
                      and the URI has no authority";
     let full = " WARN tower_session_affinity: no session affinity: the header map has no room for \
                 one more name";
-    let log = Log::of(LevelFilter::TRACE, || {
+    let log = logged(LevelFilter::TRACE, || {
         assert_eq!(stamp(&keep, request()), Outcome::Stamped);
         assert_eq!(stamp(&keep, with_theirs()), Outcome::Kept);
         assert_eq!(stamp(&replace, with_theirs()), Outcome::Replaced);
@@ -127,12 +98,12 @@ fn each_outcome_is_one_line_with_its_level_and_never_the_key() {
 }
 
 #[test]
-fn a_service_logs_one_event_a_request_with_the_name_of_its_header() {
+fn a_service_logs_one_event_per_request_with_its_header_name() {
     let layer = SessionAffinityLayer::new()
         .or(OURS)
         .header_name(header::X_AFFINITY);
     let client = layer.layer(service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(()))));
-    let log = Log::of(LevelFilter::TRACE, || {
+    let log = logged(LevelFilter::TRACE, || {
         tokio_test::block_on(client.oneshot(request())).unwrap();
     });
     assert_eq!(
@@ -143,24 +114,24 @@ fn a_service_logs_one_event_a_request_with_the_name_of_its_header() {
 }
 
 #[test]
-fn above_its_level_an_event_costs_no_allocation_and_says_nothing() {
+fn a_disabled_event_allocates_nothing_and_logs_nothing() {
     let layer = SessionAffinityLayer::new().or(OURS);
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert("accept", HeaderValue::from_static("*/*"));
     let (parts, ()) = request().into_parts();
 
-    let log = Log::of(LevelFilter::DEBUG, || {
+    let log = logged(LevelFilter::DEBUG, || {
         let counted = allocation_counter::measure(|| {
             layer.stamp(&parts.method, &parts.uri, &mut headers, &parts.extensions);
         });
-        assert_eq!(counted.count_total, 0);
+        assert_eq!(counted.count_total, 0, "expected no allocation");
     });
     assert_eq!(log, "");
     assert_eq!(headers["x-session-affinity"], OURS.as_str());
 }
 
 #[test]
-fn a_lost_key_is_a_warning_that_says_why() {
+fn a_missing_key_logs_a_warning_with_the_reason() {
     let row = Destination::from_static("api.example", "x-session-id").max_len(4);
     let too_long = SessionAffinityLayer::new()
         .or(OURS)
@@ -173,7 +144,7 @@ fn a_lost_key_is_a_warning_that_says_why() {
         .headers_mut()
         .insert(header::X_AFFINITY, value);
 
-    let log = Log::of(LevelFilter::WARN, || {
+    let log = logged(LevelFilter::WARN, || {
         assert_eq!(stamp(&too_long, request()), Outcome::TooLong);
         assert_eq!(stamp(&invalid, with_an_invalid_one), Outcome::InvalidKey);
         assert_eq!(stamp(&expected, request()), Outcome::NoKey);
@@ -200,7 +171,7 @@ fn a_lost_key_is_a_warning_that_says_why() {
     assert_eq!(log, lines.concat());
 }
 
-/// Adds up the warnings of a log: those that were emitted, and those that these say were left out.
+/// Counts the warnings in a log, and adds up how many they say were left out.
 fn warnings(log: &str) -> (u64, u64) {
     let left_out = log.lines().map(|line| {
         let (_, number) = line.rsplit_once("left_out=").expect("a warning");
@@ -210,14 +181,14 @@ fn warnings(log: &str) -> (u64, u64) {
 }
 
 #[test]
-fn of_each_kind_at_most_one_warning_a_second_is_emitted_and_the_others_are_counted() {
+fn each_kind_of_warning_is_emitted_at_most_once_per_second_and_the_rest_are_counted() {
     const REQUESTS: u64 = 5_000;
     let begun = Instant::now();
     let client = SessionAffinityLayer::new()
         .or(OURS)
         .only_hosts([HostPattern::from_static("api.example")])
         .layer(service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(()))));
-    let log = Log::of(LevelFilter::WARN, || {
+    let log = logged(LevelFilter::WARN, || {
         for _ in 0..REQUESTS {
             let relative = Request::get("/").body(()).unwrap();
             tokio_test::block_on(client.clone().oneshot(relative)).unwrap();
@@ -228,22 +199,25 @@ fn of_each_kind_at_most_one_warning_a_second_is_emitted_and_the_others_are_count
     });
     let (emitted, left_out) = warnings(&log);
     assert_eq!(emitted + left_out, REQUESTS + 1);
-    assert!(emitted >= 2, "nothing after the pause:\n{log}");
+    assert!(
+        emitted >= 2,
+        "expected a warning before the pause and one after it:\n{log}"
+    );
     assert!(
         emitted <= begun.elapsed().as_secs() + 2,
-        "{emitted} warnings"
+        "expected at most one warning per second, found {emitted}"
     );
 }
 
 #[test]
-fn one_kind_of_warning_does_not_hide_another_nor_that_of_another_layer() {
+fn each_layer_and_each_kind_of_warning_has_its_own_limit() {
     let layer = || {
         SessionAffinityLayer::new()
             .or(OURS)
             .only_hosts([HostPattern::from_static("api.example")])
     };
     let first = layer();
-    let log = Log::of(LevelFilter::WARN, || {
+    let log = logged(LevelFilter::WARN, || {
         stamp(&first, Request::get("/").body(()).unwrap());
         stamp(&first, with_a_full_map());
         stamp(&layer(), Request::get("/").body(()).unwrap());
@@ -253,7 +227,7 @@ fn one_kind_of_warning_does_not_hide_another_nor_that_of_another_layer() {
 
 #[cfg(feature = "reqwest-middleware")]
 #[test]
-fn the_adapters_of_reqwest_log_one_event_a_request_too() {
+fn the_reqwest_adapters_log_one_event_per_request() {
     use reqwest_middleware::reqwest::{Client, Request, Response};
     use reqwest_middleware::{ClientBuilder, Middleware, Next, Result};
 
@@ -279,7 +253,7 @@ fn the_adapters_of_reqwest_log_one_event_a_request_too() {
         .with(layer)
         .with(Answer)
         .build();
-    let log = Log::of(LevelFilter::TRACE, || {
+    let log = logged(LevelFilter::TRACE, || {
         tokio_test::block_on(service.oneshot(request)).unwrap();
         tokio_test::block_on(middleware.get("http://api.example/").send()).unwrap();
     });

@@ -5,7 +5,7 @@ use tower_session_affinity::AffinityKey;
 use uuid::Uuid;
 
 #[test]
-fn a_uuid_is_the_key_of_its_hyphenated_form_in_lower_case() {
+fn a_uuid_becomes_a_key_in_lowercase_hyphenated_form() {
     let rows = [
         (Uuid::nil(), "00000000-0000-0000-0000-000000000000"),
         (

@@ -1,6 +1,6 @@
-//! What a secret leaves in memory: nothing on the heap, once it is dropped.
+//! A secret leaves nothing on the heap after it is dropped.
 //!
-//! The stack is not searched: moves leave copies there, which later calls overwrite and nobody wipes.
+//! The stack is not searched: moves leave copies there, which only later calls overwrite.
 #![cfg(all(feature = "hmac", target_os = "linux"))]
 
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use tower_session_affinity::AffinitySecret;
 
 const HEX: &str = "9f1c6ab0e7d24358bb0e61f7a4953d2c1e88f06759cad3b4420d7be96f15a8c3";
 
-/// Bytes to search for, kept inverted, so that the search does not find them in itself.
+/// Bytes to search for, stored inverted so that the search does not find itself.
 struct Needle(Vec<u8>);
 
 impl Needle {
@@ -20,8 +20,8 @@ impl Needle {
         Self(bytes.into_iter().map(|byte| !byte).collect())
     }
 
-    /// The state of SHA-256 after the block that a secret of at most 64 bytes begins the inner hash
-    /// with: what `hmac` keeps of it.
+    /// The state of SHA-256 after the first block of the inner hash, for a secret of at most 64 bytes.
+    /// This is what `hmac` keeps of the secret.
     fn key_schedule(secret: &[u8]) -> Self {
         let mut state = [
             0x6a09_e667,
@@ -41,14 +41,14 @@ impl Needle {
         Self::new(state.into_iter().flat_map(u32::to_ne_bytes))
     }
 
-    /// Counts the places on the heap that hold these bytes.
+    /// Counts how often these bytes occur on the heap.
     fn on_heap(&self) -> usize {
         let memory = File::open("/proc/self/mem").expect("the memory");
         let mut buffer = [0; 1 << 14];
         let mut found = 0;
         for mut range in heap() {
             while range.start < range.end {
-                // A mapping may have shrunk in the meantime.
+                // A mapping may have shrunk since it was listed.
                 let Ok(len @ 1..) = memory.read_at(&mut buffer, range.start) else {
                     break;
                 };
@@ -60,7 +60,7 @@ impl Needle {
                         .all(|(one, other)| *one == !other)
                 };
                 found += windows.filter(same).count();
-                // The next read overlaps, for what lies across.
+                // Reads overlap, so that a match across two of them is found.
                 let overlap = if len < buffer.len() {
                     0
                 } else {
@@ -73,7 +73,7 @@ impl Needle {
     }
 }
 
-/// Returns the writable mappings of no file, but for this thread's stack.
+/// Returns the writable anonymous mappings, except this thread's stack.
 fn heap() -> Vec<Range<u64>> {
     let on_stack = 0_u8;
     let on_stack = (&raw const on_stack) as u64;
@@ -97,47 +97,75 @@ fn octets(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_key_schedule_is_on_the_heap_once_and_goes_with_the_last_clone() {
+fn clones_share_one_key_schedule_that_is_wiped_with_the_last_of_them() {
     let key_schedule = Needle::key_schedule(&octets(HEX));
     let secret = AffinitySecret::from_hex(HEX).expect("a secret");
     let other = secret.clone();
     let key = other.key_for(["tenant-7", "chat-7"]);
-    assert_eq!(key_schedule.on_heap(), 1, "a clone is no reference");
+    assert_eq!(
+        key_schedule.on_heap(),
+        1,
+        "expected clones to share one key schedule"
+    );
 
     drop(secret);
-    assert_eq!(key_schedule.on_heap(), 1, "the other clone still needs it");
+    assert_eq!(
+        key_schedule.on_heap(),
+        1,
+        "expected the remaining clone to keep the key schedule"
+    );
     drop((other, key));
-    assert_eq!(key_schedule.on_heap(), 0, "the key schedule is not wiped");
+    assert_eq!(
+        key_schedule.on_heap(),
+        0,
+        "expected the key schedule to be wiped"
+    );
 }
 
 #[test]
 fn decoded_bytes_are_not_left_on_the_heap() {
-    // Long, so that some of it would outlast whatever is allocated in its place.
+    // Long enough that some of it would survive reuse of the memory.
     let hex: String = HEX.chars().rev().collect();
     let mut raw = octets(&hex).repeat(200);
     let piece = Needle::new(raw[..32].iter().copied());
-    assert_ne!(piece.on_heap(), 0, "the search finds nothing");
+    assert_ne!(
+        piece.on_heap(),
+        0,
+        "expected the search to find the test's own copy"
+    );
     raw.fill(0);
-    assert_eq!(piece.on_heap(), 0, "the test's own copy");
+    assert_eq!(
+        piece.on_heap(),
+        0,
+        "expected the test's own copy to be overwritten"
+    );
 
     let secret = AffinitySecret::from_hex(&hex.repeat(200)).expect("a secret");
-    assert_eq!(piece.on_heap(), 0, "the decoded bytes are left");
+    assert_eq!(piece.on_heap(), 0, "expected the decoded bytes to be wiped");
     drop(secret);
 }
 
 #[test]
 fn the_text_without_its_white_space_is_not_left_on_the_heap() {
-    // Not the secret of a different test, which may run meanwhile.
+    // Different from the other tests' secrets, since tests run concurrently.
     let hex = "5d0b83e6c19f472ad8f0364eb17529ca6e94d20f5b7ac8134fe92d61a0873bc5";
     let piece = Needle::new(hex.bytes().take(32));
     let mut copy = hex.as_bytes().to_vec();
-    assert_ne!(piece.on_heap(), 0, "the search finds nothing");
+    assert_ne!(
+        piece.on_heap(),
+        0,
+        "expected the search to find the test's own copy"
+    );
     copy.fill(0);
-    assert_eq!(piece.on_heap(), 0, "the test's own copy");
+    assert_eq!(
+        piece.on_heap(),
+        0,
+        "expected the test's own copy to be overwritten"
+    );
 
-    // In the text itself no two digits are neighbours: only the crate puts them together.
+    // No two digits are adjacent in the text itself: only the crate joins them.
     let text: String = hex.chars().flat_map(|digit| [digit, '\n']).collect();
     let secret = AffinitySecret::from_hex(&text.repeat(200)).expect("a secret");
-    assert_eq!(piece.on_heap(), 0, "the symbols are left");
+    assert_eq!(piece.on_heap(), 0, "expected the joined digits to be wiped");
     drop(secret);
 }

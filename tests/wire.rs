@@ -1,4 +1,4 @@
-//! What arrives over real sockets, header line by header line.
+//! Which header lines arrive over real sockets.
 
 mod support;
 
@@ -20,7 +20,7 @@ use support::Capture;
 /// Header values, in order.
 type Values<'a> = &'a [&'a [u8]];
 
-/// Sends one request through the layer and returns the affinity lines that arrived.
+/// Sends one request through the layer and returns the values that arrive.
 async fn arrived(
     version: Version,
     layer: &SessionAffinityLayer,
@@ -44,7 +44,7 @@ async fn every_row_arrives_as_at_most_one_line_over_http_1_and_http_2() {
     let uri = format!("http://{}/v1/chat", server.address);
     let none: Values<'_> = &[];
     let ours: Values<'_> = &[b"ours"];
-    // Values before, and the lines that arrive: `Keep` and `Replace` with a key, then without one.
+    // The values before, and those that arrive: `Keep` and `Replace` with a key, then without one.
     #[rustfmt::skip]
     let rows: [(Values<'_>, [Values<'_>; 4]); 7] = [
         (&[],                        [ours,               ours, none,               none]),
@@ -86,7 +86,7 @@ async fn every_row_arrives_as_at_most_one_line_over_http_1_and_http_2() {
 }
 
 #[tokio::test]
-async fn no_line_arrives_at_a_host_that_is_not_listed_or_with_no_affinity() {
+async fn no_header_arrives_at_an_unlisted_host_or_with_no_affinity() {
     let server = Capture::start().await;
     let uri = format!("http://{}/v1/chat", server.address);
     let request = || {
@@ -110,9 +110,9 @@ async fn no_line_arrives_at_a_host_that_is_not_listed_or_with_no_affinity() {
     }
 }
 
-/// No HTTP library on the receiving side: the bytes themselves.
+/// The receiving side reads bytes, without an HTTP library.
 #[tokio::test]
-async fn the_bytes_of_an_http_1_request_hold_the_name_once() {
+async fn an_http_1_request_has_the_header_exactly_once_on_the_wire() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/v1/chat", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {

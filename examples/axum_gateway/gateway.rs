@@ -1,4 +1,4 @@
-//! The gateway: its client, and the handler that sends a request on.
+//! The gateway: a client with the layer, and a handler that forwards requests.
 
 use std::net::SocketAddr;
 
@@ -16,22 +16,32 @@ use tower_session_affinity::{
     FromExtension, FromHeaders, MergePolicy, Or, SessionAffinityLayer, header,
 };
 
-/// Returns the gateway before this upstream.
-pub(crate) fn router(upstream: SocketAddr) -> Result<Router, InvalidUri> {
+type Result<T> = std::result::Result<T, InvalidUri>;
+
+/// The state of the gateway.
+#[derive(Clone)]
+struct Gateway<C> {
+    client: C,
+    upstream: Authority,
+}
+
+/// Returns a gateway that forwards requests to this upstream.
+pub(crate) fn router(upstream: SocketAddr) -> Result<Router> {
     router_over(layer().layer(client()), upstream)
 }
 
-/// Adopts the session that an agent already names, and sends it on under one name.
+/// Adopts the session that an agent already names in a header of its own.
 fn layer() -> SessionAffinityLayer<Or<FromExtension, FromHeaders>> {
     SessionAffinityLayer::new()
         .adopt(header::CALLER_SESSIONS)
-        // The upstream sees one valid key or none. It is the caller's word, so behind authentication, derive
-        // it with the tenant in front (SECURITY.md).
+        // The upstream gets one valid key or none. The caller chose it, so if
+        // callers are authenticated, derive the key from tenant and session
+        // instead (see SECURITY.md).
         .merge_policy(MergePolicy::Replace)
 }
 
-/// Returns the gateway that sends requests on with this client.
-pub(crate) fn router_over<C>(client: C, upstream: SocketAddr) -> Result<Router, InvalidUri>
+/// Returns a gateway that forwards requests with this client.
+pub(crate) fn router_over<C>(client: C, upstream: SocketAddr) -> Result<Router>
 where
     C: Service<Request, Response = Response<Incoming>, Future: Send>,
     C: Clone + Send + Sync + 'static,
@@ -42,36 +52,32 @@ where
         .with_state(Gateway { client, upstream }))
 }
 
-#[derive(Clone)]
-struct Gateway<C> {
-    client: C,
-    upstream: Authority,
-}
-
-/// Returns the client that sends requests to the upstream.
+/// Returns a client without the layer.
 pub(crate) fn client() -> Client<HttpConnector, Body> {
     Client::builder(TokioExecutor::new())
-        // Without a timer idle connections stay open.
+        // Without a timer, idle connections are never closed.
         .pool_timer(TokioTimer::new())
         .build(connector())
 }
 
-/// Returns what connects to the upstream.
+/// Returns a connector that sends each segment at once.
 pub(crate) fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
-    // Else the second segment of a request waits for the acknowledgement of the first: 40 ms on Linux.
+    // Without this option, a request can wait for the acknowledgement of its
+    // first segment before the second one is sent: 40 ms on Linux.
     connector.set_nodelay(true);
     connector
 }
 
-/// Sends the request on with its body still streaming, and the answer back in the same way.
+/// Forwards a request, and streams its body and the body of the response.
 ///
-/// A gateway for more than one kind of caller also drops the fields of RFC 9110, section 7.6.1, which
-/// concern one connection.
-async fn forward<C>(State(gateway): State<Gateway<C>>, mut request: Request) -> Response
+/// A gateway for any kind of caller also removes the hop-by-hop headers that
+/// RFC 9110, section 7.6.1, lists.
+async fn forward<C>(state: State<Gateway<C>>, mut request: Request) -> Response
 where
     C: Service<Request, Response = Response<Incoming>>,
 {
+    let State(gateway) = state;
     let mut uri = std::mem::take(request.uri_mut()).into_parts();
     uri.scheme = Some(Scheme::HTTP);
     uri.authority = Some(gateway.upstream);
@@ -79,8 +85,9 @@ where
         Ok(uri) => *request.uri_mut() = uri,
         Err(_) => return StatusCode::BAD_REQUEST.into_response(),
     }
+    // The client sets `host` from the URI.
     request.headers_mut().remove(HOST);
-    // The client refuses a request that came over HTTP/2, and speaks HTTP/1.1 itself.
+    // The client speaks HTTP/1.1, and refuses a request marked as HTTP/2.
     *request.version_mut() = Version::HTTP_11;
     match gateway.client.oneshot(request).await {
         Ok(response) => response.map(Body::new),

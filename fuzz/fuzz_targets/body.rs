@@ -1,4 +1,4 @@
-//! Any text in any pieces arrives as the oracle says, at the length that was announced.
+//! Any text in any pieces arrives as the oracle says, at its announced length.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ use tower_session_affinity::{AffinityKey, FieldBody, PromptCacheKeyLayer};
 
 const KEY: &str = "k-1";
 
-/// How a text is given. The text is the last, so that it is the rest of the input as it is.
+/// How the body provides its text. The text comes last, so that it is the unchanged rest of the input.
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
     cuts: [u8; 4],
@@ -27,7 +27,7 @@ struct Case<'a> {
     text: &'a [u8],
 }
 
-/// Gives its pieces; asking it again after its end fails the run.
+/// A body of these pieces. Polling it after its end fails the run.
 struct Pieces {
     left: VecDeque<Bytes>,
     knows_its_end: bool,
@@ -36,11 +36,11 @@ struct Pieces {
 }
 
 fuzz_target!(|case: Case<'_>| {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let teller = Arc::clone(&told);
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let report = Arc::clone(&reported);
     let layer = PromptCacheKeyLayer::new()
         .or(AffinityKey::from_static(KEY))
-        .on_outcome(move |outcome, _| teller.lock().unwrap().push(outcome.as_str()));
+        .on_outcome(move |outcome, _| report.lock().unwrap().push(outcome.as_str()));
     let inner = service_fn(async |request: Request<FieldBody<Pieces>>| {
         Ok::<_, Infallible>(request.into_body())
     });
@@ -50,14 +50,14 @@ fuzz_target!(|case: Case<'_>| {
         .unwrap();
     let mut answer = task::spawn(layer.layer(inner).oneshot(request));
     let Poll::Ready(Ok(body)) = answer.poll() else {
-        unreachable!("the inner service waits for nothing")
+        unreachable!("the inner service is ready at once")
     };
 
     let announced = body.size_hint().exact();
     let text = read(body);
-    let outcomes = told.lock().unwrap();
+    let outcomes = reported.lock().unwrap();
     let [outcome] = outcomes[..] else {
-        panic!("told {outcomes:?}")
+        panic!("expected one outcome, found {outcomes:?}")
     };
     assert_eq!(
         Expected { text, outcome },
@@ -76,7 +76,7 @@ fn read(mut body: FieldBody<Pieces>) -> Vec<u8> {
         let hint = body.size_hint();
         match Pin::new(&mut body).poll_frame(&mut context) {
             Poll::Ready(Some(Ok(frame))) => {
-                let data = frame.into_data().expect("no trailers were given");
+                let data = frame.into_data().expect("there are no trailers");
                 assert!(hint.upper().is_none_or(|upper| data.len() as u64 <= upper));
                 text.extend_from_slice(&data);
             }
@@ -85,7 +85,7 @@ fn read(mut body: FieldBody<Pieces>) -> Vec<u8> {
                 return text;
             }
             Poll::Ready(Some(Err(never))) => match never {},
-            Poll::Pending => unreachable!("the pieces wait for nothing"),
+            Poll::Pending => unreachable!("the pieces are ready at once"),
         }
     }
 }
@@ -113,7 +113,7 @@ impl Body for Pieces {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        assert!(!self.has_ended, "asked again after the end");
+        assert!(!self.has_ended, "polled again after the end");
         let piece = self.left.pop_front();
         self.has_ended = piece.is_none();
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))

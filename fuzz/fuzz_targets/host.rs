@@ -1,6 +1,6 @@
-//! A pattern is read, and matches a URI, exactly where the oracle does.
+//! The crate and the oracle accept the same patterns, and match the same URIs.
 //!
-//! The input is a pattern, a line feed, and a URI. The pattern is also tried on URIs that are made of it.
+//! The input is a pattern, a line feed, and a URI. The pattern is also tried on URIs derived from it.
 #![no_main]
 
 use fuzz::host;

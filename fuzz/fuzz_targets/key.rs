@@ -1,4 +1,4 @@
-//! A key is made from the same bytes in every way, or refused with the same words.
+//! Every conversion accepts the same keys, and refuses others with the same error.
 #![no_main]
 
 use http::HeaderValue;
@@ -16,7 +16,10 @@ fuzz_target!(|bytes: &[u8]| {
         check(text.parse(), &expected);
     }
     match HeaderValue::from_bytes(bytes) {
-        Err(_) => assert!(expected.is_err(), "a key that is no header value"),
+        Err(_) => assert!(
+            expected.is_err(),
+            "the oracle accepts a key that is not a header value"
+        ),
         Ok(mut value) => {
             check(AffinityKey::try_from(&value), &expected);
             value.set_sensitive(true);
@@ -39,6 +42,6 @@ fn check<E: std::error::Error>(made: Result<AffinityKey, E>, expected: &Result<&
             assert_eq!(HeaderValue::from(key).as_bytes(), *bytes);
         }
         (Err(error), Err(complaint)) => assert_eq!(error.to_string(), *complaint),
-        (made, expected) => panic!("made: {:?}, expected: {expected:?}", made.is_ok()),
+        (made, expected) => panic!("accepted: {}, expected: {expected:?}", made.is_ok()),
     }
 }

@@ -1,19 +1,19 @@
-//! What becomes of a body: the top level of a JSON text, read by index.
+//! What the body layer sends: an oracle that reads the top level of a JSON text by index.
 
-/// What is sent of a text, and which outcome is told.
+/// The text that is sent, and the outcome that is reported.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Expected {
     pub text: Vec<u8>,
     pub outcome: &'static str,
 }
 
-/// The end of an object without the field.
+/// The end of an object that does not have the field.
 struct End {
     brace: usize,
     is_empty: bool,
 }
 
-/// Returns what a layer makes of this text; the key needs no escapes.
+/// Returns what a layer sends for this text, with a key that needs no escapes.
 #[must_use]
 pub fn judge(text: &[u8], field: &str, key: &str) -> Expected {
     let member = format!("\"{field}\":\"{key}\"");

@@ -1,10 +1,10 @@
-//! Host patterns, label by label.
+//! Host patterns: an oracle that compares label by label.
 
 use std::net::Ipv6Addr;
 
 use http::Uri;
 
-/// A host pattern that was read by this oracle.
+/// A parsed host pattern.
 pub struct Pattern {
     scheme: Option<String>,
     host: Host,
@@ -17,7 +17,7 @@ enum Host {
     Ipv6(Ipv6Addr),
 }
 
-/// Reads a pattern, or finds that it is none.
+/// Parses a pattern, or returns `None` if the text is not one.
 #[must_use]
 pub fn parse(pattern: &str) -> Option<Pattern> {
     let (scheme, pattern) = match pattern.split_once("://") {
@@ -89,7 +89,7 @@ fn labels(host: &str) -> Vec<String> {
     labels.collect()
 }
 
-/// Returns the host of a URI and the port that is written in it, read from the authority's text.
+/// Returns the host and the explicit port of a URI, read from the authority's text.
 #[must_use]
 pub fn host_and_port(uri: &Uri) -> Option<(&str, Option<u16>)> {
     let authority = uri.authority()?.as_str();
@@ -108,7 +108,7 @@ pub fn host_and_port(uri: &Uri) -> Option<(&str, Option<u16>)> {
     Some((host, port))
 }
 
-/// Whether a pattern names the host of this URI.
+/// Whether a pattern matches the host of this URI.
 #[must_use]
 pub fn matches(pattern: &Pattern, uri: &Uri) -> bool {
     let Some((host, port)) = host_and_port(uri) else {

@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-/// Why bytes are no key, as the error says it; `None` if they are one.
+/// Returns the text of the error for these bytes, or `None` if they are a valid key.
 #[must_use]
 pub fn complaint(bytes: &[u8]) -> Option<String> {
     let is_allowed = |byte: &u8| (b'!'..=b'~').contains(byte) && *byte != b',';
@@ -22,7 +22,7 @@ pub fn complaint(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// The value as a key's text, if it is a key.
+/// Returns the text of the value if it is a valid key.
 #[must_use]
 pub fn text(value: &HeaderValue) -> Option<String> {
     match complaint(value.as_bytes()) {

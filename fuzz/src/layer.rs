@@ -1,4 +1,4 @@
-//! The layer that settings describe, made through the public API.
+//! Builds the layer that the settings describe, through the public API.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use tower_session_affinity::{
 
 use crate::request::{Adopt, Derivation, Key, Name, Pattern, Row, SECRET, Settings, Source};
 
-/// A layer of any type, and its ways in.
+/// A layer of any type, and the ways to use it.
 pub trait AnyLayer {
-    /// Returns the outcome and the headers that are left.
+    /// Returns the outcome and the headers that are sent.
     fn stamp(&self, request: &Request<()>) -> (Outcome, HeaderMap);
 
-    /// Returns the headers that a service behind the layer gets.
+    /// Returns the headers that the inner service receives.
     fn serve(&self, request: Request<()>) -> HeaderMap;
 }
 
@@ -37,13 +37,13 @@ impl<K: KeyExtractor + Clone> AnyLayer for SessionAffinityLayer<K> {
         let mut answer = task::spawn(self.layer(inner).oneshot(request));
         match answer.poll() {
             std::task::Poll::Ready(Ok(headers)) => headers,
-            std::task::Poll::Pending => unreachable!("the inner service waits for nothing"),
+            std::task::Poll::Pending => unreachable!("the inner service is ready at once"),
         }
     }
 }
 
 impl Settings {
-    /// Makes the layer.
+    /// Builds the layer.
     #[must_use]
     pub fn layer(&self) -> Box<dyn AnyLayer> {
         let [first, second, third] = self.sources.clone();
@@ -90,17 +90,17 @@ impl Settings {
 }
 
 impl Row {
-    /// Makes the row, if its pattern is one.
+    /// Builds the row, or returns `None` if its host pattern is invalid.
     fn destination(&self) -> Option<Destination> {
         let host = self.host.0.parse::<HostPattern>().ok()?;
         let row = match self.header_name {
             Some(name) => Destination::header(host, name.0),
             None => Destination::none(host),
         };
-        let mut row = row.expect("a pattern and a name");
+        let mut row = row.expect("a valid pattern and name");
         if !self.path_suffixes.is_empty() {
             let suffixes = self.path_suffixes.iter().map(|suffix| suffix.0);
-            row = row.path_suffixes(suffixes).expect("suffixes");
+            row = row.path_suffixes(suffixes).expect("valid suffixes");
         }
         match self.max_len {
             Some(bytes) => row.max_len(bytes.get().into()).ok(),

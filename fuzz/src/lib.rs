@@ -1,6 +1,6 @@
-//! What the crate should do, written a second time and in the plainest way: the oracles of the targets.
+//! The oracles of the fuzz targets: what the crate should do, implemented again as simply as possible.
 //!
-//! Nothing here calls the code that it judges.
+//! An oracle never calls the code that it checks.
 
 pub mod body;
 pub mod host;

@@ -1,4 +1,4 @@
-//! A layer's settings and a request, made of arbitrary bytes.
+//! A layer's settings and a request, generated from arbitrary bytes.
 
 use std::num::NonZeroU8;
 
@@ -9,7 +9,7 @@ use tower_session_affinity::{AffinityKey, NoAffinity};
 /// The secret of every derivation.
 pub const SECRET: [u8; 32] = [7; 32];
 
-/// The names that requests and layers use; few, so that they often meet.
+/// The header names of requests and layers. There are few, so that they often coincide.
 const NAMES: [&str; 5] = [
     "x-session-affinity",
     "x-session-id",
@@ -57,21 +57,21 @@ const URIS: [&str; 18] = [
     "https://b.a.example:443/chat//",
 ];
 
-/// As many names as a header map has room for.
+/// The most names that a header map holds.
 pub const ROOM: usize = 24_576;
 
-/// As many as leave room for all of [`NAMES`].
+/// A number of names that leaves room for all of [`NAMES`].
 const NEARLY_FULL: usize = ROOM - NAMES.len() - 2;
 
 thread_local! {
-    /// Made once: it takes longer than the rest of a case.
+    /// Built once, since that takes longer than the rest of a case.
     static OTHERS: HeaderMap = {
         let others = (0..NEARLY_FULL).map(|number| (other_name(number), HeaderValue::from_static("other")));
         others.collect()
     };
 }
 
-/// All that a layer is told.
+/// All settings of a layer.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Settings {
     /// `None` for the default.
@@ -84,7 +84,7 @@ pub struct Settings {
     pub adopt: Option<Adopt>,
 }
 
-/// All that a layer sees of a request.
+/// Everything in a request that a layer sees.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Input {
     pub uri: Place,
@@ -96,11 +96,11 @@ pub struct Input {
     pub is_connect: bool,
 }
 
-/// A destination.
+/// A row of a table of destinations.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Row {
     pub host: Pattern,
-    /// None for any path.
+    /// Empty for any path.
     pub path_suffixes: Vec<Suffix>,
     pub header_name: Option<Name>,
     pub max_len: Option<NonZeroU8>,
@@ -138,7 +138,7 @@ pub enum Source {
     Headers(Vec<Name>),
     /// A closure that reads one header.
     Closure(Name),
-    /// The same behind a pointer to any extractor.
+    /// The same behind a `dyn` pointer.
     Shared(Name),
     Extension,
     Scope,
@@ -150,7 +150,7 @@ pub enum Derivation {
     For(String),
 }
 
-/// How many names are in the header map at least.
+/// The least number of names in the header map.
 #[derive(Clone, Copy, Debug)]
 pub struct Fill(pub usize);
 
@@ -163,7 +163,7 @@ impl Settings {
 }
 
 impl Input {
-    /// Makes the request.
+    /// Builds the request.
     #[must_use]
     pub fn request(&self) -> Request<()> {
         let mut request = Request::new(());
@@ -201,14 +201,14 @@ fn other_name(number: usize) -> HeaderName {
 }
 
 impl Key {
-    /// Makes the key of the crate.
+    /// Parses the key with the crate.
     ///
     /// # Panics
     ///
     /// If the crate refuses it.
     #[must_use]
     pub fn affinity_key(&self) -> AffinityKey {
-        self.0.parse().expect("the grammar holds")
+        self.0.parse().expect("the crate accepts every valid key")
     }
 }
 
@@ -260,7 +260,7 @@ impl<'a> Arbitrary<'a> for Value {
         };
         let is_allowed = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
         let bytes: Vec<_> = bytes.iter().copied().filter(is_allowed).collect();
-        let mut value = HeaderValue::try_from(bytes).expect("what is not allowed was left out");
+        let mut value = HeaderValue::try_from(bytes).expect("only allowed bytes are left");
         value.set_sensitive(u.arbitrary()?);
         Ok(Self(value))
     }
@@ -277,7 +277,7 @@ impl<'a> Arbitrary<'a> for Key {
 
 impl<'a> Arbitrary<'a> for Fill {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        // A map that is full, or nearly, takes a thousand times as long: rare, and no byte that fuzzers favour.
+        // Rare, since a nearly full map takes a thousand times as long. Fuzzers do not favor this byte.
         if u.arbitrary::<u8>()? == 0x9d {
             return u.int_in_range(ROOM - 2..=ROOM).map(Self);
         }

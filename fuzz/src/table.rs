@@ -1,4 +1,4 @@
-//! The truth table of `MergePolicy`, and the second step that derives.
+//! An oracle for the truth table of `MergePolicy`, destinations and derivation.
 
 use std::collections::BTreeSet;
 
@@ -12,37 +12,37 @@ use crate::request::{
 };
 use crate::{host, key};
 
-/// What becomes of a request: its outcome, and the one header that leaves of those that the layer may touch.
+/// The outcome of a request, and the only header that is sent of those that the layer may touch.
 #[derive(Debug, PartialEq)]
 pub struct Verdict {
     pub outcome: Outcome,
-    pub left: Option<(&'static str, Vec<u8>)>,
+    pub sent: Option<(&'static str, Vec<u8>)>,
 }
 
-/// Judges a request that has not been stamped yet.
+/// Returns what the layer should do with this request.
 #[must_use]
 pub fn judge(settings: &Settings, input: &Input, request: &Request<()>) -> Verdict {
     let verdict = aim(settings, input, request).and_then(|target| {
         let (outcome, value) = merge(settings, input, request.headers(), target.name)?;
-        let (outcome, value) = derive_left(settings, request.uri(), outcome, value)?;
+        let (outcome, value) = derive_value(settings, request.uri(), outcome, value)?;
         match target.max_len {
             Some(max_len) if value.len() > max_len => Err(Outcome::TooLong),
             _ => Ok((outcome, (target.name, value))),
         }
     });
     match verdict {
-        Ok((outcome, left)) => Verdict {
+        Ok((outcome, sent)) => Verdict {
             outcome,
-            left: Some(left),
+            sent: Some(sent),
         },
         Err(outcome) => Verdict {
             outcome,
-            left: None,
+            sent: None,
         },
     }
 }
 
-/// The names that a layer may touch: the one or those that could carry the key, and those it adopts.
+/// Returns the headers that a layer may touch: those that can carry the key, and those it adopts.
 #[must_use]
 pub fn touched(settings: &Settings) -> BTreeSet<&'static str> {
     let mut names = BTreeSet::new();
@@ -64,7 +64,7 @@ struct Target {
     max_len: Option<usize>,
 }
 
-/// Where the key goes, or why nowhere.
+/// Returns the header for the key, or the reason not to send one.
 fn aim(settings: &Settings, input: &Input, request: &Request<()>) -> Result<Target, Outcome> {
     let uri = request.uri();
     if input.is_connect && uri.scheme_str().is_none() {
@@ -106,7 +106,7 @@ fn has_path(row: &Row, uri: &Uri) -> bool {
     row.path_suffixes.is_empty() || row.path_suffixes.iter().any(ends)
 }
 
-/// The rows of the table, from the top.
+/// Applies the rows of the truth table, from the top.
 fn merge(
     settings: &Settings,
     input: &Input,
@@ -138,8 +138,8 @@ fn merge(
     }
 }
 
-/// The second step, for the value that the table left.
-fn derive_left(
+/// Derives the key from the value that the truth table gave, if the settings ask for it.
+fn derive_value(
     settings: &Settings,
     uri: &Uri,
     outcome: Outcome,
@@ -158,7 +158,7 @@ fn derive_left(
     Ok((outcome, derive("tsa-dst-v1", &parts).into_bytes()))
 }
 
-/// The extensions come first, then the sources in their order.
+/// Asks the extensions first, then the sources in order, then the adopted headers.
 fn find_key(settings: &Settings, input: &Input, headers: &HeaderMap) -> Option<String> {
     let of_extension = || input.extension.as_ref().map(|key| key.0.clone());
     let of_source = |source: &Source| match source {
@@ -185,8 +185,9 @@ fn find_key(settings: &Settings, input: &Input, headers: &HeaderMap) -> Option<S
         .or_else(adopted)
 }
 
-/// Whether a source that reads headers finds a value that is neither a key nor blank. One that derives its
-/// key takes any value.
+/// Whether a source that reads headers finds a value that is neither blank nor a valid key.
+///
+/// A source that derives its key takes any value.
 fn has_invalid_key(settings: &Settings, headers: &HeaderMap) -> bool {
     let mut names = Vec::<&Name>::new();
     for source in settings.sources.iter().flatten() {
@@ -203,9 +204,12 @@ fn has_invalid_key(settings: &Settings, headers: &HeaderMap) -> bool {
     values.any(|value| !is_blank(value.as_bytes()) && key::text(value).is_none())
 }
 
-/// All values of these names, of each in order.
+/// Returns all values of these headers, each header's values in order.
 #[must_use]
-pub fn left(headers: &HeaderMap, names: &BTreeSet<&'static str>) -> Vec<(&'static str, Vec<u8>)> {
+pub fn lines_of(
+    headers: &HeaderMap,
+    names: &BTreeSet<&'static str>,
+) -> Vec<(&'static str, Vec<u8>)> {
     let lines = names.iter().flat_map(|name| {
         let values = values(headers, name).into_iter();
         values.map(|value| (*name, value))
@@ -213,7 +217,7 @@ pub fn left(headers: &HeaderMap, names: &BTreeSet<&'static str>) -> Vec<(&'stati
     lines.collect()
 }
 
-/// The headers without these names; the order of values counts within a name.
+/// Returns the headers without these names, with each header's values in order.
 #[must_use]
 pub fn without(mut headers: HeaderMap, names: &BTreeSet<&'static str>) -> HeaderMap {
     for name in names {
@@ -231,7 +235,7 @@ fn is_blank(value: &[u8]) -> bool {
     value.iter().all(|byte| b" \t".contains(byte))
 }
 
-/// The host as the format of derived keys spells it.
+/// Spells the host as the format of derived keys does.
 fn spell_host(uri: &Uri) -> Option<String> {
     let (host, _) = host::host_and_port(uri)?;
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();

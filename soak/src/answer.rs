@@ -1,4 +1,4 @@
-//! How a replica answers.
+//! The replica's service: how it answers each path.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,26 +16,18 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Incoming;
 use tokio::time::sleep;
 
-use crate::ledger::{BROKEN, ID, Ledger, Running};
+use crate::ledger::{Ledger, Running};
+use crate::wire::{BREAK, BROKEN, FLOOD, HOLD, ID};
 
-/// What each frame of an endless answer has.
+/// Each frame of an endless response.
 static CHUNK: [u8; 16 << 10] = [b'e'; 16 << 10];
 
-/// The path that sends the body back as it comes.
-pub(crate) const ECHO: &str = "echo";
-/// The path whose answer breaks off.
-pub(crate) const BREAK: &str = "break";
-/// The path whose answer comes when every caller has gone.
-pub(crate) const HOLD: &str = "hold";
-/// The path whose answer never ends.
-pub(crate) const FLOOD: &str = "flood";
-
-/// A caller is gone after 50 ms, and then it takes as long as a loaded machine takes.
+/// Callers leave within 50 ms; the rest is time for a loaded machine to pass that on.
 const LONGEST_HOLD: Duration = Duration::from_secs(15);
 
 type Answer = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A request's body on its way back, which notes how it ended.
+/// Echoes a request body and records a broken one that ended as if complete.
 #[derive(Debug)]
 struct Echo {
     body: Incoming,
@@ -50,7 +42,7 @@ pub(crate) async fn answer(
     let (head, body) = request.into_parts();
     let running = ledger.enter(&head.headers);
     let body = match head.uri.path().trim_start_matches('/') {
-        BREAK => break_off(running),
+        BREAK => abort(running),
         FLOOD => flood(running),
         HOLD => hold(body, running).await,
         _ => Echo {
@@ -67,30 +59,30 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-/// Waits for the caller to go, which drops this future.
+/// Waits for the caller to go away, which drops this future.
 async fn hold(body: Incoming, running: Running) -> Answer {
-    // A caller that goes before the end of the body drops nothing, but is seen here.
+    // If the caller goes away before the end of the body, this future is not dropped: reading fails.
     if body.collect().await.is_ok() {
         sleep(LONGEST_HOLD).await;
-        running.outlived_its_caller();
+        running.mark_orphaned();
     }
-    break_off(running)
+    abort(running)
 }
 
-fn break_off(running: Running) -> Answer {
+fn abort(running: Running) -> Answer {
     let chunks = stream::iter([Ok(Bytes::from_static(&CHUNK[..512]))]);
     let end = stream::once(async move {
-        // So that the first chunk leaves before.
+        // Time for the first chunk to be sent.
         sleep(Duration::from_millis(5)).await;
         drop(running);
-        Err(io::Error::other("broken off"))
+        Err(io::Error::other("aborted as planned"))
     });
     StreamBody::new(chunks.chain(end).map(|chunk| chunk.map(Frame::data))).boxed_unsync()
 }
 
 fn flood(running: Running) -> Answer {
     let chunks = stream::repeat_with(move || {
-        // Moved in, so that it lasts as long as the body.
+        // Moved into the closure to live as long as the body.
         let _running = &running;
         Ok(Frame::data(Bytes::from_static(&CHUNK)))
     });
@@ -107,13 +99,13 @@ impl Body for Echo {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if frame.is_none() && self.broken {
-            self.running.ended_whole();
+            self.running.mark_accepted_as_complete();
         }
         Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
     }
 
     fn is_end_stream(&self) -> bool {
-        // Else the end of a broken body might never be asked for.
+        // If this were true, a broken body might not be polled to its end.
         !self.broken && self.body.is_end_stream()
     }
 

@@ -7,28 +7,28 @@ use clap::{Parser, Subcommand};
 
 use crate::plant::Plant;
 
-/// Puts the gateway of the example under load and faults, and fails where it does not stand them.
+/// Runs the example gateway under load and injected faults, and fails if it misbehaves.
 ///
-/// The gateway runs in a process of its own, before three replicas that are killed and restarted.
-/// What is printed is the table of `docs/soak.md`.
+/// The gateway runs in its own process, in front of three replicas that are killed and restarted.
+/// `docs/soak.md` explains the tables that are printed.
 ///
-/// Exit codes: 0 the gateway stood everything, 1 it did not or the run failed, 2 bad usage.
+/// Exit codes: 0 no faults, 1 faults found or the run failed, 2 bad usage.
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// How long requests are sent at most
+    /// Longest time to send requests, in minutes
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: u64,
 
-    /// The same in seconds
+    /// Longest time to send requests, in seconds
     #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(3..=86_400))]
     seconds: Option<u64>,
 
-    /// How many requests are sent; it is a fault if the time is too short for them
+    /// Stop after this many requests; it is a fault if time runs out first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100..))]
     pub(crate) requests: Option<u64>,
 
-    /// The most requests a second of each of the 64 connections
+    /// Most requests per second on each of the 64 connections
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) pace: u32,
 
@@ -36,11 +36,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     patience: u64,
 
-    /// What the kinds of the requests, their keys and the moments of the kills come from
+    /// Seed for the kinds of requests, their keys and the times of the kills
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// A fault to put into the gateway, to see that it is found
+    /// Plant this fault in the gateway, to check that the run finds it
     #[arg(long, value_name = "FAULT", global = true)]
     pub(crate) plant: Option<Plant>,
 
@@ -50,7 +50,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The gateway alone, until its standard input ends
+    /// Run only the gateway, until its standard input is closed
     #[command(hide = true)]
     Gateway {
         #[arg(required = true)]

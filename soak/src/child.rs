@@ -1,4 +1,4 @@
-//! The process of the gateway, from outside.
+//! The gateway's process, as the driver sees it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::plant::Plant;
 
-/// How long the process may take to start, and to end.
+/// How long the process may take to start, and again to exit.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -21,13 +21,13 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) pid: u32,
     child: Child,
-    /// The gateway ends when this is closed.
+    /// Closing it ends the gateway.
     input: Option<ChildStdin>,
     panics: JoinHandle<u64>,
 }
 
 impl Gateway {
-    /// Starts this program as the gateway before these replicas.
+    /// Starts this program as the gateway in front of these replicas.
     pub(crate) async fn start(replicas: &[SocketAddr], plant: Option<Plant>) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("gateway");
@@ -39,7 +39,7 @@ impl Gateway {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn()?;
         let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(io::Error::other("the gateway has no pipes"));
+            return Err(io::Error::other("the output of the gateway is not piped"));
         };
         let mut lines = BufReader::new(output).lines();
         let line = timeout(PATIENCE, lines.next_line()).await??;
@@ -52,12 +52,12 @@ impl Gateway {
         })
     }
 
-    /// Waits for the gateway to end by itself, which it should not.
+    /// Waits for the gateway to exit on its own, which is a fault.
     pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }
 
-    /// Ends the gateway as the end of the driver does; returns its status and how often it panicked.
+    /// Ends the gateway as it would end if the driver died; returns its status and its panics.
     pub(crate) async fn end(mut self) -> io::Result<(ExitStatus, u64)> {
         drop(self.input);
         let status = timeout(PATIENCE, self.child.wait()).await??;
@@ -65,7 +65,7 @@ impl Gateway {
     }
 }
 
-/// Counts what the standard library says of a panic, and says the first of it again.
+/// Counts the gateway's panics, and prints its standard error up to the second one.
 async fn count_panics(errors: impl AsyncRead + Unpin) -> u64 {
     let mut lines = BufReader::new(errors).lines();
     let mut panics = 0;

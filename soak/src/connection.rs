@@ -15,19 +15,19 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::exchange::Outcome;
+use crate::outcome::Outcome;
 use crate::plan::Protocol;
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Is closed at once when it is dropped.
+/// Closes at once when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) sender: Sender,
     task: JoinHandle<()>,
 }
 
-/// Sends requests over a connection: over HTTP/1.1 one after another.
+/// Sends requests over a connection; over HTTP/1.1, one at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
     pub(crate) gateway: SocketAddr,
@@ -48,7 +48,7 @@ impl Connection {
         let stream = TcpStream::connect(gateway).await?;
         stream.set_nodelay(true)?;
         let io = TokioIo::new(stream);
-        // Each request reports the error of its connection by itself.
+        // The connection's error is dropped: each request on it reports one.
         let (inner, task) = match protocol {
             Protocol::Http1 => {
                 let (sender, connection) = http1::handshake(io).await?;
@@ -65,10 +65,10 @@ impl Connection {
         Ok(Self { sender, task })
     }
 
-    /// Whether it can be used again after requests that had these outcomes.
-    pub(crate) async fn outlasts(&mut self, outcomes: &[Outcome]) -> bool {
+    /// Whether the connection can be used again after requests with these outcomes.
+    pub(crate) async fn is_reusable_after(&mut self, outcomes: &[Outcome]) -> bool {
         match &self.sender.inner {
-            // What else may be under way is ended with the connection.
+            // After any other outcome a body may be in transit: closing the connection stops it.
             Inner::Http1(sender) => {
                 outcomes.iter().all(|outcome| *outcome == Outcome::Answered)
                     && poll_fn(|cx| lock(sender).poll_ready(cx)).await.is_ok()

@@ -1,55 +1,29 @@
-//! One request and what became of it.
+//! Sends one request as its kind demands and checks the response.
 
-use std::error::Error;
 use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
+use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_LENGTH};
 use http_body_util::channel::{Channel, Sender as Chunks};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use tokio::time::{sleep, timeout};
 
-use crate::answer::{BREAK, ECHO, FLOOD, HOLD};
 use crate::connection::{Body, Sender};
-use crate::keys;
-use crate::ledger::{BROKEN, EXPECTED, ID};
+use crate::outcome::Outcome;
 use crate::plan::{Kind, Plan, Protocol};
 use crate::raw;
+use crate::wire::{BREAK, ECHO, FLOOD, HOLD, ID};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// With a whole answer, which is the right one.
-    Answered,
-    /// By a status of the gateway or of the replica.
-    Refused(StatusCode),
-    /// By an error of the connection or the stream.
-    Failed(String),
-    /// By the driver, as planned.
-    Cancelled,
-    /// Neither answered nor failed in time.
-    Hung,
-    /// With an answer that is not right.
-    Wrong(String),
-}
+type Opened = (Chunks<Bytes, io::Error>, Response<Incoming>);
 
-impl Outcome {
-    /// Whether it is right where the replica was away for some of the time.
-    pub(crate) fn is_for_want_of_the_replica(&self) -> bool {
-        match self {
-            Self::Refused(status) => *status == StatusCode::BAD_GATEWAY,
-            outcome => matches!(outcome, Self::Failed(_)),
-        }
-    }
-}
-
-/// Sends a request of any kind.
+/// Sends a planned request of any kind.
 pub(crate) async fn exchange(plan: &mut Plan, mut sender: Sender) -> Outcome {
     let sender = &mut sender;
     let exchanged = match plan.kind {
-        // hyper's client sends no such bodies over HTTP/1.1.
+        // hyper's client refuses to send malformed bodies over HTTP/1.1.
         Kind::Malformed if plan.protocol == Protocol::Http1 => {
             return raw::exchange(plan, sender.gateway).await;
         }
@@ -58,34 +32,16 @@ pub(crate) async fn exchange(plan: &mut Plan, mut sender: Sender) -> Outcome {
         Kind::TooLargeHeaders | Kind::TooManyHeaders => bodiless(plan, sender, ECHO).await,
         Kind::BrokenByUpstream => bodiless(plan, sender, BREAK).await,
         Kind::Malformed => wrong_length(plan, sender).await,
-        Kind::BrokenByCaller => break_off(plan, sender).await,
+        Kind::BrokenByCaller => abort(plan, sender).await,
         Kind::CancelledEarly => cancel_early(plan, sender).await,
         Kind::CancelledLate => cancel_late(plan, sender).await,
     };
-    exchanged.unwrap_or_else(|error| Outcome::Failed(in_words(&error)))
-}
-
-/// Returns the request with all its headers, but those of HTTP itself.
-pub(crate) fn request<B>(plan: &Plan, path: &str, body: B) -> Request<B> {
-    let mut request = Request::new(body);
-    *request.method_mut() = Method::POST;
-    let uri = format!("/{}/{path}", plan.replica).try_into();
-    *request.uri_mut() = uri.expect("a number and a word");
-    let headers = request.headers_mut();
-    headers.clone_from(&plan.headers);
-    headers.insert(ID, plan.id.into());
-    if let Some(key) = keys::expected(&plan.headers) {
-        headers.insert(EXPECTED, key.clone());
-    }
-    if plan.kind.sends_a_broken_body() {
-        headers.insert(BROKEN, HeaderValue::from_static("1"));
-    }
-    request
+    exchanged.unwrap_or_else(|error| Outcome::failed(&error))
 }
 
 async fn echo(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outcome> {
     let sent = chunk(&mut plan.rng, 1 << 10);
-    let request = request(plan, ECHO, full(sent.clone()));
+    let request = plan.request(ECHO, full(sent.clone()));
     let response = sender.send(request).await?;
     if let Some(outcome) = unanswered(plan, &response) {
         return Ok(outcome);
@@ -95,7 +51,7 @@ async fn echo(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outcome> {
 }
 
 async fn bodiless(plan: &Plan, sender: &mut Sender, path: &str) -> hyper::Result<Outcome> {
-    read_whole(plan, sender, request(plan, path, full(Bytes::new()))).await
+    read_whole(plan, sender, plan.request(path, full(Bytes::new()))).await
 }
 
 async fn stream(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outcome> {
@@ -108,9 +64,9 @@ async fn stream(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outcome> 
             sleep(Duration::from_millis(plan.rng.u64(50..400))).await;
         }
         let sent = chunk(&mut plan.rng, 16 << 10);
-        let received = there_and_back(&sent, &mut chunks, &mut response).await?;
+        let received = round_trip(&sent, &mut chunks, &mut response).await?;
         if received != sent {
-            return Ok(Outcome::Wrong("another chunk came back".into()));
+            return Ok(Outcome::Wrong("the echo is a different chunk".into()));
         }
     }
     drop(chunks);
@@ -118,14 +74,14 @@ async fn stream(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outcome> 
     Ok(same(&rest, &[]))
 }
 
-async fn break_off(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outcome> {
+async fn abort(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outcome> {
     let (mut chunks, mut response) = match open(plan, sender).await? {
         Ok(opened) => opened,
         Err(outcome) => return Ok(outcome),
     };
     let sent = chunk(&mut plan.rng, 16 << 10);
-    there_and_back(&sent, &mut chunks, &mut response).await?;
-    chunks.abort(io::Error::other("broken off"));
+    round_trip(&sent, &mut chunks, &mut response).await?;
+    chunks.abort(io::Error::other("aborted as planned"));
     response.into_body().collect().await?;
     Ok(Outcome::Answered)
 }
@@ -133,13 +89,13 @@ async fn break_off(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outcom
 /// Announces more bytes than it sends.
 async fn wrong_length(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outcome> {
     let body = full(chunk(&mut plan.rng, 1 << 10));
-    let mut request = request(plan, ECHO, body);
+    let mut request = plan.request(ECHO, body);
     let length = HeaderValue::from_static("4096");
     request.headers_mut().insert(CONTENT_LENGTH, length);
     read_whole(plan, sender, request).await
 }
 
-/// Sends a request and reads its answer, whatever is in it.
+/// Sends a request and reads its response to the end, whatever it contains.
 async fn read_whole(
     plan: &Plan,
     sender: &mut Sender,
@@ -155,17 +111,17 @@ async fn read_whole(
 
 async fn cancel_early(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outcome> {
     let body = full(chunk(&mut plan.rng, 1 << 10));
-    let request = request(plan, HOLD, body);
+    let request = plan.request(HOLD, body);
     let moment = Duration::from_millis(plan.rng.u64(0..50));
     let Ok(response) = timeout(moment, sender.send(request)).await else {
         return Ok(Outcome::Cancelled);
     };
     let unanswered = unanswered(plan, &response?);
-    Ok(unanswered.unwrap_or_else(|| Outcome::Wrong("an answer that was not given".into())))
+    Ok(unanswered.unwrap_or_else(|| Outcome::Wrong("a response that no replica gave".into())))
 }
 
 async fn cancel_late(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outcome> {
-    let request = request(plan, FLOOD, full(Bytes::new()));
+    let request = plan.request(FLOOD, full(Bytes::new()));
     let mut response = sender.send(request).await?;
     if let Some(outcome) = unanswered(plan, &response) {
         return Ok(outcome);
@@ -175,28 +131,25 @@ async fn cancel_late(plan: &mut Plan, sender: &mut Sender) -> hyper::Result<Outc
             return Ok(Outcome::Answered);
         }
     }
-    // Meanwhile the answer is not read.
+    // The response is not read meanwhile, so that it backs up.
     sleep(Duration::from_millis(plan.rng.u64(0..50))).await;
     Ok(Outcome::Cancelled)
 }
 
-type Opened = (Chunks<Bytes, io::Error>, Response<Incoming>);
-
-/// Begins a request whose body is still to be sent.
+/// Opens a request whose body is not sent yet.
 async fn open(plan: &Plan, sender: &mut Sender) -> hyper::Result<Result<Opened, Outcome>> {
     let (chunks, body) = Channel::new(1);
-    let response = sender
-        .send(request(plan, ECHO, body.boxed_unsync()))
-        .await?;
+    let request = plan.request(ECHO, body.boxed_unsync());
+    let response = sender.send(request).await?;
     Ok(unanswered(plan, &response).map_or(Ok((chunks, response)), Err))
 }
 
-async fn there_and_back(
+async fn round_trip(
     sent: &Bytes,
     chunks: &mut Chunks<Bytes, io::Error>,
     response: &mut Response<Incoming>,
 ) -> hyper::Result<Vec<u8>> {
-    // Where the body is no longer wanted, the answer says why.
+    // If sending fails, the response says why.
     let _ = chunks.send_data(sent.clone()).await;
     let mut received = Vec::new();
     while received.len() < sent.len() {
@@ -208,13 +161,13 @@ async fn there_and_back(
     Ok(received)
 }
 
-/// Returns what a response is unless it is the answer of the replica to this request.
+/// Returns an outcome unless the response is the replica's answer to this request.
 fn unanswered(plan: &Plan, response: &Response<Incoming>) -> Option<Outcome> {
     if response.status() != StatusCode::OK {
         return Some(Outcome::Refused(response.status()));
     }
     let other = response.headers().get(ID) != Some(&plan.id.into());
-    other.then(|| Outcome::Wrong("the answer to another request".into()))
+    other.then(|| Outcome::Wrong("the response to a different request".into()))
 }
 
 fn same(received: &[u8], sent: &[u8]) -> Outcome {
@@ -222,7 +175,9 @@ fn same(received: &[u8], sent: &[u8]) -> Outcome {
         return Outcome::Answered;
     }
     let (received, sent) = (received.len(), sent.len());
-    Outcome::Wrong(format!("{received} bytes, and not the {sent} expected"))
+    Outcome::Wrong(format!(
+        "expected an echo of {sent} bytes, received {received} that differ"
+    ))
 }
 
 fn chunk(rng: &mut Rng, most: usize) -> Bytes {
@@ -233,15 +188,4 @@ fn full(bytes: Bytes) -> Body {
     Full::new(bytes)
         .map_err(|never| match never {})
         .boxed_unsync()
-}
-
-/// Returns the error and its causes.
-pub(crate) fn in_words(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
 }

@@ -1,12 +1,12 @@
-//! The session headers of a request, and the key that must arrive for them.
+//! The session headers of a request, and the key that must arrive.
 
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header under which the key arrives.
+/// The header that carries the key.
 pub(crate) const AFFINITY: HeaderName = HeaderName::from_static("x-session-affinity");
 
-/// The headers that the gateway adopts, in the order in which it asks them.
+/// The headers that the gateway adopts a session from, most specific first.
 static NAMES: [HeaderName; 4] = [
     AFFINITY,
     HeaderName::from_static("x-session-id"),
@@ -14,7 +14,7 @@ static NAMES: [HeaderName; 4] = [
     HeaderName::from_static("session-id"),
 ];
 
-/// Returns up to four lines under these names, each of which may be repeated.
+/// Returns up to four header lines, in which a name may be repeated.
 pub(crate) fn random_lines(rng: &mut Rng) -> HeaderMap {
     let mut lines = HeaderMap::new();
     for _ in 0..rng.usize(0..=4) {
@@ -24,8 +24,8 @@ pub(crate) fn random_lines(rng: &mut Rng) -> HeaderMap {
     lines
 }
 
-/// Returns the first value that is a key by the truth table of `Replace`.
-// Written again from the documentation: the crate must not be its own judge.
+/// Returns the first value that is a valid key, as the truth table of `Replace` says.
+// Written from the documentation: the crate must not be its own judge.
 pub(crate) fn expected(lines: &HeaderMap) -> Option<&HeaderValue> {
     let mut values = NAMES.iter().flat_map(|name| lines.get_all(name));
     values.find(|value| {
@@ -34,7 +34,7 @@ pub(crate) fn expected(lines: &HeaderMap) -> Option<&HeaderValue> {
     })
 }
 
-/// Half of them are keys, each another one.
+/// Returns a value, in half of the cases a valid key that no other request has.
 fn random_value(rng: &mut Rng) -> HeaderValue {
     let unique = format!("{:016x}", rng.u64(..));
     let bytes = match rng.u8(0..12) {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_valid_value_of_the_first_name_is_expected() {
+    fn the_first_valid_value_of_the_most_specific_header_is_expected() {
         let key = expected_of(&[
             ("session-id", "d"),
             ("x-session-id", "b"),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_not_expected() {
+    fn an_invalid_value_is_not_expected() {
         let long = "k".repeat(256);
         for value in ["", " \t", "a,b", "a b", "\u{fc}", &long] {
             assert_eq!(expected_of(&[("x-session-id", value)]), None, "{value:?}");

@@ -1,33 +1,25 @@
-//! What the replicas saw of the requests.
+//! Counts of what the replicas saw.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 
 use crate::keys::AFFINITY;
-use crate::tally::TOLD;
-
-/// The number of a request, which its answer repeats.
-pub(crate) const ID: HeaderName = HeaderName::from_static("x-soak-id");
-
-/// The key with which a request must arrive, if with any.
-pub(crate) const EXPECTED: HeaderName = HeaderName::from_static("x-soak-expected");
-
-/// Marks a request whose body must not arrive as a whole one.
-pub(crate) const BROKEN: HeaderName = HeaderName::from_static("x-soak-broken");
+use crate::outcome::MOST_DESCRIBED;
+use crate::wire::EXPECTED;
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) arrived: AtomicU64,
     pub(crate) wrong_keys: AtomicU64,
-    /// Bodies that their caller broke, and that arrived as if they had ended.
-    pub(crate) made_whole: AtomicU64,
-    /// Requests that went on long after their callers had gone.
-    pub(crate) left: AtomicU64,
-    /// Requests that a replica still works on.
+    /// Broken request bodies that arrived as if complete.
+    pub(crate) accepted_as_complete: AtomicU64,
+    /// Requests that a replica gave up on, long after their callers had gone.
+    pub(crate) orphaned: AtomicU64,
+    /// Requests that a replica is still working on.
     pub(crate) running: AtomicU64,
-    wrong: Mutex<Vec<String>>,
+    described: Mutex<Vec<String>>,
 }
 
 /// Counts a request as running until it is dropped.
@@ -35,42 +27,45 @@ pub(crate) struct Ledger {
 pub(crate) struct Running(Arc<Ledger>);
 
 impl Ledger {
-    /// Compares the key of a request that arrived with the one that it must have.
+    /// Counts a request and compares its key with the expected one.
     pub(crate) fn enter(self: &Arc<Self>, headers: &HeaderMap) -> Running {
         self.arrived.fetch_add(1, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::Relaxed);
         if !headers.get_all(AFFINITY).iter().eq(headers.get(EXPECTED)) {
             self.wrong_keys.fetch_add(1, Ordering::Relaxed);
-            self.tell(headers);
+            self.describe(headers);
         }
         Running(self.clone())
     }
 
-    fn tell(&self, headers: &HeaderMap) {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.len() < TOLD {
-            let lines: Vec<_> = headers.get_all(AFFINITY).iter().collect();
-            wrong.push(format!(
-                "wrong key: {lines:?} instead of {:?}",
-                headers.get(EXPECTED)
-            ));
+    fn describe(&self, headers: &HeaderMap) {
+        let mut described = self.lock();
+        if described.len() < MOST_DESCRIBED {
+            let found: Vec<_> = headers.get_all(AFFINITY).iter().collect();
+            let expected: Vec<_> = headers.get(EXPECTED).into_iter().collect();
+            described.push(format!("wrong key: expected {expected:?}, found {found:?}"));
         }
     }
 
-    /// Returns the first wrong keys in words.
-    pub(crate) fn wrong(&self) -> Vec<String> {
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong.clone()
+    /// Returns descriptions of the first wrong keys.
+    pub(crate) fn described(&self) -> Vec<String> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.described
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Running {
-    pub(crate) fn outlived_its_caller(&self) {
-        self.0.left.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn mark_orphaned(&self) {
+        self.0.orphaned.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn ended_whole(&self) {
-        self.0.made_whole.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn mark_accepted_as_complete(&self) {
+        self.0.accepted_as_complete.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -1,22 +1,37 @@
-//! Puts the gateway of the example under load and faults, and fails where it does not stand them.
+//! Runs the example gateway under load and injected faults, and fails if it misbehaves.
+//!
+//! Each module uses only modules from lower lines:
+//!
+//! ```text
+//! main
+//! report  under_test
+//! run
+//! args  child  worker
+//! exchange  plant  progress  replica  tally
+//! answer  connection  raw
+//! ledger  memory  plan
+//! keys  outcome  wire
+//! ```
 
 mod answer;
 mod args;
 mod child;
 mod connection;
-mod course;
 mod exchange;
 mod keys;
 mod ledger;
 mod memory;
+mod outcome;
 mod plan;
 mod plant;
+mod progress;
 mod raw;
 mod replica;
 mod report;
 mod run;
 mod tally;
 mod under_test;
+mod wire;
 mod worker;
 
 use std::error::Error;
@@ -41,9 +56,9 @@ fn soak(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     }
     let requests = args
         .requests
-        .map(|requests| format!("{requests} requests, "));
+        .map(|requests| format!("{requests} requests within "));
     println!(
-        "{}{} s, {CONNECTIONS} connections, at most {} requests a second each, seed {}\n",
+        "{}{} s, {CONNECTIONS} connections, at most {} requests per second on each, seed {}\n",
         requests.unwrap_or_default(),
         args.longest().as_secs(),
         args.pace,

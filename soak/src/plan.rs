@@ -1,14 +1,15 @@
-//! What is sent: requests of all kinds, drawn from a seed.
+//! Planned requests: their kinds, drawn from a seed, and the outcomes each kind allows.
 
 use std::fmt;
 
 use fastrand::Rng;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 
-use crate::exchange::Outcome;
 use crate::keys;
+use crate::outcome::Outcome;
+use crate::wire::{BROKEN, EXPECTED, ID};
 
-/// One HTTP/1.1 server in front of another: 100 lines are the limit of both.
+/// More header lines than the 100 that hyper's HTTP/1.1 server accepts, in gateway and replica.
 const TOO_MANY: usize = 120;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,16 +39,16 @@ pub(crate) struct Plan {
     pub(crate) id: u64,
     pub(crate) kind: Kind,
     pub(crate) protocol: Protocol,
-    /// The index of the replica that it is for.
+    /// The index of the replica to send it to.
     pub(crate) replica: usize,
-    /// All headers but those of the driver itself.
+    /// All headers except the driver's own.
     pub(crate) headers: HeaderMap,
-    /// For what is decided while it is sent.
+    /// For choices made while it is sent.
     pub(crate) rng: Rng,
 }
 
 impl Kind {
-    /// Each kind, and how many of 100 requests are of it.
+    /// Each kind, and its share in percent.
     const SHARES: [(Self, u32); 11] = [
         (Self::Small, 38),
         (Self::Streamed, 15),
@@ -72,17 +73,17 @@ impl Kind {
         drawn.map_or(Self::Small, |(kind, _)| kind)
     }
 
-    /// Whether its body must not arrive as a whole one.
+    /// Whether its body must not arrive as if it were complete.
     pub(crate) fn sends_a_broken_body(self) -> bool {
         matches!(self, Self::Malformed | Self::BrokenByCaller)
     }
 
-    /// Whether a server may close the connection because of it, and with it the other streams.
+    /// Whether it may make a server close the connection, and with it the other streams.
     pub(crate) fn may_close_the_connection(self) -> bool {
         self == Self::TooLargeHeaders
     }
 
-    /// Whether the outcome is right while the replica is there.
+    /// Whether the outcome is right while the replica is up.
     pub(crate) fn allows(self, outcome: &Outcome) -> bool {
         let too_large = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         match self {
@@ -92,7 +93,7 @@ impl Kind {
             Self::TooManyHeaders => {
                 matches!(outcome, Outcome::Refused(status) if *status == too_large)
             }
-            // The server closes while the headers are still being sent.
+            // The server may close the connection while the headers are still being sent.
             Self::TooLargeHeaders => match outcome {
                 Outcome::Refused(status) => *status == too_large,
                 outcome => matches!(outcome, Outcome::Failed(_)),
@@ -112,7 +113,7 @@ impl Plan {
         let mut headers = keys::random_lines(&mut rng);
         match (kind, protocol) {
             (Kind::LargeHeaders, Protocol::Http1) => pad(&mut headers, 16, rng.usize(1..=18) << 10),
-            // 16 KiB is the limit, for names and values with 32 bytes more for each line.
+            // The limit is 16 KiB: names and values, plus 32 bytes for each line.
             (Kind::LargeHeaders, Protocol::Http2) => pad(&mut headers, 12, rng.usize(1..=900)),
             (Kind::TooLargeHeaders, _) => pad(&mut headers, 16, 64 << 10),
             (Kind::TooManyHeaders, _) => pad(&mut headers, TOO_MANY, 1),
@@ -127,9 +128,27 @@ impl Plan {
             rng,
         }
     }
+
+    /// Returns the request to this path, with the headers that tell the replica what to expect.
+    pub(crate) fn request<B>(&self, path: &str, body: B) -> Request<B> {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        let uri = format!("/{}/{path}", self.replica).try_into();
+        *request.uri_mut() = uri.expect("a number and a word");
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        headers.insert(ID, self.id.into());
+        if let Some(key) = keys::expected(&self.headers) {
+            headers.insert(EXPECTED, key.clone());
+        }
+        if self.kind.sends_a_broken_body() {
+            headers.insert(BROKEN, HeaderValue::from_static("1"));
+        }
+        request
+    }
 }
 
-/// Adds lines of so many bytes, each under another name.
+/// Adds header lines with values of `bytes` bytes, each under its own name.
 fn pad(headers: &mut HeaderMap, lines: usize, bytes: usize) {
     let value = HeaderValue::try_from("p".repeat(bytes)).expect("ASCII");
     for line in 0..lines {
@@ -151,16 +170,16 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Small => "small",
-            Self::Streamed => "streamed both ways, each chunk back before the next",
-            Self::Slow => "the same with pauses of 50 to 400 ms",
+            Self::Streamed => "streamed both ways, chunk by chunk",
+            Self::Slow => "the same, with pauses of 50 to 400 ms",
             Self::LargeHeaders => "headers below the limit",
             Self::TooLargeHeaders => "headers of 1 MiB",
             Self::TooManyHeaders => "120 header names",
             Self::Malformed => "malformed body",
-            Self::BrokenByCaller => "body broken off by the caller",
-            Self::BrokenByUpstream => "answer broken off by the replica",
-            Self::CancelledEarly => "cancelled before the answer",
-            Self::CancelledLate => "cancelled in the answer",
+            Self::BrokenByCaller => "body aborted by the caller",
+            Self::BrokenByUpstream => "response aborted by the replica",
+            Self::CancelledEarly => "cancelled before the response",
+            Self::CancelledLate => "cancelled during the response",
         })
     }
 }

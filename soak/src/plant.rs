@@ -1,4 +1,4 @@
-//! Faults to put into the gateway, so that the checks are seen to find them.
+//! Faults to plant in the gateway, to check that a run finds them.
 
 use std::fs::File;
 use std::future::{pending, ready};
@@ -14,27 +14,27 @@ use futures_util::StreamExt as _;
 use http::StatusCode;
 use tower_session_affinity::AffinityKey;
 
-/// Of how many requests one is hit by a fault that must leave others alone.
+/// Faults that must leave other requests alone hit one request in this many.
 const ONE_IN: u64 = 50;
 
-/// What a request leaves behind in a gateway that leaks.
+/// How many bytes each request leaks.
 const LEAK: usize = 64 << 10;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Plant {
-    /// Every request leaves with the same key
+    /// Every request is sent with the same key
     WrongKey,
-    /// Every request leaves 64 KiB behind
+    /// Every request leaks 64 KiB
     Leak,
     /// One request in 50 panics
     Panic,
     /// One request in 50 is never answered
     Hang,
-    /// A body that breaks is sent on as if it had ended
+    /// A broken body is sent on as if it were complete
     Truncate,
-    /// A request goes on when its caller has gone
+    /// A request goes on after its caller has gone
     Detach,
-    /// One request in 50 leaves a file open
+    /// One request in 50 leaks a file descriptor
     Open,
 }
 
@@ -43,11 +43,11 @@ impl Plant {
         match self {
             Self::WrongKey => router.layer(Extension(AffinityKey::from_static("planted"))),
             Self::Leak => router.layer(from_fn(leak)),
-            Self::Panic => router.layer(from_fn(panic_at_times)),
-            Self::Hang => router.layer(from_fn(hang_at_times)),
+            Self::Panic => router.layer(from_fn(panic_sometimes)),
+            Self::Hang => router.layer(from_fn(hang_sometimes)),
             Self::Truncate => router.layer(from_fn(truncate)),
             Self::Detach => router.layer(from_fn(detach)),
-            Self::Open => router.layer(from_fn(open_at_times)),
+            Self::Open => router.layer(from_fn(open_sometimes)),
         }
     }
 }
@@ -57,12 +57,12 @@ async fn leak(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-async fn panic_at_times(request: Request, next: Next) -> Response {
+async fn panic_sometimes(request: Request, next: Next) -> Response {
     assert!(!is_hit(), "planted");
     next.run(request).await
 }
 
-async fn hang_at_times(request: Request, next: Next) -> Response {
+async fn hang_sometimes(request: Request, next: Next) -> Response {
     if is_hit() {
         pending::<()>().await;
     }
@@ -82,7 +82,7 @@ async fn detach(request: Request, next: Next) -> Result<Response, StatusCode> {
     answer.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-async fn open_at_times(request: Request, next: Next) -> Response {
+async fn open_sometimes(request: Request, next: Next) -> Response {
     if is_hit() {
         std::mem::forget(File::open("/dev/null"));
     }

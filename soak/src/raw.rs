@@ -1,4 +1,4 @@
-//! HTTP/1.1 bodies that no library would send.
+//! Malformed HTTP/1.1 bodies, which client libraries refuse to send.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,15 +8,15 @@ use http::{HeaderValue, StatusCode, header::HOST};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::answer::ECHO;
-use crate::exchange::{Outcome, in_words, request};
+use crate::outcome::Outcome;
 use crate::plan::Plan;
+use crate::wire::ECHO;
 
-/// Sends a malformed body over a connection of its own, and reads until the gateway closes it.
+/// Sends a malformed body over its own connection, and reads until the gateway closes it.
 pub(crate) async fn exchange(plan: &mut Plan, gateway: SocketAddr) -> Outcome {
     match send(plan, gateway).await {
         Ok(answer) => judge(&answer),
-        Err(error) => Outcome::Failed(in_words(&error)),
+        Err(error) => Outcome::failed(&error),
     }
 }
 
@@ -32,7 +32,7 @@ async fn send(plan: &mut Plan, gateway: SocketAddr) -> io::Result<Vec<u8>> {
         ),
         _ => (CONTENT_LENGTH, "4096", b"hello", true),
     };
-    let mut request = request(plan, ECHO, ());
+    let mut request = plan.request(ECHO, ());
     let headers = request.headers_mut();
     headers.insert(framing, HeaderValue::from_static(value));
     headers.insert(HOST, HeaderValue::from_static("gateway"));
@@ -62,15 +62,17 @@ fn judge(answer: &[u8]) -> Outcome {
         .strip_prefix(b"HTTP/1.1 ")
         .and_then(|rest| rest.get(..3));
     match status.map(StatusCode::from_bytes) {
-        None => Outcome::Failed("closed without an answer".into()),
-        Some(Ok(StatusCode::OK)) if is_whole(answer) => Outcome::Answered,
-        Some(Ok(StatusCode::OK)) => Outcome::Failed("closed in the answer".into()),
+        None => Outcome::Failed("closed before the response".into()),
+        Some(Ok(StatusCode::OK)) if is_complete(answer) => Outcome::Answered,
+        Some(Ok(StatusCode::OK)) => Outcome::Failed("closed during the response".into()),
         Some(Ok(status)) => Outcome::Refused(status),
-        Some(Err(_)) => Outcome::Wrong("an answer without a status".into()),
+        Some(Err(_)) => Outcome::Wrong("a response without a valid status".into()),
     }
 }
 
-/// Whether a chunked answer has its last chunk; one with a length cannot be whole, since it echoes.
-fn is_whole(answer: &[u8]) -> bool {
+/// Whether a chunked response has its last chunk.
+///
+/// A response with a length is never complete: it echoes a body that is shorter than announced.
+fn is_complete(answer: &[u8]) -> bool {
     answer.ends_with(b"\r\n0\r\n\r\n")
 }

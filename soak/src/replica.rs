@@ -1,4 +1,4 @@
-//! The servers behind the gateway, which are killed and come back at the same address.
+//! The replicas behind the gateway, which are killed and restarted at the same address.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,13 +18,13 @@ use tokio::time::{sleep, timeout};
 use crate::answer::answer;
 use crate::ledger::Ledger;
 
-/// Connections come from 127.0.0.1, so that none of them takes the port of a replica that is away.
+/// Not 127.0.0.1: outgoing connections use that one, and could take the port of a replica that is down.
 const LISTEN: &str = "127.0.0.2:0";
 
-/// How long a replica waits for its port.
+/// How long a restarted replica waits for its port.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Says whether a replica was there all the time.
+/// Tells whether a replica was up without a break.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Presence(Arc<AtomicU64>);
 
@@ -51,15 +51,15 @@ impl Replica {
         })
     }
 
-    /// Closes the port and every connection.
+    /// Closes the port and all connections.
     pub(crate) async fn kill(&mut self) -> io::Result<()> {
         self.presence.toggle();
-        // Its receiver hears of a sender that is gone.
+        // Dropping the old sender wakes its receiver.
         self.stop = oneshot::channel().0;
         Ok((&mut self.task).await?)
     }
 
-    /// Listens again; at its next end, connections are reset where `reset` is set, and closed where not.
+    /// Listens again. The next kill resets its connections if `reset` is set, and closes them if not.
     pub(crate) async fn restart(&mut self, reset: bool) -> io::Result<()> {
         let listener = timeout(PATIENCE, bind(self.address)).await?;
         let (stop, stopped) = oneshot::channel();
@@ -75,32 +75,33 @@ impl Presence {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Returns a number that is even while the replica is there, and another one after each change.
+    /// Returns a number that grows with each change, and is even while the replica is up.
     pub(crate) fn now(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn lasted(&self, since: u64) -> bool {
+    /// Returns whether the replica was up at that number, and has been since.
+    pub(crate) fn has_lasted(&self, since: u64) -> bool {
         since % 2 == 0 && self.now() == since
     }
 }
 
-/// Kills one replica every few seconds and restarts it, until `end`; returns how often.
-pub(crate) async fn kill_at_times(
+/// Kills and restarts a random replica every few seconds until `end`; returns how often.
+pub(crate) async fn kill_periodically(
     replicas: &mut [Replica],
     mut rng: Rng,
     mut end: watch::Receiver<()>,
 ) -> io::Result<u64> {
     let mut restarts = 0;
     loop {
-        let there = Duration::from_millis(rng.u64(1_000..3_000));
-        // An error is an end, too.
-        if timeout(there, end.changed()).await.is_ok() {
+        let up = Duration::from_millis(rng.u64(1_000..3_000));
+        // The channel changes or its sender is dropped: both are the end.
+        if timeout(up, end.changed()).await.is_ok() {
             return Ok(restarts);
         }
         let index = rng.usize(0..replicas.len());
         replicas[index].kill().await?;
-        // Long enough for the gateway to notice, so that from its return on the replica must be reached.
+        // Long enough for the gateway to notice. It must reach the replica once that is up again.
         sleep(Duration::from_millis(rng.u64(500..1_500))).await;
         replicas[index].restart(rng.bool()).await?;
         restarts += 1;
@@ -141,7 +142,7 @@ async fn serve_connection(stream: TcpStream, ledger: Arc<Ledger>, reset: bool) {
         return;
     }
     let service = service_fn(move |request| answer(request, ledger.clone()));
-    // An error is what the run is for.
+    // Errors are expected: callers cancel and abort requests.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;

@@ -1,4 +1,4 @@
-//! What a run found, as a table, and what of it must not be.
+//! The tables of a run, and its faults.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,52 +8,61 @@ use crate::memory::Samples;
 use crate::run::{Descriptors, Findings};
 use crate::tally::Counts;
 
-/// How many KiB more the gateway may hold at the end than when it was warm, beside a twentieth.
+const ACCEPTED: &str = "broken bodies accepted as complete";
+const ORPHANED: &str = "orphaned upstream requests";
+
+/// How many KiB, in addition to 5 %, the gateway may grow by after it is warm.
 ///
-/// From the second minute of a run on, medians of a minute differed by up to 3.1 MiB without a leak
-/// (`docs/soak.md`), and those of two fifths by up to 2.2 MiB.
+/// Without a leak, medians of a minute differed by up to 3.1 MiB from the second minute of a run on,
+/// and medians of two fifths by up to 2.2 MiB (`docs/soak.md`).
 const GROWTH: u64 = 2 << 10;
 
-/// The same for a run that is too short to be warm: in the first half minute memory grows by 12 MiB.
+/// The same for a run too short to warm up: in the first half minute memory grows by 12 MiB.
 const SHORT_GROWTH: u64 = 32 << 10;
 
-/// A run whose second fifth begins after that half minute, and after as many requests as it has on a machine
-/// that keeps the pace.
+/// The shortest time and the fewest requests of a run that warms up before its second fifth.
+///
+/// A fifth of the time is that half minute. The requests are what 150 s at the default pace make.
 const LONG: (Duration, u64) = (Duration::from_secs(150), 46_000);
 
 impl Findings {
-    /// Returns in words what must not be, and nothing if the gateway stood everything.
+    /// Describes each fault; empty if there is none.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = self.counted();
         faults.extend(self.growth());
-        faults.extend(self.descriptors.left());
+        faults.extend(self.descriptors.leaked());
         if !self.status.success() {
-            faults.push(format!("the gateway ended with {}", self.status));
+            faults.push(format!("the gateway exited with {}", self.status));
         }
-        // Else a run in which nothing reached a replica would find nothing wrong.
+        // Without this, a run in which no request reached a replica would pass.
         let sum = self.tally.sum();
         let requests = sum.requests();
         if sum.answered < requests / 4 {
-            faults.push(format!("{} of {requests} requests answered", sum.answered));
+            faults.push(format!(
+                "only {} of {requests} requests were answered, expected at least a quarter",
+                sum.answered
+            ));
         }
         if let Some(most) = self.most.filter(|most| requests < *most) {
-            faults.push(format!("time for {requests} of {most} requests"));
+            faults.push(format!(
+                "time ran out after {requests} of {most} requests; allow more with --minutes or --seconds"
+            ));
         }
-        faults.extend(self.tally.told.iter().cloned());
-        faults.extend(self.ledger.wrong());
+        faults.extend(self.tally.described.iter().cloned());
+        faults.extend(self.ledger.described());
         faults
     }
 
-    /// Returns what must not be there even once.
+    /// Describes the faults that must not happen even once.
     fn counted(&self) -> Vec<String> {
         let ledger = &self.ledger;
         let wrong_keys = ledger.wrong_keys.load(Ordering::Relaxed);
-        let made_whole = ledger.made_whole.load(Ordering::Relaxed);
+        let accepted = ledger.accepted_as_complete.load(Ordering::Relaxed);
         [
             (self.tally.faults, "wrong outcomes"),
             (wrong_keys, "wrong keys"),
-            (made_whole, "broken bodies that arrived as whole ones"),
-            (self.left, "requests that outlived their callers"),
+            (accepted, ACCEPTED),
+            (self.orphaned, ORPHANED),
             (self.panics, "panics"),
         ]
         .into_iter()
@@ -66,7 +75,9 @@ impl Findings {
         let (warm, last) = (self.memory.warm(), self.memory.last());
         let is_long = self.elapsed >= LONG.0 && self.tally.sum().requests() >= LONG.1;
         let most = warm + warm / 20 + if is_long { GROWTH } else { SHORT_GROWTH };
-        (last > most).then(|| format!("memory grew from {warm} KiB to {last} KiB"))
+        (last > most).then(|| {
+            format!("memory grew from {warm} KiB to {last} KiB, expected at most {most} KiB")
+        })
     }
 
     fn measured(&self) -> [(&'static str, String); 12] {
@@ -80,23 +91,20 @@ impl Findings {
         [
             ("replicas killed and restarted", self.restarts.to_string()),
             ("requests that reached a replica", count(&ledger.arrived)),
-            ("of these, with a wrong key", count(&ledger.wrong_keys)),
-            (
-                "broken bodies that arrived as whole ones",
-                count(&ledger.made_whole),
-            ),
-            (
-                "requests that outlived their callers",
-                self.left.to_string(),
-            ),
+            ("wrong keys", count(&ledger.wrong_keys)),
+            (ACCEPTED, count(&ledger.accepted_as_complete)),
+            (ORPHANED, self.orphaned.to_string()),
             ("panics", self.panics.to_string()),
-            ("resident memory in MiB, before the load", mib(self.before)),
-            ("median of each tenth of the requests", tenths(&self.memory)),
-            ("median of the second fifth", mib(self.memory.warm())),
-            ("median of the last fifth", mib(self.memory.last())),
-            ("peak", mib(self.peak)),
+            ("resident memory before the load, MiB", mib(self.before)),
             (
-                "file descriptors before the load, after it, and when the replicas had gone",
+                "median over each tenth of the requests, MiB",
+                tenths(&self.memory),
+            ),
+            ("median over the second fifth, MiB", mib(self.memory.warm())),
+            ("median over the last fifth, MiB", mib(self.memory.last())),
+            ("peak, MiB", mib(self.peak)),
+            (
+                "open file descriptors before the load, after it, and after the replicas ended",
                 format!("{before}, {idle}, {after}"),
             ),
         ]
@@ -104,18 +112,20 @@ impl Findings {
 }
 
 impl Descriptors {
-    fn left(self) -> Option<String> {
+    fn leaked(self) -> Option<String> {
         let Self { before, after, .. } = self;
-        (after > before).then(|| format!("{after} descriptors after the load, {before} before"))
+        (after > before).then(|| format!(
+                "{after} file descriptors open after the load, expected at most the {before} before it"
+            ))
     }
 }
 
-/// The tables of `docs/soak.md`.
+/// Two Markdown tables, which `docs/soak.md` explains.
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| request | protocol | sent | answered | refused | failed | cancelled | hung | wrong | for want of the replica |"
+            "| request | protocol | sent | answered | refused | failed | cancelled | hung | wrong | replica down |"
         )?;
         writeln!(f, "|---|---|---|---|---|---|---|---|---|---|")?;
         for ((kind, protocol), counts) in &self.tally.counts {
@@ -139,11 +149,11 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, counts: Counts) -> fmt::Result {
         cancelled,
         hung,
         wrong,
-        unserved,
+        replica_down,
     } = counts;
     writeln!(
         f,
-        "| {name} | {} | {answered} | {refused} | {failed} | {cancelled} | {hung} | {wrong} | {unserved} |",
+        "| {name} | {} | {answered} | {refused} | {failed} | {cancelled} | {hung} | {wrong} | {replica_down} |",
         counts.requests()
     )
 }

@@ -1,4 +1,4 @@
-//! A run: the gateway, its replicas, the load, and what is left of it all.
+//! A run: starts the gateway and its replicas, sends the load, and collects the findings.
 
 use std::error::Error;
 use std::io;
@@ -15,32 +15,32 @@ use tokio::time::{Instant, sleep};
 
 use crate::args::Args;
 use crate::child::Gateway;
-use crate::course::Course;
 use crate::ledger::Ledger;
 use crate::memory::{Process, Samples};
 use crate::plan::Protocol;
-use crate::replica::{Presence, Replica, kill_at_times};
+use crate::progress::Progress;
+use crate::replica::{Presence, Replica, kill_periodically};
 use crate::tally::Tally;
 use crate::worker::Worker;
 
-/// Half of them speak HTTP/1.1 and half HTTP/2.
+/// Half of these speak HTTP/1.1 and half HTTP/2.
 pub(crate) const CONNECTIONS: usize = 64;
 
 pub(crate) const REPLICAS: usize = 3;
 
-/// How long what a request held may be held after the load, on a machine that has much else to do.
+/// How long the gateway and the replicas may take to release everything after the load.
 const REST: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Findings {
-    /// The requests that were asked for.
+    /// The value of `--requests`.
     pub(crate) most: Option<u64>,
     pub(crate) elapsed: Duration,
     pub(crate) tally: Tally,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) restarts: u64,
-    /// Requests that the replicas worked on when their callers had long gone.
-    pub(crate) left: u64,
+    /// Requests that the replicas worked on long after their callers had gone.
+    pub(crate) orphaned: u64,
     /// Resident memory before the load, in KiB.
     pub(crate) before: u64,
     pub(crate) memory: Samples,
@@ -50,17 +50,17 @@ pub(crate) struct Findings {
     pub(crate) panics: u64,
 }
 
-/// How many files and sockets the gateway has open.
+/// How many file descriptors the gateway has open.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Descriptors {
     pub(crate) before: usize,
-    /// After the load, while the replicas are there.
+    /// After the load, while the replicas are up.
     pub(crate) idle: usize,
-    /// After the replicas have gone, too.
+    /// After the replicas have ended.
     pub(crate) after: usize,
 }
 
-/// What is known when the load has ended.
+/// The state at the end of the load.
 #[derive(Debug)]
 struct Load {
     tally: Tally,
@@ -84,11 +84,11 @@ pub(crate) async fn run(args: &Args) -> Result<Findings, Box<dyn Error>> {
 
     let load = tokio::select! {
         load = load(args, gateway.address, &process, replicas) => load?,
-        status = gateway.ended() => return Err(format!("the gateway ended with {}", status?).into()),
+        status = gateway.ended() => return Err(format!("the gateway exited during the load with {}", status?).into()),
     };
-    // Before the replicas end, which ends their requests.
-    let left = left(&ledger).await?;
-    let descriptors = rest(&process, load.replicas, descriptors).await?;
+    // Count first: ending the replicas ends their requests.
+    let orphaned = orphaned(&ledger).await?;
+    let descriptors = end_replicas(&process, load.replicas, descriptors).await?;
     let peak = process.peak()?;
     let (status, panics) = gateway.end().await?;
     Ok(Findings {
@@ -97,7 +97,7 @@ pub(crate) async fn run(args: &Args) -> Result<Findings, Box<dyn Error>> {
         tally: load.tally,
         ledger,
         restarts: load.restarts,
-        left,
+        orphaned,
         before,
         memory: load.memory,
         peak,
@@ -115,38 +115,42 @@ async fn load(
 ) -> Result<Load, Box<dyn Error>> {
     let mut rng = Rng::with_seed(args.seed);
     let (end, ended) = watch::channel(());
-    let course = Course::begin(process.clone(), args.longest(), args.requests);
-    let course = Arc::new(course);
+    let progress = Progress::begin(process.clone(), args.longest(), args.requests);
+    let progress = Arc::new(progress);
     let presences: Vec<_> = replicas
         .iter()
         .map(|replica| replica.presence.clone())
         .collect();
-    let workers = start_workers(args, gateway, &presences, &course, &mut rng);
+    let workers = start_workers(args, gateway, &presences, &progress, &mut rng);
     let kills = tokio::spawn(async move {
-        let restarts = kill_at_times(&mut replicas, rng, ended).await;
+        let restarts = kill_periodically(&mut replicas, rng, ended).await;
         restarts.map(|restarts| (restarts, replicas))
     });
     let tally = join(workers).await?;
-    let elapsed = course.elapsed();
+    let elapsed = progress.elapsed();
     drop(end);
     let (restarts, replicas) = kills.await??;
     Ok(Load {
         tally,
         elapsed,
-        memory: course.samples(),
+        memory: progress.samples(),
         restarts,
         replicas,
     })
 }
 
-async fn left(ledger: &Ledger) -> io::Result<u64> {
+async fn orphaned(ledger: &Ledger) -> io::Result<u64> {
     let running = || ledger.running.load(Ordering::Relaxed);
     until(|| Ok(running() == 0)).await?;
-    Ok(running() + ledger.left.load(Ordering::Relaxed))
+    Ok(running() + ledger.orphaned.load(Ordering::Relaxed))
 }
 
-/// Ends the replicas, and waits for the gateway to close what it had open to them.
-async fn rest(process: &Process, replicas: Vec<Replica>, before: usize) -> io::Result<Descriptors> {
+/// Ends the replicas, and waits for the gateway to close its connections to them.
+async fn end_replicas(
+    process: &Process,
+    replicas: Vec<Replica>,
+    before: usize,
+) -> io::Result<Descriptors> {
     let idle = process.descriptors()?;
     for mut replica in replicas {
         replica.kill().await?;
@@ -163,7 +167,7 @@ fn start_workers(
     args: &Args,
     gateway: SocketAddr,
     replicas: &[Presence],
-    course: &Arc<Course>,
+    progress: &Arc<Progress>,
     rng: &mut Rng,
 ) -> JoinSet<Tally> {
     let mut workers = JoinSet::new();
@@ -175,7 +179,7 @@ fn start_workers(
             rng: rng.fork(),
             pace: args.pace,
             patience: args.patience(),
-            course: course.clone(),
+            progress: progress.clone(),
             tally: Tally::default(),
         };
         workers.spawn(worker.run());
@@ -191,7 +195,7 @@ async fn join(mut workers: JoinSet<Tally>) -> Result<Tally, Box<dyn Error>> {
     Ok(tally)
 }
 
-/// Waits until it holds, but no longer than a while.
+/// Waits until the condition holds, for at most [`REST`].
 async fn until(mut holds: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
     let end = Instant::now() + REST;
     while !holds()? && Instant::now() < end {

@@ -1,20 +1,17 @@
-//! What became of the requests, counted.
+//! Counts of how the requests ended.
 
 use std::collections::BTreeMap;
 
-use crate::exchange::Outcome;
+use crate::outcome::{MOST_DESCRIBED, Outcome};
 use crate::plan::{Kind, Plan, Protocol};
-
-/// As many faults of one sort are told of in words.
-pub(crate) const TOLD: usize = 10;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) counts: BTreeMap<(Kind, Protocol), Counts>,
-    /// Outcomes that their kind does not allow.
+    /// Outcomes that the kind of the request does not allow.
     pub(crate) faults: u64,
-    /// The first of them, in words.
-    pub(crate) told: Vec<String>,
+    /// Descriptions of the first faults.
+    pub(crate) described: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,13 +22,13 @@ pub(crate) struct Counts {
     pub(crate) cancelled: u64,
     pub(crate) hung: u64,
     pub(crate) wrong: u64,
-    /// Those of `refused` and `failed` that are right only since the replica was away.
-    pub(crate) unserved: u64,
+    /// Those of `refused` and `failed` that are right only because the replica was down.
+    pub(crate) replica_down: u64,
 }
 
 impl Tally {
-    /// Counts an outcome; `served` says that the replica was there all the time.
-    pub(crate) fn add(&mut self, plan: &Plan, outcome: &Outcome, served: bool) {
+    /// Counts an outcome; `was_up` says that the replica was up without a break.
+    pub(crate) fn add(&mut self, plan: &Plan, outcome: &Outcome, was_up: bool) {
         let counts = self.counts.entry((plan.kind, plan.protocol)).or_default();
         *match outcome {
             Outcome::Answered => &mut counts.answered,
@@ -44,14 +41,15 @@ impl Tally {
         if plan.kind.allows(outcome) {
             return;
         }
-        if !served && outcome.is_for_want_of_the_replica() {
-            counts.unserved += 1;
+        if !was_up && outcome.is_right_while_replica_is_down() {
+            counts.replica_down += 1;
             return;
         }
         self.faults += 1;
-        if self.told.len() < TOLD {
+        if self.described.len() < MOST_DESCRIBED {
             let (kind, protocol) = (plan.kind, plan.protocol);
-            self.told.push(format!("{kind}, {protocol}: {outcome:?}"));
+            self.described
+                .push(format!("{kind}, {protocol}: {outcome:?}"));
         }
     }
 
@@ -60,11 +58,11 @@ impl Tally {
             self.counts.entry(row).or_default().merge(counts);
         }
         self.faults += other.faults;
-        self.told.extend(other.told);
-        self.told.truncate(TOLD);
+        self.described.extend(other.described);
+        self.described.truncate(MOST_DESCRIBED);
     }
 
-    /// Returns the sum of all kinds and protocols.
+    /// Returns the sum over all kinds and protocols.
     pub(crate) fn sum(&self) -> Counts {
         let mut sum = Counts::default();
         for counts in self.counts.values() {
@@ -82,7 +80,7 @@ impl Counts {
         self.cancelled += other.cancelled;
         self.hung += other.hung;
         self.wrong += other.wrong;
-        self.unserved += other.unserved;
+        self.replica_down += other.replica_down;
     }
 
     pub(crate) fn requests(self) -> u64 {

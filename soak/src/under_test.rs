@@ -1,4 +1,4 @@
-//! The gateway of the example, as the process that is put under load.
+//! The gateway of the example, in the process that is put under load.
 
 #[path = "../../examples/axum_gateway/gateway.rs"]
 mod gateway;
@@ -14,9 +14,10 @@ use tokio::task::spawn_blocking;
 
 use crate::plant::Plant;
 
-/// Serves until standard input ends, which the end of the driver brings about, however it ends.
+/// Prints its address, then serves until standard input is closed.
 ///
-/// The first segment of a path is the index of the replica. The address goes to standard output.
+/// The driver's end closes it, even if the driver is killed. The first segment of a path is the
+/// index of the replica.
 #[tokio::main]
 pub(crate) async fn serve(
     upstreams: &[SocketAddr],
@@ -32,7 +33,7 @@ pub(crate) async fn serve(
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true); // Without it, it only waits longer.
+        let _ = stream.set_nodelay(true); // If this fails, responses are only slower.
     });
     tokio::spawn(async move { axum::serve(listener, router).await });
     spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;
@@ -45,14 +46,13 @@ mod tests {
 
     use super::*;
 
-    /// Asks the socket itself, since how long a segment waits is not for a test to say.
+    /// Reads the option from the socket, since a test of delays would be flaky.
     #[tokio::test]
-    async fn no_segment_to_the_upstream_waits_for_an_acknowledgement() -> Result<(), Box<dyn Error>>
-    {
+    async fn connections_to_the_upstream_set_tcp_nodelay() -> Result<(), Box<dyn Error>> {
         let upstream = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", upstream.local_addr()?).parse()?;
         let stream = gateway::connector().oneshot(url).await?.into_inner();
-        assert!(stream.nodelay()?);
+        assert!(stream.nodelay()?, "expected TCP_NODELAY to be set");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! One of the 64 connections, and the requests that are sent over it round after round.
+//! Sends requests over one of the 64 connections, round after round.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,13 +9,14 @@ use futures_util::future::join_all;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::connection::Connection;
-use crate::course::Course;
-use crate::exchange::{Outcome, exchange};
+use crate::exchange::exchange;
+use crate::outcome::Outcome;
 use crate::plan::{Plan, Protocol};
+use crate::progress::Progress;
 use crate::replica::Presence;
 use crate::tally::Tally;
 
-/// Requests at once on an HTTP/2 connection.
+/// Concurrent requests on an HTTP/2 connection.
 const STREAMS: u32 = 4;
 
 #[derive(Debug)]
@@ -24,10 +25,10 @@ pub(crate) struct Worker {
     pub(crate) gateway: SocketAddr,
     pub(crate) replicas: Vec<Presence>,
     pub(crate) rng: Rng,
-    /// The most requests a second.
+    /// The most requests per second.
     pub(crate) pace: u32,
     pub(crate) patience: Duration,
-    pub(crate) course: Arc<Course>,
+    pub(crate) progress: Arc<Progress>,
     pub(crate) tally: Tally,
 }
 
@@ -38,17 +39,19 @@ impl Worker {
             Protocol::Http2 => STREAMS,
         };
         let mut rounds = interval(Duration::from_secs(1) * at_once / self.pace);
-        // What is late is not made up for.
+        // A late round is not made up for, so that the load stays bounded.
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut connection = None;
-        while !self.course.is_over() {
+        while !self.progress.is_over() {
             rounds.tick().await;
             connection = self.round(at_once, connection).await;
         }
         self.tally
     }
 
-    /// Draws as many requests and sends them, if they may share a connection, at once over this one.
+    /// Draws `at_once` requests and sends them concurrently over the shared connection.
+    ///
+    /// A request that may close its connection gets one of its own.
     async fn round(&mut self, at_once: u32, shared: Option<Connection>) -> Option<Connection> {
         let plans =
             (0..at_once).map(|_| Plan::draw(&mut self.rng, self.protocol, self.replicas.len()));
@@ -61,7 +64,7 @@ impl Worker {
         shared
     }
 
-    /// Returns the connection if it is as good as before.
+    /// Returns the connection if it can be used again.
     async fn send(
         &mut self,
         mut plans: Vec<Plan>,
@@ -79,12 +82,12 @@ impl Worker {
         }))
         .await;
         for (plan, outcome) in plans.iter().zip(&outcomes) {
-            let served = self.replicas[plan.replica].lasted(since[plan.replica]);
-            self.tally.add(plan, outcome, served);
-            self.course.add();
+            let was_up = self.replicas[plan.replica].has_lasted(since[plan.replica]);
+            self.tally.add(plan, outcome, was_up);
+            self.progress.add();
         }
         let mut connection = connection.ok()?;
-        let usable = timeout(self.patience, connection.outlasts(&outcomes)).await;
+        let usable = timeout(self.patience, connection.is_reusable_after(&outcomes)).await;
         usable.is_ok_and(|usable| usable).then_some(connection)
     }
 
@@ -94,6 +97,6 @@ impl Worker {
         }
         let opened = timeout(self.patience, Connection::open(self.gateway, self.protocol));
         let opened = opened.await.map_err(|_| Outcome::Hung)?;
-        opened.map_err(|error| Outcome::Wrong(format!("no connection: {error}")))
+        opened.map_err(|error| Outcome::Wrong(format!("cannot connect to the gateway: {error}")))
     }
 }

@@ -1,6 +1,6 @@
-//! A short soak, and the faults that it must find.
+//! A short soak, and the planted faults that it must find.
 //!
-//! A run ends after so many requests, so that a slow machine finds what a fast one finds.
+//! Runs are bounded by requests, not by time, so that a slow machine finds the same faults.
 
 // The soak reads `/proc`.
 #![cfg(target_os = "linux")]
@@ -15,27 +15,40 @@ fn soak(arguments: &[&str]) -> Output {
     output.expect("the program starts")
 }
 
-/// Checks that a run with this fault fails and says this.
+/// Checks that a run with this planted fault fails and reports it.
 #[track_caller]
-fn assert_found(plant: &str, requests: &str, arguments: &[&str], fault: &str) {
+fn assert_found(plant: &str, requests: &str, arguments: &[&str], expected: &str) {
     let run = ["--requests", requests, "--pace", "20", "--plant", plant];
     let output = soak(&[&run, arguments].concat());
     let text = String::from_utf8_lossy(&output.stdout);
     let mut faults = text.lines().filter(|line| line.starts_with("fault: "));
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(faults.any(|line| line.contains(fault)), "{text}");
+    assert_eq!(output.status.code(), Some(1), "expected faults: {text}");
+    assert!(
+        faults.any(|line| line.contains(expected)),
+        "expected a fault with {expected:?}: {text}"
+    );
 }
 
 #[test]
-fn the_gateway_stands_a_short_time_of_load_and_faults() {
+fn a_short_run_without_planted_faults_passes() {
     let output = soak(&["--requests", "2000"]);
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}{errors}");
-    assert!(text.ends_with("\nno faults\n"), "{text}");
-    // Two lines are the head of the table and one its sum: 11 kinds over two protocols.
+    assert!(
+        output.status.success(),
+        "expected no faults: {text}{errors}"
+    );
+    assert!(
+        text.ends_with("\nno faults\n"),
+        "expected \"no faults\" at the end: {text}"
+    );
+    // 11 kinds over two protocols, with two lines above them and their sum below.
     let rows = text.lines().filter(|line| line.matches('|').count() == 11);
-    assert_eq!(rows.count(), 3 + 22, "{text}");
+    assert_eq!(
+        rows.count(),
+        2 + 11 * 2 + 1,
+        "expected a row for each kind: {text}"
+    );
 }
 
 #[test]
@@ -49,63 +62,68 @@ fn a_panic_is_found() {
 }
 
 #[test]
-fn growing_memory_is_found() {
+fn a_memory_leak_is_found() {
     assert_found("leak", "2000", &[], "memory grew from ");
 }
 
 #[test]
-fn a_request_without_an_answer_is_found() {
+fn a_request_that_is_never_answered_is_found() {
     assert_found("hang", "500", &["--patience", "2"], ": Hung");
 }
 
 #[test]
-fn a_broken_body_that_is_passed_off_as_whole_is_found() {
+fn a_broken_body_accepted_as_complete_is_found() {
     assert_found(
         "truncate",
         "500",
         &[],
-        " broken bodies that arrived as whole ones",
+        " broken bodies accepted as complete",
     );
 }
 
 #[test]
-fn a_request_that_outlives_its_caller_is_found() {
-    assert_found(
-        "detach",
-        "500",
-        &[],
-        " requests that outlived their callers",
-    );
+fn an_orphaned_upstream_request_is_found() {
+    assert_found("detach", "500", &[], " orphaned upstream requests");
 }
 
 #[test]
-fn a_file_that_is_left_open_is_found() {
-    assert_found("open", "500", &[], " descriptors after the load");
+fn a_leaked_file_descriptor_is_found() {
+    assert_found("open", "500", &[], " file descriptors open after the load");
 }
 
 #[test]
-fn a_time_that_is_too_short_for_the_requests_is_a_fault() {
+fn running_out_of_time_before_all_requests_is_a_fault() {
     let output = soak(&["--requests", "1000000", "--seconds", "3"]);
     let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("\nfault: time for "), "{text}");
-    assert!(text.contains(" of 1000000 requests\n"), "{text}");
+    assert_eq!(output.status.code(), Some(1), "expected a fault: {text}");
+    assert!(
+        text.contains("\nfault: time ran out after "),
+        "expected that time ran out: {text}"
+    );
+    assert!(
+        text.contains(" of 1000000 requests; "),
+        "expected the requests that were asked for: {text}"
+    );
 }
 
 #[test]
-fn the_gateway_ends_with_its_standard_input() {
+fn the_gateway_exits_when_its_standard_input_is_closed() {
     let mut gateway = Command::new(SOAK)
         .args(["gateway", "127.0.0.1:9"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    let output = gateway.stdout.take().expect("it is piped");
+    let output = gateway.stdout.take().expect("standard output is piped");
     let mut address = String::new();
     let read = BufReader::new(output).read_line(&mut address);
-    read.expect("the gateway says where it listens");
-    assert!(address.starts_with("127.0.0.1:"), "{address}");
+    read.expect("the gateway prints its address");
+    assert!(
+        address.starts_with("127.0.0.1:"),
+        "expected a loopback address, found {address:?}"
+    );
 
     // Waiting closes the pipe.
-    assert!(gateway.wait().expect("it was not waited for").success());
+    let status = gateway.wait().expect("the gateway is a child");
+    assert!(status.success(), "expected success, found {status}");
 }

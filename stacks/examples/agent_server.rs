@@ -1,10 +1,17 @@
-//! An agent server: each inbound session keeps its key through every call to the model.
+//! An agent server that keeps each caller's session in every LLM call.
 //!
-//! It calls the model from a spawned producer whose channel is the answer, from a WebSocket and from a
-//! blocking task, and none of them mentions a key: the server's layer opens a scope, the work that runs
-//! elsewhere takes it along, and the client's layer takes the key from it. The program starts a stand-in
-//! for the model, serves three visitors at once, one of them without a session, checks what the model
-//! received, and prints the metrics.
+//! `cargo run -p stacks --example agent_server` starts it with a stand-in for
+//! the LLM. Three visitors ask at the same time, one of them without a session.
+//! The program prints what each was answered, what the LLM received, and the
+//! metrics page. It fails if a call carries a wrong key.
+//!
+//! Copy this file and `agent_server/model.rs`. No handler mentions a key:
+//!
+//! 1. `AffinityScopeLayer` opens a scope for each request, with the session
+//!    that the caller names.
+//! 2. Work in a different task or thread takes the scope along, with
+//!    `in_current_affinity`, `carry_async` or `carry`.
+//! 3. The layer of the client, in `model.rs`, reads the key from the scope.
 
 #[allow(clippy::duplicate_mod, reason = "the tests load both examples")]
 #[path = "metrics/labels.rs"]
@@ -27,61 +34,73 @@ use axum::response::Response;
 use axum::response::sse::{Event, Sse};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
-use futures_util::future::try_join_all;
-use futures_util::stream::Stream;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
-use tower_session_affinity::{
-    AffinityFutureExt, AffinityScopeLayer, Destination, Destinations, FromHeaders, carry,
-    carry_async, header,
-};
+// For spawned work, for the layer of the server, for the table of the client.
+use tower_session_affinity::{AffinityFutureExt, carry, carry_async};
+use tower_session_affinity::{AffinityScopeLayer, FromHeaders, header};
+use tower_session_affinity::{Destination, Destinations};
 
-use model::{Model, Result as Answered};
+use model::Model;
 use stand_in::StandIn;
+
+/// One step of a streamed answer, or the error that ends it.
+type Step = model::Result<Event>;
+
+type Answer = Sse<ReceiverStream<Step>>;
+
+type Report = Result<String, StatusCode>;
 
 const STEPS: [&str; 3] = ["Make a plan.", "Carry it out.", "Sum it up."];
 
-/// The server: the session that the caller names becomes the scope of whatever answers.
-fn agent_server(model: impl Fn(&'static str) -> Model, page: PrometheusHandle) -> Router {
+/// Returns the server; `model` makes a client for a route.
+fn agent_server<M>(model: M, page: PrometheusHandle) -> Router
+where
+    M: Fn(&'static str) -> Model,
+{
+    // `header::CALLER_SESSIONS` has the names that known agents use.
     let session = FromHeaders::new([header::X_SESSION_ID]);
     Router::new()
         .route("/agent", post(agent).with_state(model("/agent")))
         .route("/chat", get(chat).with_state(model("/chat")))
         .route("/report", post(report).with_state(model("/report")))
+        // Around the routes above. A layer that makes the key from the claims
+        // of an authentication goes inside that authentication.
         .layer(AffinityScopeLayer::new().or(session))
         .route("/metrics", get(move || ready(page.render())))
 }
 
-/// A spawned producer: its channel is the body of the answer, an event for each step.
-async fn agent(
-    State(model): State<Model>,
-    question: String,
-) -> Sse<impl Stream<Item = Answered<Event>>> {
-    let (events, body) = channel(1);
-    tokio::spawn(work(model, question, events).in_current_affinity());
+/// Streams an answer that a spawned task produces, one event for each step.
+async fn agent(State(model): State<Model>, question: String) -> Answer {
+    let (steps, body) = channel(1);
+    // A spawned task is outside the scope, unless it takes the scope along.
+    tokio::spawn(work(model, question, steps).in_current_affinity());
     Sse::new(ReceiverStream::new(body))
 }
 
-async fn work(model: Model, question: String, events: Sender<Answered<Event>>) {
+async fn work(model: Model, question: String, steps: Sender<Step>) {
     let mut talk = model.begin();
     talk.say(&question);
     for step in STEPS {
         talk.say(step);
-        let answer = talk.ask().await.map(|text| Event::default().data(text));
+        let answer = talk.ask().await;
+        let answer = answer.map(|text| Event::default().data(text));
         let failed = answer.is_err();
-        if events.send(answer).await.is_err() || failed {
+        if steps.send(answer).await.is_err() || failed {
             return;
         }
     }
 }
 
-/// A WebSocket, which axum serves in a task of its own once the connection is upgraded.
-async fn chat(State(model): State<Model>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(carry_async(|socket| converse(model, socket)))
+/// Talks over a WebSocket, with the session of its handshake.
+async fn chat(State(model): State<Model>, ws: WebSocketUpgrade) -> Response {
+    // axum calls this closure in a task of its own, after the handler has
+    // returned, so `carry_async` takes the scope here.
+    ws.on_upgrade(carry_async(|socket| converse(model, socket)))
 }
 
 async fn converse(model: Model, mut socket: WebSocket) {
@@ -97,9 +116,10 @@ async fn converse(model: Model, mut socket: WebSocket) {
     }
 }
 
-/// A blocking task, as for a library that is not asynchronous.
-async fn report(State(model): State<Model>, question: String) -> Result<String, StatusCode> {
+/// Answers from a blocking task, as for a library that is not asynchronous.
+async fn report(State(model): State<Model>, question: String) -> Report {
     let runtime = Handle::current();
+    // A thread is outside the scope, unless `carry` takes the scope there.
     let write = carry(move || {
         let mut talk = model.begin();
         talk.say(&question);
@@ -113,9 +133,10 @@ async fn report(State(model): State<Model>, question: String) -> Result<String, 
 async fn serve(router: Router) -> std::io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let authority = listener.local_addr()?.to_string();
-    // Else a token of a streamed answer can wait for the acknowledgement of the one before.
+    // Without this, a streamed token can wait until the client has
+    // acknowledged the one before.
     let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true); // Without it, it only waits longer.
+        let _ = stream.set_nodelay(true); // On an error it is only slower.
     });
     tokio::spawn(axum::serve(listener, router).into_future());
     Ok(authority)
@@ -123,45 +144,17 @@ async fn serve(router: Router) -> std::io::Result<String> {
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
-    let visitors = [
-        (Some("chat-1"), "Sky?"),
-        (Some("chat-2"), "Sea?"),
-        (None, "Grass?"),
-    ];
-    let stand_in = StandIn::new(visitors.len());
+    // In your program: the URL of a provider, and `Destinations::known()`.
+    let stand_in = StandIn::new(visit::VISITORS.len());
     let provider = serve(stand_in.router()).await?;
-    let destinations = Destinations::new([Destination::header(
-        provider.as_str(),
-        header::X_SESSION_AFFINITY,
-    )?]);
-    let model = |route| Model::new(&provider, route, destinations.clone());
+    let name = header::X_SESSION_AFFINITY;
+    let row = Destination::header(provider.as_str(), name)?;
+    let table = Destinations::new([row]);
+
     let page = PrometheusBuilder::new().install_recorder()?;
+    let model = |route| Model::new(&provider, route, table.clone());
     let agent = serve(agent_server(model, page)).await?;
 
-    let visits = visitors.map(|(session, question)| visit::all_routes(&agent, session, question));
-    let answers = try_join_all(visits).await?;
-    for ((session, question), answers) in visitors.into_iter().zip(answers) {
-        let received = stand_in.received(question);
-        let visitor = session.unwrap_or("no session");
-        println!("{visitor}: was answered {answers:?}");
-        println!("{visitor}: the model received {received:?}");
-        let expected = (1..=6).map(|call| format!("{question} Answer {call}."));
-        assert!(answers.into_iter().eq(expected));
-        assert_eq!(received, vec![Vec::from_iter(session); 6]);
-    }
-
-    let page = visit::metrics(&agent).await?;
-    println!("\n{page}");
-    // Of the calls of a route two visitors' are sent with a key, and one's without.
-    for (route, calls) in [("/agent", 3), ("/chat", 2), ("/report", 1)] {
-        for (outcome, sent, count) in [("stamped", true, 2 * calls), ("no_key", false, calls)] {
-            let line = format!(
-                "session_affinity_requests_total{{route=\"{route}\",host=\"{provider}\",\
-                 header=\"x-session-affinity\",outcome=\"{outcome}\",sent=\"{sent}\"}} {count}"
-            );
-            assert!(page.lines().any(|found| found == line), "{line}");
-        }
-    }
-    assert_eq!(page.matches("session_affinity_requests_total{").count(), 6);
-    Ok(())
+    visit::check_answers(&agent, &stand_in).await?;
+    visit::check_metrics(&agent, &provider).await
 }

@@ -10,28 +10,28 @@ use crate::support::{Adapter, Hosts, Server, key};
 
 type FixedKey = SessionAffinityLayer<Or<FromExtension, Option<AffinityKey>>>;
 
-/// One row of the table that documents `MergePolicy`, with a request that it applies to.
+/// A row of the table in the documentation of `MergePolicy`, with a request that it applies to.
 struct Row {
     policy: MergePolicy,
     marked: bool,
     theirs: &'static [&'static str],
     ours: Option<&'static str>,
-    leaves: &'static [&'static str],
+    sent: &'static [&'static str],
 }
 
-/// In the order of the columns: the policy, the caller's lines, our key, what leaves.
+/// In the order of the columns: the policy, the caller's lines, our key, the lines that are sent.
 const fn row(
     policy: MergePolicy,
     theirs: &'static [&'static str],
     ours: Option<&'static str>,
-    leaves: &'static [&'static str],
+    sent: &'static [&'static str],
 ) -> Row {
     Row {
         policy,
         marked: false,
         theirs,
         ours,
-        leaves,
+        sent,
     }
 }
 
@@ -41,7 +41,7 @@ const fn marked(policy: MergePolicy, theirs: &'static [&'static str]) -> Row {
         marked: true,
         theirs,
         ours: Some("ours"),
-        leaves: &[],
+        sent: &[],
     }
 }
 
@@ -90,7 +90,7 @@ impl Row {
     }
 }
 
-/// Sends each row's request without a list of hosts, to a listed host, and to one that is not.
+/// Sends each row's request without a list of hosts, to a listed host, and to an unlisted one.
 async fn assert_follows_the_table(adapter: Adapter) {
     let listed = |row: &&Row| adapter.sees_extensions() || !row.marked;
     for (index, row) in ROWS.iter().enumerate().filter(|(_, row)| listed(row)) {
@@ -106,10 +106,10 @@ async fn assert_follows_the_table(adapter: Adapter) {
             let request = row.request(server.url("/"));
             adapter.send(layer, &Hosts::default(), request).await;
         }
-        let leaves: Vec<_> = row.leaves.iter().map(ToString::to_string).collect();
+        let sent: Vec<_> = row.sent.iter().map(ToString::to_string).collect();
         assert_eq!(
             server.lines(),
-            [leaves.clone(), leaves, vec![]],
+            [sent.clone(), sent, vec![]],
             "{adapter:?}, row {index}"
         );
     }
@@ -121,7 +121,7 @@ async fn hyper_util_follows_the_table() {
 }
 
 #[tokio::test]
-async fn a_hook_that_stamps_follows_the_table() {
+async fn a_hook_that_calls_stamp_follows_the_table() {
     assert_follows_the_table(Adapter::Stamp).await;
 }
 
@@ -131,7 +131,7 @@ async fn reqwest_follows_the_table() {
 }
 
 #[tokio::test]
-async fn reqwest_with_middleware_follows_the_table_from_around_it() {
+async fn the_layer_around_a_client_with_middleware_follows_the_table() {
     assert_follows_the_table(Adapter::AroundMiddleware).await;
 }
 

@@ -1,4 +1,4 @@
-//! An agent server, from the inbound session to the calls that its tasks make.
+//! The example `agent_server`, from the inbound session to the calls that its tasks make.
 
 #[path = "../examples/agent_server.rs"]
 mod agent_server;

@@ -16,14 +16,17 @@ use tower_session_affinity::{FromScope, SessionAffinityLayer};
 
 use crate::support::{Llm, Server, completion, key};
 
-/// The wiring: every call inside `key.scope(…)` carries that key, every retry of it too.
+/// The wiring: every call inside `key.scope(…)` carries that key, and so does every retry.
 fn client(config: OpenAIConfig) -> Client<OpenAIConfig> {
     let http = ServiceBuilder::new()
         .layer(SessionAffinityLayer::new().or(FromScope))
         .service(reqwest::Client::new());
     let send = service_fn(move |factory: HttpRequestFactory| {
         let http = http.clone();
-        async move { Ok::<_, OpenAIError>(http.oneshot(factory.build().await?).await?) }
+        async move {
+            let request = factory.build().await?;
+            Ok::<_, OpenAIError>(http.oneshot(request).await?)
+        }
     });
     let send = ServiceBuilder::new()
         .layer(OpenAIRetryLayer::default())
@@ -89,7 +92,7 @@ async fn concurrent_conversations_carry_one_key_each_through_all_their_turns() {
 }
 
 #[tokio::test]
-async fn a_call_outside_of_any_scope_carries_no_key() {
+async fn a_call_outside_any_scope_carries_no_key() {
     let llm = Llm::start(1).await;
     converse(&client(config(llm.base_url())), "nobody", 1, false).await;
     assert_eq!(llm.server().lines(), [Vec::<String>::new()]);

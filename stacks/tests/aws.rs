@@ -1,4 +1,4 @@
-//! The AWS SDK: an interceptor, here in an operation of its own runtime.
+//! The AWS SDK: an interceptor, here in an operation of the SDK's runtime.
 
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -31,18 +31,20 @@ impl<K: KeyExtractor + Debug + Send + Sync> Intercept for Affinity<K> {
         "session affinity"
     }
 
-    /// Before the signing, so that the signature covers the header.
+    /// Sets the header before the request is signed, so that the signature covers it.
     fn modify_before_signing(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let request = std::mem::replace(context.request_mut(), HttpRequest::empty());
-        let (mut head, body) = request.try_into_http1x()?.into_parts();
+        let request = context.request_mut();
+        let owned = std::mem::replace(request, HttpRequest::empty());
+        let (mut head, body) = owned.try_into_http1x()?.into_parts();
+        let headers = &mut head.headers;
         self.0
-            .stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
-        *context.request_mut() = http::Request::from_parts(head, body).try_into()?;
+            .stamp(&head.method, &head.uri, headers, &head.extensions);
+        *request = http::Request::from_parts(head, body).try_into()?;
         Ok(())
     }
 }

@@ -29,8 +29,8 @@ fn server() -> Router {
         .layer(SessionAffinityLayer::new().or(sessions))
 }
 
-/// The wiring of a gateway: the session that the caller names picks the replica behind it, and its header
-/// goes no further.
+/// The wiring of a gateway: the session that the caller names picks the replica, and the caller's header
+/// is not sent on.
 fn gateway(upstream: Authority) -> Router {
     let client = ServiceBuilder::new()
         .layer(SessionAffinityLayer::new().adopt(header::CALLER_SESSIONS))
@@ -44,7 +44,7 @@ fn gateway(upstream: Authority) -> Router {
     })
 }
 
-/// Points a request at another authority.
+/// Points a request at a different authority.
 pub(crate) fn point_at(upstream: &Authority, request: &mut Request) {
     let path = request
         .uri()
@@ -56,7 +56,7 @@ pub(crate) fn point_at(upstream: &Authority, request: &mut Request) {
         .build()
         .expect("made of valid parts");
     request.headers_mut().remove(HOST);
-    // The client refuses a request that came over HTTP/2, and speaks HTTP/1.1 itself.
+    // The client speaks HTTP/1.1, and refuses to send a request with the version HTTP/2.
     *request.version_mut() = Version::HTTP_11;
 }
 
@@ -66,7 +66,7 @@ async fn show_lines(headers: HeaderMap) -> String {
     lines.join("\n")
 }
 
-/// A server whose answer is whatever the test feeds into it, as server-sent events.
+/// Starts a server that answers with the server-sent events that the test feeds into it.
 async fn start_stream() -> (Server, mpsc::Sender<&'static str>) {
     let (feed, chunks) = mpsc::channel(1);
     let body = Body::from_stream(ReceiverStream::new(chunks).map(Ok::<_, Infallible>));
@@ -79,7 +79,7 @@ fn answer_once(response: Response) -> Router {
     Router::new().fallback(async move || {
         response
             .lock()
-            .expect("never held in a panic")
+            .expect("no panic while it is locked")
             .take()
             .ok_or(StatusCode::GONE)
     })
@@ -111,7 +111,7 @@ async fn a_gateway_sends_the_callers_session_to_the_replica() {
         assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
     }
     assert_eq!(replica.lines(), [vec!["a"], vec!["b"], vec![]]);
-    // Once, and not under the caller's name as well.
+    // The caller's header is not sent beside the key.
     assert_eq!(
         replica.lines_of(&header::X_SESSION_ID),
         vec![Vec::<String>::new(); 3]

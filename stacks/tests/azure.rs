@@ -1,4 +1,4 @@
-//! The Azure SDK: a policy of its pipeline, which stamps.
+//! The Azure SDK: a policy of its pipeline that calls `layer.stamp`.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -17,14 +17,15 @@ use tower_session_affinity::{
 
 use crate::support::{Server, key};
 
-/// The wiring: `options.per_call_policies.push(Arc::new(Affinity(layer)))`. Not per try: a request is
-/// stamped once and tried as it is.
+/// The wiring: `options.per_call_policies.push(Arc::new(Affinity(layer)))`.
+///
+/// A policy for each call sets the header once, and every try sends it.
 #[derive(Debug)]
 struct Affinity<K>(SessionAffinityLayer<K>);
 
 #[expect(
     elided_lifetimes_in_paths,
-    reason = "as the trait has it: `Context<'_>` is a different lifetime to `async_trait`"
+    reason = "the trait has it so: to `async_trait`, `Context<'_>` is a different lifetime"
 )]
 #[async_trait]
 impl<K: KeyExtractor + Debug + Send + Sync> Policy for Affinity<K> {
@@ -50,9 +51,10 @@ impl<K: KeyExtractor + Debug + Send + Sync> Policy for Affinity<K> {
 
 /// Azure's headers are strings, one for each name.
 fn to_http(headers: &Headers) -> HeaderMap {
-    let pairs = headers
-        .iter()
-        .map(|(name, value)| Some((name.as_str().parse().ok()?, value.as_str().parse().ok()?)));
+    let pairs = headers.iter().map(|(name, value)| {
+        let name = name.as_str().parse().ok()?;
+        Some((name, value.as_str().parse().ok()?))
+    });
     pairs.flatten().collect()
 }
 
@@ -61,7 +63,8 @@ fn write_back(before: &HeaderMap, after: &HeaderMap, headers: &mut Headers) {
         headers.remove(HeaderName::from(name.to_string()));
     }
     for (name, value) in after {
-        if let (true, Ok(value)) = (before.get(name) != Some(value), value.to_str()) {
+        let changed = before.get(name) != Some(value);
+        if let (true, Ok(value)) = (changed, value.to_str()) {
             headers.insert(name.to_string(), value.to_owned());
         }
     }

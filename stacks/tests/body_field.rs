@@ -1,4 +1,4 @@
-//! The session in the body, through each stack and against servers that read it as providers do.
+//! The session in the body, through each stack, against servers that read it as providers do.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,7 +42,7 @@ fn local() -> Destinations {
     row.max_len(64).unwrap().into()
 }
 
-/// A server that reads bodies as OpenAI does, and remembers them.
+/// A server that reads bodies as OpenAI does, and records them.
 struct OpenAi {
     server: Server,
     seen: Seen,
@@ -51,7 +51,7 @@ struct OpenAi {
 #[derive(Clone, Default)]
 struct Seen {
     bodies: Arc<Mutex<Vec<Bytes>>>,
-    /// How many requests are still to be refused with 503.
+    /// The number of requests that are still answered with 503.
     refusals: Arc<AtomicUsize>,
 }
 
@@ -79,7 +79,7 @@ impl OpenAi {
         self.seen
             .bodies
             .lock()
-            .expect("no test panics in there")
+            .expect("no panic while it is locked")
             .clone()
     }
 }
@@ -91,7 +91,7 @@ async fn complete(State(seen): State<Seen>, headers: HeaderMap, body: Bytes) -> 
     let prompt: Value = serde_json::from_slice(&body).expect("JSON");
     seen.bodies
         .lock()
-        .expect("no test panics in here")
+        .expect("no panic while it is locked")
         .push(body);
     let key = prompt["prompt_cache_key"].as_str();
     let refusals = &seen.refusals;
@@ -135,7 +135,7 @@ async fn a_hyper_client_sends_the_field_over_http1_and_over_http2() {
 }
 
 #[tokio::test]
-async fn a_client_with_a_body_type_of_its_own_gets_it_back() {
+async fn a_client_with_its_own_body_type_gets_that_type() {
     let openai = OpenAi::start().await;
     let layer = PromptCacheKeyLayer::new().destinations(local());
     let client = ServiceBuilder::new()
@@ -192,7 +192,7 @@ async fn reqwest_sends_the_field_of_a_body_in_memory_and_of_one_that_streams() {
 }
 
 #[tokio::test]
-async fn a_body_in_memory_stays_in_memory_and_is_untouched_where_nothing_is_written() {
+async fn a_body_in_memory_stays_in_memory_and_is_untouched_if_no_field_is_added() {
     let openai = OpenAi::start().await;
     let in_memory = service_fn(async |request: reqwest::Request| {
         let again = request.try_clone().expect("a body in memory");
@@ -271,7 +271,7 @@ async fn async_openai_sends_the_field_through_its_middleware_and_its_retries() {
         .scope(client.chat().create(prompt.clone()))
         .await
         .unwrap();
-    // Where the client has the field typed, what is set there wins.
+    // The field that the application sets in its prompt wins.
     prompt.prompt_cache_key = Some("typed".to_owned());
     key("chat-7")
         .scope(client.chat().create(prompt))
@@ -294,7 +294,7 @@ async fn a_key_that_openai_would_refuse_is_not_sent() {
         let sent = reqwest_client().oneshot(post(&openai, PROMPT).build().unwrap());
         assert_eq!(long.scope(sent).await.unwrap().status(), StatusCode::OK);
         let body = openai.bodies().pop().unwrap();
-        assert_eq!(body != PROMPT, is_sent, "{len}");
+        assert_eq!(body != PROMPT, is_sent, "a key of {len} bytes");
     }
 }
 
@@ -315,7 +315,7 @@ fn gateway(upstream: Authority) -> Router {
     })
 }
 
-/// A server that says when a body begins to arrive, and answers with all of it.
+/// Starts a server that tells when a body begins to arrive, and answers with all of it.
 async fn start_reader() -> (Server, mpsc::Receiver<()>) {
     let (begun, beginnings) = mpsc::channel(1);
     let read = async move |headers: HeaderMap, mut body: Body| {
@@ -335,7 +335,7 @@ async fn start_reader() -> (Server, mpsc::Receiver<()>) {
 }
 
 #[tokio::test]
-async fn a_gateway_sends_the_first_byte_of_4_mib_before_the_last_one_is_there() {
+async fn a_gateway_sends_the_first_byte_of_4_mib_before_the_last_one_exists() {
     let line = r#"{"role":"user","content":"what \"else\" is there?\n"},"#;
     let prompt = format!(
         r#"{{"messages":[{}null]}}"#,
@@ -382,7 +382,10 @@ async fn a_gateway_sends_the_first_byte_of_4_mib_before_the_last_one_is_there() 
         let length = length.map(|length| length.to_str().unwrap().parse::<usize>().unwrap());
         assert_eq!(length, announced.map(|_| expected.len()));
         let arrived = response.into_body().collect().await.unwrap().to_bytes();
-        assert!(arrived == expected, "{version:?} {announced:?}");
+        assert!(
+            arrived == expected,
+            "the body is different over {version:?}, with the length {announced:?}"
+        );
     }
     assert_eq!(
         upstream.lines_of(&header::X_SESSION_ID),

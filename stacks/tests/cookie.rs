@@ -1,4 +1,4 @@
-//! A web application's cookie as the session of what it calls.
+//! A web application whose cookie is the session of its calls.
 
 use axum::Router;
 use axum::body::Body;
@@ -14,7 +14,7 @@ use tower_session_affinity::{
 
 use crate::support::{Server, connector};
 
-/// The wiring: the cookie of a login is a credential, so what is made of it is derived.
+/// The wiring: the cookie of a login is a credential, so the key is derived from it.
 fn app(model: String, secret: AffinitySecret) -> Result<Router, InvalidCookieName> {
     let session = FromCookie::new("sid")?.derived(secret);
     let client = ServiceBuilder::new()

@@ -35,7 +35,7 @@ const PROVIDERS: [(&str, &str); 8] = [
     ),
 ];
 
-/// Hosts that are sent no header: one that is not listed, one that reads a body field, and a path that does.
+/// URLs that get no header: a host that is not listed, a host and a path that read a body field.
 const OTHERS: [&str; 3] = [
     "http://api.example/v1/chat/completions",
     "http://api.openai.com/v1/chat/completions",
@@ -48,7 +48,7 @@ fn layer() -> SessionAffinityLayer<impl KeyExtractor + Clone + Send + Sync> {
         .destinations(Destinations::known())
 }
 
-/// A server that stands for the host of this URL, and the way to it.
+/// Starts a server in the place of this URL's host, and returns how to reach it.
 async fn stand_in_for(url: &str) -> (Server, Hosts) {
     let server = Server::start().await;
     let host = url.parse::<Uri>().unwrap().host().unwrap().to_owned();
@@ -59,7 +59,7 @@ async fn stand_in_for(url: &str) -> (Server, Hosts) {
 /// Returns each header of the table that reached the server, in one request, with its value.
 fn sent(server: &Server) -> Vec<(&'static str, String)> {
     let arrivals = server.arrivals();
-    assert_eq!(arrivals.len(), 1);
+    assert_eq!(arrivals.len(), 1, "requests that arrived");
     let mut names = PROVIDERS.map(|(_, name)| name).to_vec();
     names.dedup();
     let lines = names.into_iter().flat_map(|name| {
@@ -94,7 +94,7 @@ async fn a_host_or_path_without_a_header_is_sent_none() {
     }
 }
 
-/// As a gateway copies them from its caller.
+/// The headers are those that a gateway copies from its caller.
 #[tokio::test]
 async fn a_header_of_one_provider_is_not_sent_to_a_different_one() {
     let everything = |url| {

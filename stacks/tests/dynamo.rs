@@ -1,4 +1,4 @@
-//! NVIDIA Dynamo: the session and its parent's as a pair of headers, by two layers.
+//! NVIDIA Dynamo: two layers send the session and its parent's session as a pair of headers.
 
 use bytes::Bytes;
 use http::Request;
@@ -27,7 +27,7 @@ fn post(server: &Server) -> http::request::Builder {
     Request::post(server.url("/v1/chat/completions"))
 }
 
-/// Returns the lines of either header in each request that arrived.
+/// Returns the lines of both headers in each request that arrived.
 fn pairs(server: &Server) -> Vec<[Vec<String>; 2]> {
     let names = [
         &header::X_DYNAMO_SESSION_ID,
@@ -77,7 +77,7 @@ async fn the_pair_may_be_in_a_requests_extensions() {
     assert_eq!(pairs(&server), [pair(&["research-1"], &["chat-7"])]);
 }
 
-/// The end of a session is a header of one last, small request, which needs no layer.
+/// The end of a session is told in a header of a last, small request, which needs no layer.
 #[tokio::test]
 async fn the_last_request_of_a_session_says_so_beside_the_key() {
     let server = Server::start().await;

@@ -1,5 +1,5 @@
-//! A gateway that adopts its caller's session: nothing of it is sent on but the derived key, whichever
-//! client the gateway has.
+//! A gateway that adopts its caller's session: only the derived key is sent on, whichever client the
+//! gateway uses.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -38,8 +38,8 @@ fn gateway(adapter: Adapter, hosts: Hosts) -> Router {
     })
 }
 
-/// Sends one request with these headers, and asserts that the upstream sees the key of this value and
-/// nothing else of the caller's.
+/// Sends one request with these headers, and asserts that the upstream receives the key that is derived
+/// from this value, and no value of the caller's.
 async fn assert_adopts(adapter: Adapter, http2: bool, headers: &[(&str, &str)], value: &str) {
     let upstream = Server::start().await;
     let hosts = Hosts::new([("llm.example".to_owned(), upstream.address())]);

@@ -1,4 +1,4 @@
-//! genai: no hook of its sees a request, so headers are stamped beside one.
+//! genai has no hook that sees a request, so `layer.stamp` sets headers that go with each call.
 
 use futures_util::future::join_all;
 use genai::chat::{ChatMessage, ChatOptions, ChatRequest};
@@ -20,7 +20,7 @@ fn stamp<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, endpoint: &Uri) -> He
     pairs.collect::<Vec<_>>().into()
 }
 
-/// The wiring of a client: a resolver, whose headers replace genai's own, the credentials included.
+/// The wiring of a client: a resolver. Its headers replace genai's own, the credentials included.
 fn resolver<K>(layer: SessionAffinityLayer<K>, url: Uri, token: String) -> ServiceTargetResolver
 where
     K: KeyExtractor + Clone + Send + Sync + 'static,

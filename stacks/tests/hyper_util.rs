@@ -1,4 +1,4 @@
-//! hyper-util: its pooled client, and its server glue.
+//! hyper-util: its pooled client, and a server.
 
 use std::convert::Infallible;
 
@@ -26,7 +26,7 @@ fn client(builder: &Builder) -> SessionAffinity<HyperClient> {
         .service(builder.build(connector()))
 }
 
-/// The wiring of a server: what follows the layer sees one header, whichever name the caller used.
+/// The wiring of a server: the service inside the layer sees one header, whichever name the caller used.
 async fn serve(listener: TcpListener) {
     let service = ServiceBuilder::new()
         .layer(SessionAffinityLayer::new().or(FromHeaders::new([header::X_SESSION_ID])))
@@ -136,9 +136,9 @@ async fn a_server_shows_its_service_the_callers_session_as_one_header() {
     server.abort();
 }
 
-/// Asks the socket itself, since how long a segment waits is not for a test to say.
+/// Reads the option of the socket, because a test that measures the wait would depend on timing.
 #[tokio::test]
-async fn no_segment_of_a_request_waits_for_an_acknowledgement() {
+async fn the_connector_switches_off_nagles_algorithm() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let stream = connector().oneshot(url.parse().unwrap()).await.unwrap();

@@ -95,7 +95,7 @@ async fn a_list_of_hosts_lets_nothing_through_on_the_default_stack() {
     assert_eq!(cluster.lines(), [Vec::<String>::new()]);
 }
 
-/// What the docs warn of: kube's client begins with a buffer, whose worker is outside of the scope.
+/// What the docs warn of: kube's client begins with a buffer, whose worker is outside the scope.
 #[tokio::test]
 async fn a_key_of_the_scope_does_not_arrive() {
     let cluster = start_cluster().await;

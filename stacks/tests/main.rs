@@ -1,7 +1,7 @@
 //! Every HTTP stack with the layer in it, over real sockets.
 //!
-//! One file a stack. Each begins with its wiring, the lines that a user would copy; what follows
-//! proves them against a server that records the header lines it receives.
+//! There is one file for each stack. Each begins with its wiring: the lines that a user copies. The
+//! tests run them against a server that records the header lines that it receives.
 
 mod support;
 
@@ -17,6 +17,7 @@ mod destinations;
 mod dynamo;
 mod gateway;
 mod genai;
+mod guide;
 mod hyper_util;
 mod kube;
 mod metrics;

@@ -1,4 +1,5 @@
-//! What `docs/observability.md` shows: counted outcomes, the cached share, and a test of one's own.
+//! What `docs/observability.md` shows: counted outcomes, the cached share, and tests that an application
+//! writes for itself.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -28,12 +29,13 @@ use example::{
     provider, record, tokens_of_headers, tokens_of_usage,
 };
 
-/// A provider that says in headers how much was cached, and one that says it in the body.
+/// A provider that reports the cached tokens in headers.
 const FIREWORKS: &str = "https://api.fireworks.ai/inference/v1/chat/completions";
 
+/// A provider that reports them in the body.
 const OPENROUTER: &str = "https://openrouter.ai/api/v1/chat/completions";
 
-/// The outcomes of a conversation, and how often each comes.
+/// The outcomes of a conversation, and the count of each.
 const EXPECTED: [(&str, &str, u64); 3] = [
     ("stamped", "true", 3),
     ("suppressed", "false", 1),
@@ -48,11 +50,18 @@ fn run_conversation(layer: Layer, url: &'static str) {
     runtime.block_on(converse(client, url)).unwrap();
 }
 
-/// Returns the page of metrics after a closure has counted.
+/// Returns the metrics page after a closure has counted.
 fn page_of(counting: impl FnOnce()) -> String {
     let recorder = prometheus().unwrap().build_recorder();
     with_local_recorder(&recorder, counting);
     recorder.handle().render()
+}
+
+/// Asserts that the metrics page has this line.
+#[track_caller]
+fn assert_has_line(page: &str, line: &str) {
+    let found = page.lines().any(|found| found == line);
+    assert!(found, "the page does not have the line {line}:\n{page}");
 }
 
 fn page_of_a_conversation_at(url: &'static str) -> String {
@@ -74,12 +83,10 @@ fn prometheus_counts_each_outcome_by_route_host_and_header() {
             "session_affinity_requests_total{{route=\"/chat\",host=\"api.fireworks.ai\",\
              header=\"x-session-affinity\",outcome=\"{outcome}\",sent=\"{sent}\"}} {count}"
         );
-        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        assert_has_line(&page, &line);
     }
-    assert_eq!(
-        page.matches("session_affinity_requests_total{").count(),
-        EXPECTED.len()
-    );
+    let counters = page.matches("session_affinity_requests_total{").count();
+    assert_eq!(counters, EXPECTED.len(), "counters on the page:\n{page}");
 }
 
 #[test]
@@ -97,11 +104,11 @@ fn opentelemetry_counts_each_outcome_by_route_host_and_header() {
     let metrics = flushed.iter().flat_map(ResourceMetrics::scope_metrics);
     let metrics: Vec<_> = metrics.flat_map(ScopeMetrics::metrics).collect();
     let [requests] = metrics[..] else {
-        panic!("there is one metric")
+        panic!("expected one metric, found {}", metrics.len())
     };
     assert_eq!(requests.name(), "session_affinity.requests");
     let AggregatedMetrics::U64(MetricData::Sum(sum)) = requests.data() else {
-        panic!("a counter is a sum")
+        panic!("expected a sum, found {:?}", requests.data())
     };
     let found: BTreeMap<_, _> = sum
         .data_points()
@@ -141,7 +148,7 @@ fn hosts_that_are_not_listed_share_one_series() {
     });
     let line = "session_affinity_requests_total{route=\"/fetch\",host=\"other\",header=\"none\",\
                 outcome=\"host_not_allowed\",sent=\"false\"} 100";
-    assert!(page.lines().any(|found| found == line), "{page}");
+    assert_has_line(&page, line);
     assert_eq!(page.matches("session_affinity_requests_total{").count(), 1);
 }
 
@@ -151,7 +158,8 @@ fn a_counter_of_every_outcome_can_begin_at_zero() {
     for outcome in Outcome::ALL {
         let label = format!("outcome=\"{}\"", outcome.as_str());
         let line = page.lines().find(|line| line.contains(&label));
-        assert!(line.is_some_and(|line| line.ends_with("} 0")), "{label}");
+        let at_zero = line.is_some_and(|line| line.ends_with("} 0"));
+        assert!(at_zero, "{label} does not begin at zero:\n{page}");
     }
 }
 
@@ -167,7 +175,8 @@ fn the_panel_of_the_dashboard_asks_for_what_is_counted() {
         ("{sent=\"true\"}", "sent=\"true\""),
         ("{outcome!=\"suppressed\"}", "outcome=\"suppressed\""),
     ] {
-        assert!(query.contains(asked) && page.contains(counted), "{asked}");
+        assert!(query.contains(asked), "the panel does not ask for {asked}");
+        assert!(page.contains(counted), "the page does not have {counted}");
     }
 }
 
@@ -181,14 +190,14 @@ fn the_cached_share_is_recorded_by_turn_from_headers_or_from_the_body() {
                 format!("prompt_cached_ratio_bucket{{{labels},le=\"0.9\"}} 1"),
                 format!("prompt_cached_ratio_sum{{{labels}}} 0.8"),
             ] {
-                assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+                assert_has_line(&page, &line);
             }
         }
     }
 }
 
 #[test]
-fn a_long_conversation_makes_no_more_series_and_an_empty_prompt_no_panic() {
+fn a_long_conversation_adds_no_series_and_an_empty_prompt_does_not_panic() {
     let page = page_of(|| {
         for turn in 0..1_000 {
             record((0, 0), "/chat", turn);
@@ -199,7 +208,7 @@ fn a_long_conversation_makes_no_more_series_and_an_empty_prompt_no_panic() {
 }
 
 #[test]
-fn tokens_are_read_from_headers_and_from_a_body_that_was_read_anyway() {
+fn tokens_are_read_from_headers_and_from_the_usage_of_a_body() {
     let mut headers = HeaderMap::new();
     assert_eq!(tokens_of_headers(&headers), None);
     headers.insert("fireworks-prompt-tokens", 1000.into());
@@ -226,8 +235,10 @@ async fn an_application_asserts_that_its_client_sends_the_key() {
     let chat = AffinityKey::from_static("chat-7");
     let request = Request::post(FIREWORKS).body(()).unwrap();
 
-    let received =
-        service_fn(async |request: Request<()>| Ok::<_, Infallible>(request.into_parts().0));
+    let received = service_fn(async |request: Request<()>| {
+        let (head, ()) = request.into_parts();
+        Ok::<_, Infallible>(head)
+    });
     let client = ServiceBuilder::new().layer(layer).service(received);
     let sent = chat.scope(client.oneshot(request)).await.unwrap();
     assert_eq!(sent.headers["x-session-affinity"], "chat-7");
@@ -240,7 +251,9 @@ async fn an_application_asserts_that_nothing_was_sent_without_a_key() {
 
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&outcomes);
-    let layer = layer.on_outcome(move |outcome, _| log.lock().unwrap().push(outcome));
+    let layer = layer.on_outcome(move |outcome, _| {
+        log.lock().unwrap().push(outcome);
+    });
     let client = ServiceBuilder::new().layer(layer);
     work(client.service(service_fn(provider))).await;
     let outcomes = outcomes.lock().unwrap();
@@ -248,7 +261,6 @@ async fn an_application_asserts_that_nothing_was_sent_without_a_key() {
     assert_eq!(lost.count(), 2);
 }
 
-/// The code in the documentation is that of the example and of these tests.
 #[test]
 fn the_documentation_shows_code_that_runs() {
     let plain =
@@ -261,14 +273,17 @@ fn the_documentation_shows_code_that_runs() {
     ];
     let sources = sources.map(plain).concat();
     let documentation = include_str!("../../docs/observability.md");
-    let blocks = documentation.split("```rust\n").skip(1);
+    let blocks = documentation.split("```rust,ignore\n").skip(1);
     let blocks: Vec<_> = blocks
         .filter_map(|block| block.split("```").next())
         .collect();
-    assert!(blocks.len() >= 5, "{}", blocks.len());
+    assert!(blocks.len() >= 5, "the page has {} blocks", blocks.len());
     for block in blocks {
         for paragraph in block.split("\n\n") {
-            assert!(sources.contains(&plain(paragraph)), "{paragraph}");
+            assert!(
+                sources.contains(&plain(paragraph)),
+                "neither the example nor a test has this code:\n{paragraph}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! octocrab: layers on a service of one's own, the first of them nearest to it.
+//! octocrab: layers on a service that the application provides. The first layer is the innermost.
 
 use std::convert::Infallible;
 
@@ -13,7 +13,7 @@ use tower_session_affinity::{FromScope, HostPattern, KeyExtractor, SessionAffini
 
 use crate::support::{Server, connector, key};
 
-/// The wiring: below the layer that adds the host, so that it may name hosts.
+/// The wiring: below the layer that adds the host, so that a list of hosts works.
 fn client<K>(base: Uri, layer: &SessionAffinityLayer<K>) -> Result<Octocrab, Infallible>
 where
     K: KeyExtractor + Clone + Send + 'static,
@@ -71,7 +71,7 @@ async fn a_list_of_hosts_sees_the_host_that_octocrab_adds() {
     assert_eq!(other.lines(), [Vec::<String>::new()]);
 }
 
-/// What the docs warn of: octocrab begins with a buffer, whose worker is outside of the scope.
+/// What the docs warn of: octocrab begins with a buffer, whose worker is outside the scope.
 #[tokio::test]
 async fn a_key_of_the_scope_does_not_arrive() {
     let github = start_github().await;

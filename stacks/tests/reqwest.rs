@@ -31,7 +31,7 @@ fn http_client() -> SessionAffinity<HttpClientService<Client>> {
         .service(Client::new())
 }
 
-/// The wiring with redirects, which reqwest has to leave to tower-http.
+/// The wiring with redirects: tower-http follows them instead of reqwest.
 fn redirecting(
     host: HostPattern,
 ) -> reqwest::Result<
@@ -49,7 +49,7 @@ fn post(url: &str) -> Request {
     Client::new().post(url).body("a prompt").build().unwrap()
 }
 
-/// A server that redirects `/` to another one.
+/// Starts a server that redirects `/` to a different one.
 async fn start_redirecting(other: &Server) -> Server {
     let away = other.url("/away");
     Server::with(Router::new().route("/", get(async move || Redirect::temporary(&away)))).await
@@ -67,7 +67,7 @@ async fn a_client_carries_the_key_of_the_scope() {
     assert_eq!(server.lines(), [vec!["a"], vec!["b"], vec![]]);
 }
 
-/// The service cannot build requests: its inner client does, and shares its connections with its clones.
+/// The service cannot build requests, so its inner client does. Clones share its connections.
 #[tokio::test]
 async fn a_request_that_the_inner_client_builds_is_sent_by_the_service() {
     let server = Server::start().await;
@@ -107,7 +107,7 @@ async fn the_extensions_of_an_http_request_arrive_through_tower_reqwest() {
     assert_eq!(server.lines(), [["a"], ["b"]]);
 }
 
-/// What the docs warn of: reqwest keeps the extensions of its requests to itself.
+/// What the docs warn of: reqwest hides the extensions of its requests.
 #[tokio::test]
 async fn the_extensions_of_an_http_request_do_not_survive_as_reqwests_own() {
     let server = Server::start().await;
@@ -133,7 +133,7 @@ async fn reqwests_own_redirects_take_the_header_to_another_host() {
 }
 
 #[tokio::test]
-async fn redirects_of_tower_http_leave_it_at_home() {
+async fn redirects_of_tower_http_do_not_take_the_header_to_another_host() {
     let theirs = Server::start().await;
     let ours = start_redirecting(&theirs).await;
     let client = redirecting(ours.authority().parse().unwrap()).unwrap();

@@ -1,5 +1,6 @@
-//! reqwest 0.12: the feature `reqwest` is for 0.13, and `layer.stamp` serves this one, whose method and
-//! headers are those of `http` 1, too.
+//! reqwest 0.12: `layer.stamp` on the built request, since the feature `reqwest` is for 0.13.
+//!
+//! The method and the headers of its requests are types of `http` 1, too.
 
 use http::Extensions;
 use reqwest_012::{Client, Error, Request, Response};
@@ -11,14 +12,14 @@ use tower_session_affinity::{
 
 use crate::support::{Server, key};
 
-/// The wiring of one request, before `client.execute(request)`.
+/// The wiring of one request; `client.execute(request)` sends it.
 fn stamp<K: KeyExtractor>(layer: &SessionAffinityLayer<K>, request: &mut Request) {
     let method = request.method().clone();
     let uri = request.url().as_str().parse().unwrap_or_default();
     layer.stamp(&method, &uri, request.headers_mut(), &Extensions::new());
 }
 
-/// The wiring of a client, which is a `tower::Service`.
+/// The wiring of a client as a `tower::Service`.
 fn client<K>(
     layer: SessionAffinityLayer<K>,
 ) -> impl Service<Request, Response = Response, Error = Error> + Clone
@@ -90,7 +91,7 @@ async fn nothing_is_sent_to_a_host_that_is_not_listed() {
     );
 }
 
-/// reqwest hides its extensions; those that are handed to the stamp count.
+/// reqwest hides the extensions of its requests, so `stamp` reads those that it is given.
 #[tokio::test]
 async fn extensions_beside_the_request_carry_a_key_or_none() {
     let server = Server::start().await;

@@ -12,7 +12,7 @@ use tower_session_affinity::{FromScope, NoAffinity, SessionAffinityLayer};
 
 use crate::support::{Server, key};
 
-/// The wiring: the key is given on a request, else it is that of the scope.
+/// The wiring: a request has its own key, or it takes that of the scope.
 fn client(retries: ExponentialBackoff) -> ClientWithMiddleware {
     ClientBuilder::new(Client::new())
         .with(RetryTransientMiddleware::new_with_policy(retries))
@@ -27,7 +27,7 @@ fn client_with_retries_below(retries: ExponentialBackoff) -> ClientWithMiddlewar
         .build()
 }
 
-/// Two retries, at once.
+/// Retries twice without a delay.
 fn at_once() -> ExponentialBackoff {
     let policy = ExponentialBackoff::builder().retry_bounds(Duration::ZERO, Duration::ZERO);
     policy.build_with_max_retries(2)

@@ -1,4 +1,4 @@
-//! rig: its transport takes a hook, which stamps.
+//! rig: a hook of its transport calls `layer.stamp`.
 
 use futures_util::future::join_all;
 use http::{Extensions, HeaderMap, Method, Uri};
@@ -28,10 +28,11 @@ impl<K: KeyExtractor + Send + Sync> HttpMiddleware for Affinity<K> {
     }
 }
 
-/// … and the transport that has it, for every provider of rig's.
+/// … and the transport with it, for every provider of rig.
 fn transport(client: reqwest::Client) -> DynHttpClient {
     let affinity = Affinity(SessionAffinityLayer::new().or(FromScope));
-    DynHttpClient::new(ReqwestClient::from(client)).with_middleware(affinity)
+    let http = ReqwestClient::from(client);
+    DynHttpClient::new(http).with_middleware(affinity)
 }
 
 /// A chat of several turns, which knows nothing of keys.
@@ -71,7 +72,7 @@ async fn concurrent_conversations_carry_one_key_each_through_all_their_turns() {
 }
 
 #[tokio::test]
-async fn a_call_outside_of_any_scope_carries_no_key() {
+async fn a_call_outside_any_scope_carries_no_key() {
     let llm = Llm::start(1).await;
     converse(&model(&llm), "nobody", 1, false).await;
     assert_eq!(llm.server().lines(), [Vec::<String>::new()]);
@@ -79,7 +80,7 @@ async fn a_call_outside_of_any_scope_carries_no_key() {
 
 /// A stream sends nothing before it is polled, so it has to be polled in the scope.
 #[tokio::test]
-async fn a_stream_that_is_polled_outside_of_the_scope_carries_no_key() {
+async fn a_stream_that_is_polled_outside_the_scope_carries_no_key() {
     let llm = Llm::start(1).await;
     let model = model(&llm);
     let stream = key("chat-7").sync_scope(|| model.stream("prompt").unwrap());

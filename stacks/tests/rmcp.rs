@@ -1,4 +1,4 @@
-//! rmcp: the client of the Model Context Protocol over HTTP sends fixed headers, which are stamped.
+//! rmcp: the HTTP client of the Model Context Protocol sends fixed headers, which `layer.stamp` sets.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use tower_session_affinity::{FromScope, HostPattern, KeyExtractor, SessionAffini
 
 use crate::support::{Server, key, or_hung};
 
-/// The wiring: a client for each conversation, since its transport sends from a task of its own.
+/// The wiring: a client for each conversation, since its transport sends from its own task.
 fn config<K: KeyExtractor>(
     layer: &SessionAffinityLayer<K>,
     url: &str,
@@ -32,9 +32,9 @@ fn config<K: KeyExtractor>(
     StreamableHttpClientTransportConfig::with_uri(url).custom_headers(headers.collect())
 }
 
-/// A server of MCP, whose one tool names the session that it is called in.
+/// An MCP server whose only tool returns the session of its call.
 ///
-/// Tools run in a task of the session's own, where the scope of the HTTP request is not.
+/// Tools run in the task of their MCP session, which is outside the scope of the HTTP request.
 struct WhoAmI;
 
 impl ServerHandler for WhoAmI {
@@ -83,8 +83,9 @@ async fn every_request_of_a_client_carries_the_key_that_it_was_made_with() {
         assert_eq!(or_hung("a session of MCP", session).await, name);
         // At least the handshake and the call.
         let lines = server.lines();
-        assert!(lines.len() >= 3, "{lines:?}");
-        assert!(lines.iter().all(|lines| lines == &[name]), "{lines:?}");
+        assert!(lines.len() >= 3, "too few requests: {lines:?}");
+        let carried = lines.iter().all(|lines| lines == &[name]);
+        assert!(carried, "a request without the key {name}: {lines:?}");
     }
 }
 

@@ -24,13 +24,13 @@ use crate::support::{Server, key, or_hung};
 const SERVING: i32 = health_check_response::ServingStatus::Serving as i32;
 const NOT_SERVING: i32 = health_check_response::ServingStatus::NotServing as i32;
 
-/// The wiring of a client: xAI reads the conversation from this name.
+/// The wiring of a client: xAI reads the conversation from this header.
 fn client(channel: Channel) -> HealthClient<SessionAffinity<Channel>> {
     let layer = SessionAffinityLayer::new().header_name(header::X_GROK_CONV_ID);
     HealthClient::new(ServiceBuilder::new().layer(layer).service(channel))
 }
 
-/// The wiring of a client with a list of hosts, which has to be told the origin.
+/// The wiring of a client with a list of hosts, which needs the origin.
 fn client_of(
     channel: Channel,
     origin: Uri,
@@ -49,7 +49,7 @@ async fn serve<S: Health>(service: S, listener: TcpListener) -> Result<(), trans
         .await
 }
 
-/// A health service behind the server that records.
+/// Starts a health service behind a server that records.
 async fn start_health() -> (Server, HealthReporter) {
     let reporter = HealthReporter::new();
     let service = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
@@ -132,7 +132,7 @@ async fn a_list_of_hosts_lets_nothing_through_without_it() {
     assert_eq!(server.lines(), [Vec::<String>::new(), vec![]]);
 }
 
-/// Remembers the `x-session-affinity` metadata of each call.
+/// Records the `x-session-affinity` metadata of each call.
 #[derive(Clone, Default)]
 struct Remember(Arc<Mutex<Vec<Vec<String>>>>);
 
@@ -144,7 +144,7 @@ impl Remember {
             .map(|value| value.to_str().expect("ASCII").to_owned());
         self.0
             .lock()
-            .expect("no test panics in here")
+            .expect("no panic while it is locked")
             .push(lines.collect());
     }
 }
@@ -188,7 +188,7 @@ async fn a_server_shows_its_services_the_callers_conversation_as_one_header() {
     server.abort();
 }
 
-/// A service that answers with what another one says.
+/// A service that forwards each call.
 struct Relay(HealthClient<SessionAffinity<Channel, Or<FromExtension, FromScope>>>);
 
 impl Relay {

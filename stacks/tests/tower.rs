@@ -74,7 +74,7 @@ impl<B, E> retry::Policy<Request<Full<Bytes>>, Response<B>, E> for Unavailable {
     }
 }
 
-/// Sends a second attempt of everything.
+/// Sends a second attempt of every request.
 #[derive(Clone)]
 struct Always;
 
@@ -96,7 +96,7 @@ where
     Hedge::new_with_mock_latencies(service, Always, 1, 0.5, Duration::from_mins(1), &[1, 1])
 }
 
-/// Answers no request before two have arrived.
+/// Starts a server that answers no request before two have arrived.
 async fn start_pairwise() -> Server {
     let both = Arc::new(Barrier::new(2));
     let answer = async move || {
@@ -145,7 +145,7 @@ async fn a_key_in_the_extensions_crosses_a_buffer() {
     .await;
 }
 
-/// The buffer's worker calls what is below it, in a task of its own.
+/// The buffer's worker calls the service below it, in its own task.
 #[tokio::test]
 async fn a_key_of_the_scope_reaches_a_layer_above_a_buffer_and_not_one_below() {
     let layer = SessionAffinityLayer::new().or(FromScope);
@@ -199,7 +199,7 @@ async fn load_is_shed_above_the_layer_and_below_it() {
     let above = ServiceBuilder::new().layer(layer.clone()).load_shed();
     assert_one_line(above.service(plain())).await;
 
-    // The layer passes readiness on, so that a full client is seen through it.
+    // The layer passes readiness on, so `load_shed` sees through it that the client is full.
     let full = ServiceBuilder::new()
         .load_shed()
         .layer(layer)
@@ -227,7 +227,7 @@ where
     or_hung("the first request", arrived.notified()).await;
 
     let Err(error) = client.oneshot(request(&server)).await else {
-        panic!("a second request was let through")
+        panic!("the second request was not shed")
     };
     assert!(error.is::<Overloaded>());
 

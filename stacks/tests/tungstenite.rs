@@ -1,4 +1,4 @@
-//! tokio-tungstenite: the handshake of a WebSocket, as realtime APIs have it, is stamped.
+//! tokio-tungstenite: `layer.stamp` on the handshake of a WebSocket, as for realtime APIs.
 
 use http::{HeaderMap, Request, Uri};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,8 +17,10 @@ async fn connect<K: KeyExtractor>(
     layer: &SessionAffinityLayer<K>,
     url: &str,
 ) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>> {
-    let (mut head, ()) = url.into_client_request()?.into_parts();
-    layer.stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
+    let request = url.into_client_request()?;
+    let (mut head, ()) = request.into_parts();
+    let headers = &mut head.headers;
+    layer.stamp(&head.method, &head.uri, headers, &head.extensions);
     let (socket, _) = connect_async(Request::from_parts(head, ())).await?;
     Ok(socket)
 }
@@ -74,7 +76,7 @@ async fn a_handshake_carries_the_key_of_the_scope_and_the_socket_works() {
 }
 
 #[tokio::test]
-async fn a_handshake_carries_the_key_to_a_listed_host_and_port_alone() {
+async fn a_handshake_carries_the_key_only_to_a_listed_host_and_port() {
     let listed = lines_of_a_handshake(|authority| to(authority, "chat-7"));
     assert_eq!(listed.await, ["chat-7"]);
     let unlisted = lines_of_a_handshake(|_| to("127.0.0.1:1", "chat-7"));
@@ -86,9 +88,9 @@ fn to(host: &str, name: &str) -> SessionAffinityLayer<impl KeyExtractor + use<>>
     SessionAffinityLayer::new().or(key(name)).only_hosts([host])
 }
 
-/// A pattern needs no scheme, and the port of a URI without one is that of `wss`.
+/// A `wss` URI without a port has the port 443.
 #[test]
-fn a_pattern_for_https_matches_the_same_host_by_wss() {
+fn a_pattern_without_a_scheme_matches_wss() {
     let key = AffinityKey::from_static("chat-7");
     for (pattern, stamped) in [
         ("api.example", true),

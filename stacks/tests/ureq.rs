@@ -1,4 +1,5 @@
-//! ureq: a middleware, which stamps. It blocks its thread, so the tests give it one of its own.
+//! ureq: a middleware that calls `layer.stamp`. ureq blocks its thread, so the tests call it in a
+//! blocking task.
 
 use axum::Router;
 use axum::response::Redirect;
@@ -21,13 +22,14 @@ where
     Agent::config_builder().middleware(
         move |request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
             let (mut head, body) = request.into_parts();
-            layer.stamp(&head.method, &head.uri, &mut head.headers, &head.extensions);
+            let headers = &mut head.headers;
+            layer.stamp(&head.method, &head.uri, headers, &head.extensions);
             next.handle(Request::from_parts(head, body))
         },
     )
 }
 
-/// Calls what blocks, on a thread that may.
+/// Calls a blocking function on a thread for such calls.
 async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     spawn_blocking(call).await.unwrap()
 }
@@ -70,7 +72,7 @@ async fn sends_the_callers_first_line_alone() {
     assert_eq!(server.lines(), [["theirs"]]);
 }
 
-/// A thread of its own is outside of the task's scope, unless `carry` takes the scope there.
+/// A blocking task is outside the scope, unless `carry` takes the scope there.
 #[tokio::test]
 async fn a_blocking_call_that_is_carried_has_the_key_of_the_scope() {
     let server = Server::start().await;
@@ -88,7 +90,7 @@ async fn a_blocking_call_that_is_carried_has_the_key_of_the_scope() {
     assert_eq!(server.lines(), [vec![], vec!["chat-7"]]);
 }
 
-/// What the docs warn of: ureq follows redirects below its middleware; without them it does not.
+/// What the docs warn of: ureq follows redirects below its middleware, unless that is switched off.
 #[tokio::test]
 async fn ureqs_own_redirects_take_the_header_to_another_host() {
     let theirs = Server::start().await;

@@ -1,4 +1,4 @@
-//! What a body allocates beyond what it would without the layer.
+//! What a body allocates in addition because of the layer.
 
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
@@ -23,10 +23,10 @@ fn drain(mut body: impl Body<Data = Bytes, Error: std::fmt::Debug> + Unpin) {
     }
 }
 
-/// Returns how often the layer and its body allocate.
+/// Counts the allocations of the layer and its body.
 fn allocations(request: Request<Full<Bytes>>) -> u64 {
     let layer = PromptCacheKeyLayer::new().or(KEY);
-    // With the feature `tracing` the first clone allocates what all of them share.
+    // With the feature `tracing`, the first clone allocates state that all clones share.
     drop(layer.clone());
     let mut request = Some(request);
     measure(|| drain(send(&layer, request.take().unwrap()).into_body())).count_total
@@ -40,14 +40,15 @@ fn the_member_is_the_only_allocation() {
 }
 
 #[test]
-fn bytes_that_were_never_cut_also_allocate_their_count_of_references() {
+fn bytes_that_were_never_split_also_allocate_their_reference_count() {
     let text = prompt().into_bytes().into_boxed_slice();
     assert_eq!(allocations(chat(Full::new(Bytes::from(text)))), 2);
 }
 
 #[test]
-fn a_body_that_passes_allocates_nothing() {
+fn a_body_that_passes_through_allocates_nothing() {
     let text = Bytes::from(prompt());
     let mut body = Some(FieldBody::from(Full::new(text)));
-    assert_eq!(measure(|| drain(body.take().unwrap())).count_total, 0);
+    let counted = measure(|| drain(body.take().unwrap()));
+    assert_eq!(counted.count_total, 0, "expected no allocation");
 }

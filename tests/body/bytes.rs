@@ -1,4 +1,4 @@
-//! What arrives of each kind of text.
+//! What arrives for each kind of text.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -38,7 +38,7 @@ fn an_empty_object_gets_a_space_for_the_comma() {
 }
 
 #[test]
-fn a_field_that_is_there_stays_alone() {
+fn an_existing_field_is_kept_and_none_is_added() {
     for text in [
         r#"{"prompt_cache_key":"theirs"}"#,
         r#"{"prompt_cache_key":null}"#,
@@ -51,7 +51,7 @@ fn a_field_that_is_there_stays_alone() {
 }
 
 #[test]
-fn a_name_that_is_not_the_fields_does_not_count() {
+fn similar_names_are_not_the_field() {
     for name in [
         "",
         "prompt_cache",
@@ -70,7 +70,7 @@ fn a_name_that_is_not_the_fields_does_not_count() {
 }
 
 #[test]
-fn the_field_counts_on_the_top_level_and_as_a_name_alone() {
+fn only_a_top_level_name_is_the_field() {
     for before in [
         r#"{"a":{"prompt_cache_key":1}"#,
         r#"{"a":[{"prompt_cache_key":1}]"#,
@@ -86,7 +86,7 @@ fn the_field_counts_on_the_top_level_and_as_a_name_alone() {
 }
 
 #[test]
-fn a_top_level_name_with_an_escape_may_be_the_field() {
+fn a_top_level_name_with_an_escape_is_treated_as_the_field() {
     for name in [
         r"prompt_cache_ke\u0079",
         r"\u0070rompt_cache_key",
@@ -94,7 +94,7 @@ fn a_top_level_name_with_an_escape_may_be_the_field() {
         r#"\""#,
     ] {
         let text = format!(r#"{{"{name}":1}}"#);
-        assert_eq!(arriving([&text]), padded(&text));
+        assert_eq!(arriving([&text]), padded(&text), "{name}");
     }
     let nested = r#"{"a":{"b\u0063":1}"#;
     assert_eq!(
@@ -104,7 +104,7 @@ fn a_top_level_name_with_an_escape_may_be_the_field() {
 }
 
 #[test]
-fn what_is_not_one_object_arrives_with_spaces_behind_it() {
+fn a_text_that_is_not_one_object_is_padded_with_spaces() {
     for text in [
         "[]",
         r#"[{"a":1}]"#,
@@ -152,7 +152,7 @@ fn what_is_not_one_object_arrives_with_spaces_behind_it() {
         "{:1}",
         "{[]:1}",
         "{'a':1}",
-        // Notations that are not JSON, and may hide brackets and quotes.
+        // Not JSON, but notations that can hide brackets and quotes.
         r#"{/* } */"a":1}"#,
         "{\"a\":1 // }\n}",
         "{\"a\":[1 # ]\n]}",
@@ -165,7 +165,7 @@ fn what_is_not_one_object_arrives_with_spaces_behind_it() {
 }
 
 #[test]
-fn a_text_that_is_not_utf_8_arrives_as_it_is() {
+fn invalid_utf_8_in_an_object_arrives_unchanged() {
     let layer = PromptCacheKeyLayer::new().or(AffinityKey::from_static("k"));
     for (text, expected) in [
         (
@@ -189,7 +189,7 @@ fn a_key_with_quotes_and_backslashes_is_escaped() {
 }
 
 #[test]
-fn any_depth_is_followed() {
+fn any_nesting_depth_is_read() {
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         let nested = |depth| format!("{}1{}", open.repeat(depth), close.repeat(depth));
         for depth in [1, 127, 128, 129, 100_000] {
@@ -197,22 +197,25 @@ fn any_depth_is_followed() {
             let arrived = arriving([&before, "}"]);
             assert!(
                 arrived == format!("{before}{MEMBER}}}"),
-                "{depth} levels of {open}"
+                "expected the field after {depth} levels of {open}"
             );
         }
     }
 }
 
 #[test]
-fn megabytes_of_a_string_are_followed() {
+fn a_string_of_megabytes_is_read() {
     let text = r#"a \"quoted\" line\n\\"#.repeat(200_000);
     let before = format!(r#"{{"name":0,"a":"{text}""#);
     let arrived = arriving([&before, "}"]);
-    assert!(arrived == format!("{before}{MEMBER}}}"));
+    assert!(
+        arrived == format!("{before}{MEMBER}}}"),
+        "expected the field after the string"
+    );
 }
 
 #[test]
-fn a_cut_at_any_byte_changes_nothing() {
+fn chunk_boundaries_do_not_change_the_result() {
     for text in [
         r#" {"a\\":"\\\"","b":[{"c":"}"}] } "#,
         r#"{"b":[{"c":"\\}"},-1.5,true]	,"prompt_cache_ke":"\"}{\\" , "d":12 } "#,
@@ -232,7 +235,7 @@ fn a_cut_at_any_byte_changes_nothing() {
 }
 
 #[test]
-fn any_white_space_may_follow() {
+fn any_amount_of_white_space_may_follow() {
     for len in [1, 100, 1023, 1024, 1025, 100_000] {
         let space = " \n\t\r".repeat(len).split_off(3 * len);
         for chunks in [
@@ -244,7 +247,7 @@ fn any_white_space_may_follow() {
             let arrived = read(send(&layer, chat(body)).into_body());
             assert!(
                 arrived == format!("{{\"a\":1{MEMBER}}}{space}").into_bytes(),
-                "{len}"
+                "expected the field and {len} bytes of white space"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! What is sent when: everything at once, but the closing brace.
+//! When each byte is sent: all at once, except for the closing brace.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,17 +23,17 @@ fn body<B: Body>(inner: B) -> FieldBody<B> {
     send(&PromptCacheKeyLayer::new().or(KEY), chat(inner)).into_body()
 }
 
-/// Returns the next frame, or `None` at the end; a body that waits fails the test.
+/// Returns the next frame, or `None` at the end. Panics if the body is pending.
 fn next<B>(body: &mut B) -> Option<Result<Frame<Bytes>, B::Error>>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     body.frame()
         .now_or_never()
-        .expect("the body waits for nothing")
+        .expect("the body is ready at once")
 }
 
-/// Returns all pieces of data that come before the body waits, or ends.
+/// Returns all data until the body is pending or ends.
 fn pieces<B>(body: &mut B) -> Vec<Bytes>
 where
     B: Body<Data = Bytes, Error: std::fmt::Debug> + Unpin,
@@ -43,7 +43,7 @@ where
 }
 
 #[test]
-fn each_chunk_is_sent_before_the_next_one_is_there() {
+fn each_chunk_is_sent_before_the_next_one_arrives() {
     let steps = [
         data(r#"{"mes"#),
         Step::Wait,
@@ -70,7 +70,7 @@ fn each_chunk_is_sent_before_the_next_one_is_there() {
 }
 
 #[test]
-fn what_was_held_back_is_sent_with_what_shows_that_it_is_not_the_end() {
+fn held_back_bytes_are_sent_as_soon_as_more_text_follows() {
     let steps = [
         data(r#"{"a":1}"#),
         Step::Wait,
@@ -88,7 +88,7 @@ fn what_was_held_back_is_sent_with_what_shows_that_it_is_not_the_end() {
 }
 
 #[test]
-fn white_space_without_an_end_is_not_held_back_without_an_end() {
+fn at_most_1023_bytes_of_white_space_are_held_back() {
     let space = |len| Step::Data(Bytes::from(" ".repeat(len)));
     let steps = [
         data(r#"{"a":1}"#),
@@ -103,7 +103,7 @@ fn white_space_without_an_end_is_not_held_back_without_an_end() {
     assert_eq!(pieces(&mut body), [MEMBER.to_owned(), held]);
 }
 
-/// Gives one piece, and knows that nothing follows it.
+/// A body of one piece that knows that nothing follows.
 struct Once(Option<Bytes>);
 
 impl Body for Once {
@@ -114,7 +114,7 @@ impl Body for Once {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.0.take().expect("asked again, and would wait for ever");
+        let piece = self.0.take().expect("not polled again after its end");
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -124,14 +124,14 @@ impl Body for Once {
 }
 
 #[test]
-fn a_body_that_knows_its_end_is_not_asked_again() {
+fn a_body_that_knows_its_end_is_not_polled_again() {
     let mut body = body(Once(Some(Bytes::from_static(br#"{"a":1}"#))));
     assert_eq!(pieces(&mut body), [r#"{"a":1"#, MEMBER, "}"]);
     assert!(body.is_end_stream());
 }
 
 #[test]
-fn the_bytes_are_the_callers_own() {
+fn the_callers_bytes_are_sent_without_a_copy() {
     let text = Bytes::from(format!(r#"{{"a":"{}"}}"#, "x".repeat(100)));
     let (first, second) = (text.slice(..50), text.slice(50..));
     let steps = [first.clone(), second.clone()].map(Step::Data);
@@ -143,8 +143,8 @@ fn the_bytes_are_the_callers_own() {
 }
 
 #[test]
-fn data_that_is_not_bytes_is_served_too() {
-    // In two pieces, which a reader that looks at the first alone would miss.
+fn a_body_whose_data_is_not_bytes_is_supported() {
+    // In two pieces: reading only the first one would miss the rest.
     let mut halves: VecDeque<u8> = br#"a":1}"#.iter().copied().collect();
     for byte in br#"{""#.iter().rev() {
         halves.push_front(*byte);
@@ -154,7 +154,7 @@ fn data_that_is_not_bytes_is_served_too() {
 }
 
 #[test]
-fn trailers_come_last_and_as_they_are() {
+fn trailers_come_last_and_unchanged() {
     let mut trailers = HeaderMap::new();
     trailers.insert("x-checksum", HeaderValue::from_static("7"));
     let steps = [
@@ -164,7 +164,7 @@ fn trailers_come_last_and_as_they_are() {
     ];
     let mut body = body(Script::new(steps));
     assert_eq!(pieces(&mut body), [r#"{"a":1"#, MEMBER, "} "]);
-    // `pieces` took the trailers for the end.
+    // `pieces` stopped at the trailers.
     assert!(body.is_end_stream());
 
     let steps = [data("[]"), Step::Trailers(trailers.clone())];
@@ -179,7 +179,7 @@ fn trailers_come_last_and_as_they_are() {
 }
 
 #[test]
-fn a_body_of_nothing_but_trailers_has_nothing_added() {
+fn nothing_is_added_to_a_body_with_only_trailers() {
     let trailers = HeaderMap::from_iter([(http::header::AGE, HeaderValue::from_static("1"))]);
     let mut body = body(Script::new([Step::Trailers(trailers.clone())]));
     let frame = next(&mut body).unwrap().unwrap();
@@ -188,7 +188,7 @@ fn a_body_of_nothing_but_trailers_has_nothing_added() {
 }
 
 #[test]
-fn an_error_is_the_callers() {
+fn an_error_of_the_callers_body_passes_through() {
     for before in ["", r#"{"a"#, r#"{"a":1}"#, "[]"] {
         let steps = [data(before), Step::Error("broken"), data("afterwards")];
         let mut body = body(Script::new(steps));
@@ -200,14 +200,14 @@ fn an_error_is_the_callers() {
             }
         };
         assert_eq!(error, "broken");
-        // No member and no spaces, so that nothing looks whole.
+        // Neither the field nor padding follows, so that the body does not look complete.
         assert!(before.as_bytes().starts_with(&text), "{before}");
         assert_eq!(pieces(&mut body), ["afterwards"]);
     }
 }
 
 #[test]
-fn the_length_is_exact_all_along_where_the_callers_is() {
+fn the_size_hint_stays_exact_if_the_callers_is() {
     for text in [
         r#"{"a":1} "#,
         "{}",
@@ -226,7 +226,10 @@ fn the_length_is_exact_all_along_where_the_callers_is() {
             let mut left = text.len() + MEMBER.len();
             assert_eq!(body.size_hint().exact(), Some(left as u64), "{text}");
             while let Some(frame) = next(&mut body) {
-                assert!(left > 0, "{text}");
+                assert!(
+                    left > 0,
+                    "{text}: expected no frame after the announced length"
+                );
                 left -= frame.unwrap().into_data().unwrap().len();
                 assert_eq!(body.size_hint().exact(), Some(left as u64), "{text}");
             }
@@ -236,7 +239,7 @@ fn the_length_is_exact_all_along_where_the_callers_is() {
 }
 
 #[test]
-fn where_the_length_is_not_known_the_hints_hold() {
+fn the_size_hint_holds_if_the_length_is_unknown() {
     for text in [r#"{"a":1} "#, "[]", "{} x", ""] {
         let steps = text.bytes().map(|byte| Step::Data(vec![byte].into()));
         let mut body = body(Script::new(steps));
@@ -249,10 +252,13 @@ fn where_the_length_is_not_known_the_hints_hold() {
         assert_eq!(hints[0].0.upper(), None);
         for (hint, before) in hints {
             let left = sent - before;
-            assert!(hint.lower() <= left, "{text}: {hint:?}, but {left}");
+            assert!(
+                hint.lower() <= left,
+                "{text}: expected at most {left}, found {hint:?}"
+            );
             assert!(
                 hint.upper().is_none_or(|upper| left <= upper),
-                "{text}: {hint:?}, but {left}"
+                "{text}: expected at least {left}, found {hint:?}"
             );
         }
     }
@@ -269,7 +275,7 @@ fn an_empty_body_stays_empty() {
 }
 
 #[test]
-fn a_body_that_ends_too_early_is_still_too_short() {
+fn a_body_shorter_than_its_announced_length_stays_too_short() {
     let layer = PromptCacheKeyLayer::new().or(KEY);
     let mut request = chat(Script::new([data(r#"{"a":1}"#)]));
     request
@@ -280,18 +286,22 @@ fn a_body_that_ends_too_early_is_still_too_short() {
         sent.headers()["content-length"],
         (20 + MEMBER.len()).to_string()
     );
-    assert_eq!(read(sent.into_body()).len(), 7 + MEMBER.len());
+    assert_eq!(
+        read(sent.into_body()).len(),
+        7 + MEMBER.len(),
+        "expected the caller's 7 bytes and the field"
+    );
 }
 
 #[test]
-fn a_clone_sends_the_same_again() {
+fn a_clone_sends_the_same_bytes() {
     let original = body(Full::<Bytes>::from(r#"{"a":1}"#));
     let again = original.clone();
     assert_eq!(read(original), read(again));
 }
 
 #[test]
-fn a_body_that_the_layer_did_not_make_passes_as_it_is() {
+fn a_body_not_made_by_the_layer_passes_through_unchanged() {
     let text = Bytes::from_static(b"{}");
     let mut body = FieldBody::from(Full::new(text.clone()));
     assert_eq!(body.size_hint().exact(), Some(2));

@@ -1,28 +1,26 @@
-//! Which bodies are written into, by the head of the request.
+//! Which requests get the field, as decided from their head.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
-use http_body_util::{BodyExt, Empty, Full};
-use tower_session_affinity::{
-    AffinityKey, Destination, Destinations, FromHeaders, NoAffinity, PromptCacheKeyLayer, header,
-};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Request};
+use http_body_util::{Empty, Full};
+use tower_session_affinity::PromptCacheKeyLayer;
 
-use crate::{CHAT, KEY, MEMBER, chat, read, send};
+use crate::{KEY, MEMBER, chat, read, send};
 
-const TEXT: &str = r#"{"a":1}"#;
+pub(crate) const TEXT: &str = r#"{"a":1}"#;
 
-/// A chat whose length is announced.
-fn request() -> Request<Full<Bytes>> {
+/// Returns a chat request that announces its length.
+pub(crate) fn request() -> Request<Full<Bytes>> {
     let mut request = chat(Full::from(TEXT));
     let length = HeaderValue::from(TEXT.len());
     request.headers_mut().insert(CONTENT_LENGTH, length);
     request
 }
 
-/// Whether the member is written; asserts that the length is right, and that nothing else changes.
+/// Returns whether the request gets the field; asserts that its length is right and nothing else changes.
 #[track_caller]
-fn is_written(request: Request<Full<Bytes>>) -> bool {
+pub(crate) fn gets_field(request: Request<Full<Bytes>>) -> bool {
     let layer = PromptCacheKeyLayer::new().or(KEY);
     let mut before = request.headers().clone();
     let mut sent = send(&layer, request);
@@ -30,18 +28,18 @@ fn is_written(request: Request<Full<Bytes>>) -> bool {
     let length = sent.headers_mut().remove(CONTENT_LENGTH);
     let announced = before.remove(CONTENT_LENGTH);
     assert_eq!(*sent.headers(), before);
-    let is_written = body != TEXT.as_bytes();
-    if is_written {
+    let gets_field = body != TEXT.as_bytes();
+    if gets_field {
         assert_eq!(body, TEXT.replace('}', &format!("{MEMBER}}}")).as_bytes());
         assert_eq!(length.unwrap(), body.len().to_string());
     } else {
         assert_eq!(length, announced);
     }
-    is_written
+    gets_field
 }
 
 #[track_caller]
-fn is_written_with(headers: &[(&str, &str)]) -> bool {
+fn gets_field_with(headers: &[(&str, &str)]) -> bool {
     let mut request = request();
     let name = |name: &str| HeaderName::try_from(name).unwrap();
     for (first, _) in headers {
@@ -52,11 +50,11 @@ fn is_written_with(headers: &[(&str, &str)]) -> bool {
             .headers_mut()
             .append(name(each), value.parse().unwrap());
     }
-    is_written(request)
+    gets_field(request)
 }
 
 #[test]
-fn a_json_body_is_written_into() {
+fn a_json_body_gets_the_field() {
     for content_type in [
         "application/json",
         "application/json; charset=utf-8",
@@ -67,14 +65,14 @@ fn a_json_body_is_written_into() {
         "application/problem+JSON; charset=us-ascii",
     ] {
         assert!(
-            is_written_with(&[("content-type", content_type)]),
+            gets_field_with(&[("content-type", content_type)]),
             "{content_type}"
         );
     }
 }
 
 #[test]
-fn another_type_is_not() {
+fn other_content_types_do_not_get_the_field() {
     for content_type in [
         "",
         "json",
@@ -91,7 +89,7 @@ fn another_type_is_not() {
         "application/x-www-form-urlencoded",
     ] {
         assert!(
-            !is_written_with(&[("content-type", content_type)]),
+            !gets_field_with(&[("content-type", content_type)]),
             "{content_type}"
         );
     }
@@ -99,14 +97,14 @@ fn another_type_is_not() {
         ("content-type", "application/json"),
         ("content-type", "text/plain"),
     ];
-    assert!(!is_written_with(&twice));
+    assert!(!gets_field_with(&twice));
     let mut without = request();
     without.headers_mut().remove(CONTENT_TYPE);
-    assert!(!is_written(without));
+    assert!(!gets_field(without));
 }
 
 #[test]
-fn an_encoded_body_is_not() {
+fn an_encoded_body_does_not_get_the_field() {
     for coding in [
         "gzip",
         "br",
@@ -116,15 +114,15 @@ fn an_encoded_body_is_not() {
         "x-unknown",
     ] {
         assert!(
-            !is_written_with(&[("content-encoding", coding)]),
+            !gets_field_with(&[("content-encoding", coding)]),
             "{coding}"
         );
     }
-    assert!(!is_written_with(&[
+    assert!(!gets_field_with(&[
         ("content-encoding", "identity"),
         ("content-encoding", "gzip")
     ]));
-    assert!(!is_written_with(&[("transfer-encoding", "gzip, chunked")]));
+    assert!(!gets_field_with(&[("transfer-encoding", "gzip, chunked")]));
     for (name, coding) in [
         ("content-encoding", "identity"),
         ("content-encoding", " Identity "),
@@ -132,12 +130,12 @@ fn an_encoded_body_is_not() {
         ("transfer-encoding", "chunked"),
         ("accept-encoding", "gzip"),
     ] {
-        assert!(is_written_with(&[(name, coding)]), "{name}: {coding}");
+        assert!(gets_field_with(&[(name, coding)]), "{name}: {coding}");
     }
 }
 
 #[test]
-fn a_signed_body_is_not() {
+fn a_signed_body_does_not_get_the_field() {
     for (name, value) in [
         ("authorization", "AWS4-HMAC-SHA256 Credential=A/20261126/…"),
         ("authorization", "aws4-ecdsa-p256-sha256 Credential=A"),
@@ -157,7 +155,7 @@ fn a_signed_body_is_not() {
         ("signature", "sig1=:e3b0:"),
         ("signature-input", "sig1=(\"content-digest\")"),
     ] {
-        assert!(!is_written_with(&[(name, value)]), "{name}: {value}");
+        assert!(!gets_field_with(&[(name, value)]), "{name}: {value}");
     }
     for (name, value) in [
         ("authorization", "Bearer AWS4-HMAC-SHA256"),
@@ -166,14 +164,14 @@ fn a_signed_body_is_not() {
         ("x-signature-of-mine", "1"),
         ("want-content-digest", "sha-256=1"),
     ] {
-        assert!(is_written_with(&[(name, value)]), "{name}: {value}");
+        assert!(gets_field_with(&[(name, value)]), "{name}: {value}");
     }
 }
 
 #[test]
-fn a_length_that_is_announced_is_corrected() {
-    assert!(is_written_with(&[("content-length", "7")]));
-    assert!(is_written_with(&[("content-length", " 7 ")]));
+fn an_announced_content_length_is_corrected() {
+    assert!(gets_field_with(&[("content-length", "7")]));
+    assert!(gets_field_with(&[("content-length", " 7 ")]));
     let mut repeated = request();
     repeated
         .headers_mut()
@@ -185,7 +183,7 @@ fn a_length_that_is_announced_is_corrected() {
 }
 
 #[test]
-fn a_length_that_is_not_announced_is_not_invented() {
+fn a_missing_content_length_is_not_added() {
     let sent = send(
         &PromptCacheKeyLayer::new().or(KEY),
         chat(Full::<Bytes>::from(TEXT)),
@@ -194,7 +192,7 @@ fn a_length_that_is_not_announced_is_not_invented() {
 }
 
 #[test]
-fn a_length_that_cannot_be_read_leaves_the_body_alone() {
+fn an_invalid_content_length_leaves_the_body_unchanged() {
     for length in [
         "",
         "+7",
@@ -205,186 +203,29 @@ fn a_length_that_cannot_be_read_leaves_the_body_alone() {
         "9223372036854775808",
         "99999999999999999999",
     ] {
-        assert!(!is_written_with(&[("content-length", length)]), "{length}");
+        assert!(!gets_field_with(&[("content-length", length)]), "{length}");
     }
-    assert!(!is_written_with(&[
+    assert!(!gets_field_with(&[
         ("content-length", "7"),
         ("content-length", "8")
     ]));
 }
 
 #[test]
-fn a_length_of_nothing_is_kept() {
-    assert!(!is_written_with(&[("content-length", "0")]));
+fn a_content_length_of_zero_is_kept() {
+    assert!(!gets_field_with(&[("content-length", "0")]));
     let layer = PromptCacheKeyLayer::new().or(KEY);
     let sent = send(&layer, chat(Empty::<Bytes>::new()));
     assert!(sent.headers().get(CONTENT_LENGTH).is_none());
 }
 
 #[test]
-fn a_full_header_map_gets_the_right_length_too() {
+fn a_full_header_map_also_gets_the_right_content_length() {
     let mut request = request();
     let headers = request.headers_mut();
     for number in headers.keys_len()..24_576 {
         let name = HeaderName::try_from(format!("x-{number}")).unwrap();
         headers.insert(name, HeaderValue::from_static("other"));
     }
-    assert!(is_written(request));
-}
-
-/// Returns what the layer's own table writes at this URI.
-fn field_at(uri: &str) -> Option<String> {
-    let mut request = request();
-    *request.uri_mut() = Uri::try_from(uri).unwrap();
-    let sent = send(&PromptCacheKeyLayer::new().or(KEY), request);
-    let text: serde_json::Value = serde_json::from_slice(&read(sent.into_body())).unwrap();
-    let mut names = text.as_object().unwrap().keys();
-    names.find(|name| *name != "a").cloned()
-}
-
-#[test]
-fn the_known_destinations_get_the_field_at_the_paths_that_read_it() {
-    for uri in [
-        CHAT,
-        "https://api.openai.com/v1/responses",
-        "https://API.openai.com:443/v1/responses/?stream=true",
-        "https://api.x.ai/v1/responses",
-        "https://api.mistral.ai/v1/chat/completions",
-    ] {
-        assert_eq!(field_at(uri).as_deref(), Some("prompt_cache_key"), "{uri}");
-    }
-}
-
-#[test]
-fn other_hosts_and_paths_get_nothing() {
-    for uri in [
-        "https://api.openai.com/v1/embeddings",
-        "https://api.openai.com/v1/responses/resp_1/cancel",
-        "https://api.x.ai/v1/chat/completions",
-        "https://api.mistral.ai/v1/fim/completions",
-        // They answer with 400 or 422.
-        "https://api.groq.com/openai/v1/chat/completions",
-        "https://api.cerebras.ai/v1/chat/completions",
-        "https://integrate.api.nvidia.com/v1/chat/completions",
-        "https://mine.openai.azure.com/openai/v1/chat/completions",
-        "https://openrouter.ai/api/v1/chat/completions",
-        "https://api.openai.com.evil.example/v1/chat/completions",
-        "https://evil.example/v1/chat/completions",
-        "http://127.0.0.1/v1/chat/completions",
-        "/v1/chat/completions",
-    ] {
-        assert_eq!(field_at(uri), None, "{uri}");
-    }
-}
-
-#[test]
-fn a_table_of_ones_own_names_the_field() {
-    let row = Destination::body_field("openrouter.ai", "session_id").unwrap();
-    let layer = PromptCacheKeyLayer::new()
-        .or(KEY)
-        .destinations(Destinations::from(row));
-    for (uri, expected) in [
-        (
-            "https://openrouter.ai/api/v1/chat/completions",
-            r#"{"a":1,"session_id":"chat-7"}"#,
-        ),
-        (CHAT, TEXT),
-    ] {
-        let mut request = request();
-        *request.uri_mut() = Uri::from_static(uri);
-        assert_eq!(read(send(&layer, request).into_body()), expected.as_bytes());
-    }
-}
-
-#[test]
-fn a_key_over_the_rows_limit_is_not_sent() {
-    for (len, is_sent) in [(64, true), (65, false)] {
-        let key: AffinityKey = "k".repeat(len).parse().unwrap();
-        let sent = send(&PromptCacheKeyLayer::new().or(key), request());
-        assert_eq!(read(sent.into_body()).len() > TEXT.len(), is_sent, "{len}");
-    }
-    // It is the key's own length that counts, not that of its escapes.
-    let key: AffinityKey = "\"".repeat(64).parse().unwrap();
-    let sent = send(&PromptCacheKeyLayer::new().or(key), request());
-    assert!(read(sent.into_body()).len() > TEXT.len() + 128);
-}
-
-#[test]
-fn the_key_comes_from_the_extensions_first_then_from_the_fallbacks() {
-    let layer = PromptCacheKeyLayer::new()
-        .or(FromHeaders::new([header::X_SESSION_ID]))
-        .or_fn(|req| req.key("x-user-id"))
-        .or(AffinityKey::from_static("last"));
-    let mut request = request();
-    for (name, value) in [
-        ("last", "x"),
-        ("x-user-id", "user"),
-        ("x-session-id", "session"),
-    ] {
-        let found = if name == "last" { "last" } else { value };
-        request
-            .headers_mut()
-            .insert(HeaderName::from_static(name), value.parse().unwrap());
-        let body = read(send(&layer, request.clone()).into_body());
-        assert!(
-            body.ends_with(format!("\"{found}\"}}").as_bytes()),
-            "{name}"
-        );
-    }
-    request.extensions_mut().insert(KEY);
-    let body = read(send(&layer, request.clone()).into_body());
-    assert!(body.ends_with(b"\"chat-7\"}"));
-    let other = PromptCacheKeyLayer::from_source(AffinityKey::from_static("other"));
-    let body = read(send(&other, request).into_body());
-    assert!(body.ends_with(b"\"other\"}"));
-}
-
-#[test]
-fn no_affinity_writes_nothing_and_leaves_the_callers_field() {
-    let layer = PromptCacheKeyLayer::new().or(KEY);
-    for text in [TEXT, r#"{"prompt_cache_key":"theirs"}"#] {
-        let mut request = chat(Full::<Bytes>::from(text));
-        request.extensions_mut().insert(NoAffinity);
-        assert_eq!(read(send(&layer, request).into_body()), text.as_bytes());
-    }
-}
-
-#[test]
-fn without_a_key_the_frames_are_the_callers() {
-    let text = Bytes::from_static(TEXT.as_bytes());
-    let sent = send(&PromptCacheKeyLayer::new(), chat(Full::new(text.clone())));
-    let mut body = sent.into_body();
-    let frame = futures_util::FutureExt::now_or_never(body.frame());
-    let data = frame.unwrap().unwrap().unwrap().into_data().unwrap();
-    assert_eq!((data.as_ptr(), data.len()), (text.as_ptr(), text.len()));
-}
-
-#[test]
-fn an_adopted_header_is_taken_out_whatever_the_outcome() {
-    let layer = PromptCacheKeyLayer::new().adopt([header::X_SESSION_ID]);
-    for (uri, expected) in [
-        (CHAT, r#"{"a":1,"prompt_cache_key":"theirs"}"#),
-        ("https://evil.example/", TEXT),
-    ] {
-        let mut request = request();
-        *request.uri_mut() = Uri::from_static(uri);
-        request
-            .headers_mut()
-            .insert("x-session-id", HeaderValue::from_static("theirs"));
-        request
-            .headers_mut()
-            .insert(HOST, HeaderValue::from_static("api.openai.com"));
-        let sent = send(&layer, request);
-        assert_eq!(sent.headers().get("x-session-id"), None);
-        assert_eq!(sent.headers()[HOST], "api.openai.com");
-        assert_eq!(read(sent.into_body()), expected.as_bytes());
-    }
-}
-
-#[test]
-fn the_headers_of_the_table_are_none_of_this_layers_business() {
-    let mut request = request();
-    let headers = HeaderMap::from_iter([(header::X_GROK_CONV_ID, HeaderValue::from_static("c"))]);
-    request.headers_mut().extend(headers);
-    assert!(is_written(request));
+    assert!(gets_field(request));
 }

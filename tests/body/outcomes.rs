@@ -1,4 +1,4 @@
-//! What is told of each request, and when.
+//! Which outcome is reported for each request, and when.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,18 +12,18 @@ use tower_session_affinity::{AffinityKey, NoAffinity, Outcome, PromptCacheKeyLay
 use crate::script::{Script, Step};
 use crate::{KEY, chat, read, send};
 
-/// Remembers each outcome, and the path and length of the head that it came with.
+/// Records each outcome with the path and the length of its request.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<(Outcome, String)>>>);
+struct Reported(Arc<Mutex<Vec<(Outcome, String)>>>);
 
-impl Told {
+impl Reported {
     fn layer(&self) -> PromptCacheKeyLayer {
-        let told = self.clone();
+        let reported = self.clone();
         PromptCacheKeyLayer::new().on_outcome(move |outcome, head| {
             let length = head.headers().get("content-length");
             let length = length.map_or("no length", |length| length.to_str().unwrap());
             let shown = format!("{} {length}", head.uri().path());
-            told.0.lock().unwrap().push((outcome, shown));
+            reported.0.lock().unwrap().push((outcome, shown));
         })
     }
 
@@ -37,12 +37,12 @@ impl Told {
     }
 }
 
-/// Returns what is told of a request that is read to its end.
+/// Returns the outcome of a request whose body is read to its end.
 fn outcome_of<B: Body<Error: std::fmt::Debug>>(request: Request<B>) -> Outcome {
-    let told = Told::default();
-    read(send(&told.layer(), request).into_body());
-    let outcomes = told.outcomes();
-    assert_eq!(outcomes.len(), 1, "{outcomes:?}");
+    let reported = Reported::default();
+    read(send(&reported.layer(), request).into_body());
+    let outcomes = reported.outcomes();
+    assert_eq!(outcomes.len(), 1, "expected one outcome: {outcomes:?}");
     outcomes[0]
 }
 
@@ -53,7 +53,7 @@ fn with_key(text: &'static str) -> Request<Full<Bytes>> {
 }
 
 #[test]
-fn each_skip_has_its_outcome() {
+fn each_reason_to_skip_a_body_has_its_outcome() {
     let change = |change: fn(&mut Request<Full<Bytes>>)| {
         let mut request = with_key("{}");
         change(&mut request);
@@ -103,7 +103,7 @@ fn each_skip_has_its_outcome() {
 }
 
 #[test]
-fn the_end_of_a_body_decides() {
+fn the_outcome_depends_on_the_whole_body() {
     assert_eq!(outcome_of(with_key(r#"{"a":1}"#)), Outcome::Stamped);
     assert_eq!(outcome_of(with_key("{}")), Outcome::Stamped);
     assert_eq!(
@@ -117,7 +117,7 @@ fn the_end_of_a_body_decides() {
 }
 
 #[test]
-fn no_body_is_not_json() {
+fn an_empty_body_is_reported_as_not_json() {
     let empty = |known: bool| {
         let script = Script::new([]);
         let mut request = chat(if known {
@@ -138,142 +138,95 @@ fn no_body_is_not_json() {
 }
 
 #[test]
-fn a_request_that_takes_no_key_is_told_before_a_key_is_looked_for() {
-    let source = from_fn(|_| panic!("asked for a key"));
-    for mut request in [with_key("{}"), with_key("{}"), with_key("{}")]
-        .into_iter()
-        .enumerate()
-    {
-        let (name, value) = [
-            ("content-type", "text/plain"),
-            ("content-encoding", "br"),
-            ("digest", "x"),
-        ][request.0];
+fn no_source_is_asked_if_the_head_rules_the_field_out() {
+    let source = from_fn(|_| panic!("a source was asked"));
+    for (name, value) in [
+        ("content-type", "text/plain"),
+        ("content-encoding", "br"),
+        ("digest", "x"),
+    ] {
+        let mut request = with_key("{}");
         request
-            .1
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
-        read(send(&PromptCacheKeyLayer::from_source(source), request.1).into_body());
+        read(send(&PromptCacheKeyLayer::from_source(source), request).into_body());
     }
 }
 
 #[test]
-fn the_outcome_is_told_once_when_it_is_known_with_the_head_that_was_sent() {
+fn the_outcome_is_reported_once_when_known_with_the_head_that_was_sent() {
     let data = |text: &'static str| Step::Data(Bytes::from_static(text.as_bytes()));
-    let told = Told::default();
+    let reported = Reported::default();
     let mut request = chat(Script::new([data(r#"{"a":1}"#), Step::Wait, data(" ")]));
     request.extensions_mut().insert(KEY);
     request
         .headers_mut()
         .insert("content-length", HeaderValue::from_static("8"));
-    let mut body = send(&told.layer(), request).into_body();
+    let mut body = send(&reported.layer(), request).into_body();
     while body.frame().now_or_never().is_some() {}
-    assert!(told.outcomes().is_empty());
+    assert!(reported.outcomes().is_empty());
     read(&mut body);
     let expected = format!("/v1/chat/completions {}", 8 + crate::MEMBER.len());
-    assert_eq!(*told.0.lock().unwrap(), [(Outcome::Stamped, expected)]);
+    assert_eq!(*reported.0.lock().unwrap(), [(Outcome::Stamped, expected)]);
     drop(body);
-    assert_eq!(told.outcomes().len(), 1);
+    assert_eq!(reported.outcomes().len(), 1, "expected no second report");
 }
 
 #[test]
 fn the_outcome_is_known_before_the_last_byte_is_sent() {
-    // A client stops asking once it has what was announced.
+    // A client stops polling once it has as many bytes as were announced.
     for text in [r#"{"a":1}"#, "[]"] {
-        let told = Told::default();
-        let mut body = send(&told.layer(), with_key(text)).into_body();
+        let reported = Reported::default();
+        let mut body = send(&reported.layer(), with_key(text)).into_body();
         let mut left = body.size_hint().exact().unwrap();
         while left > 0 {
             let frame = body.frame().now_or_never().unwrap().unwrap().unwrap();
             left -= frame.data_ref().unwrap().len() as u64;
         }
         drop(body);
-        assert_eq!(told.outcomes().len(), 1, "{text}");
+        assert_eq!(reported.outcomes().len(), 1, "{text}");
     }
 }
 
 #[test]
-fn a_body_that_fails_or_is_dropped_has_no_outcome() {
-    let told = Told::default();
+fn a_body_that_fails_or_is_dropped_reports_no_outcome() {
+    let reported = Reported::default();
     let mut failing = chat(Script::new([Step::Error("broken")]));
     failing.extensions_mut().insert(KEY);
-    let failed = send(&told.layer(), failing)
+    let failed = send(&reported.layer(), failing)
         .into_body()
         .collect()
         .now_or_never();
     assert!(failed.unwrap().is_err());
-    drop(send(&told.layer(), with_key("{}")));
-    assert!(told.outcomes().is_empty());
+    drop(send(&reported.layer(), with_key("{}")));
+    assert!(reported.outcomes().is_empty());
 }
 
 #[cfg(feature = "tracing")]
 mod events {
-    use std::io;
-
-    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::filter::LevelFilter;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Log {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
-
-    /// Returns the lines that are logged at this level.
-    fn logged(level: tracing::Level, work: impl FnOnce()) -> Vec<String> {
-        let log = Log::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(log.clone())
-            .with_ansi(false)
-            .without_time()
-            .finish();
-        tracing::subscriber::with_default(subscriber, work);
-        let log = log.0.lock().unwrap().clone();
-        String::from_utf8(log)
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect()
-    }
+    use crate::log::logged;
 
     #[test]
-    fn an_event_names_the_field_and_never_the_key_in_the_span_of_the_request() {
-        let lines = logged(tracing::Level::TRACE, || {
+    fn an_event_in_the_span_of_the_request_names_the_field_but_not_the_key() {
+        let log = logged(LevelFilter::TRACE, || {
             let request = with_key(r#"{"a":1}"#);
             let span = tracing::info_span!("answering", turn = 3);
             let sent = span.in_scope(|| send(&PromptCacheKeyLayer::new(), request));
             read(sent.into_body());
         });
-        let [line] = &lines[..] else {
-            panic!("{lines:?}")
-        };
-        assert!(line.contains(r#"outcome="stamped""#), "{line}");
-        assert!(line.contains(r#"body_field="prompt_cache_key""#), "{line}");
-        assert!(line.contains("answering{turn=3}"), "{line}");
-        assert!(!line.contains("chat-7"), "{line}");
+        assert_eq!(log.lines().count(), 1, "expected one line: {log}");
+        assert!(log.contains(r#"outcome="stamped""#), "{log}");
+        assert!(log.contains(r#"body_field="prompt_cache_key""#), "{log}");
+        assert!(log.contains("answering{turn=3}"), "{log}");
+        assert!(!log.contains("chat-7"), "{log}");
     }
 
     #[test]
-    fn a_lost_key_is_a_warning_and_a_body_that_takes_none_is_not() {
-        let lines = logged(tracing::Level::WARN, || {
+    fn a_missing_key_is_a_warning_but_a_skipped_body_is_not() {
+        let log = logged(LevelFilter::WARN, || {
             let layer = PromptCacheKeyLayer::new().expect_key();
             let without_key = || chat(Full::<Bytes>::from("{}"));
             read(send(&layer, without_key()).into_body());
@@ -285,9 +238,7 @@ mod events {
             *elsewhere.uri_mut() = Uri::from_static("https://evil.example/");
             read(send(&layer, elsewhere).into_body());
         });
-        let [line] = &lines[..] else {
-            panic!("{lines:?}")
-        };
-        assert!(line.contains(r#"outcome="no_key""#), "{line}");
+        assert_eq!(log.lines().count(), 1, "expected one line: {log}");
+        assert!(log.contains(r#"outcome="no_key""#), "{log}");
     }
 }

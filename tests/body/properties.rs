@@ -1,4 +1,4 @@
-//! Any object in any chunks, against `serde_json`.
+//! Any object in any chunks, compared with `serde_json`.
 
 use std::iter;
 
@@ -11,11 +11,11 @@ use tower_session_affinity::PromptCacheKeyLayer;
 use crate::script::{Script, Step};
 use crate::{KEY, MEMBER, chat, read, send};
 
-/// An object as text, and what a reader by hand would note down of it.
+/// An object as text, with what the test knows about it.
 #[derive(Clone, Debug)]
 struct Object {
     text: String,
-    /// Where the closing brace is.
+    /// The index of the closing brace.
     brace: usize,
     is_empty: bool,
     has_field: bool,
@@ -26,7 +26,7 @@ fn space() -> impl Strategy<Value = String> {
         .prop_map(str::to_owned)
 }
 
-/// The inside of a string, escapes included.
+/// The contents of a string, with escapes.
 fn characters() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[ -!#-\\[\\]-~]{0,12}",
@@ -61,7 +61,7 @@ fn value() -> impl Strategy<Value = String> {
     })
 }
 
-/// A name without an escape: the field itself, or something near it.
+/// A name without escapes: often the field itself or a similar one.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => "[a-z_ ]{0,18}",
@@ -98,7 +98,7 @@ fn object() -> impl Strategy<Value = Object> {
     })
 }
 
-/// Cuts a text where the seeds say.
+/// Cuts a text at the places given by the seeds.
 fn chunks(text: &[u8], seeds: &[prop::sample::Index]) -> Vec<Bytes> {
     let mut cuts: Vec<_> = seeds
         .iter()
@@ -112,7 +112,7 @@ fn chunks(text: &[u8], seeds: &[prop::sample::Index]) -> Vec<Bytes> {
         .collect()
 }
 
-/// Returns what arrives, after asserting that its length is the one that was announced.
+/// Returns the body that arrives, after asserting that it has the announced length.
 fn arriving(chunks: Vec<Bytes>, knows_its_end: bool) -> Vec<u8> {
     let mut script = Script::new(chunks.into_iter().map(Step::Data)).knowing_its_length();
     if knows_its_end {
@@ -122,7 +122,11 @@ fn arriving(chunks: Vec<Bytes>, knows_its_end: bool) -> Vec<u8> {
     let body = send(&layer, chat(script)).into_body();
     let announced = http_body::Body::size_hint(&body).exact().unwrap();
     let arrived = read(body);
-    assert_eq!(arrived.len() as u64, announced);
+    assert_eq!(
+        arrived.len() as u64,
+        announced,
+        "expected the announced length"
+    );
     arrived
 }
 
@@ -140,7 +144,7 @@ fn padded(text: &[u8]) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn an_object_arrives_with_one_member_more_and_every_other_byte_in_its_place(
+    fn an_object_arrives_with_one_more_member_and_is_otherwise_unchanged(
         object in object(),
         cuts in vec(any::<prop::sample::Index>(), 0..6),
         knows_its_end: bool,
@@ -158,12 +162,12 @@ proptest! {
             members.insert("prompt_cache_key".to_owned(), "chat-7".into());
         }
         let parsed = parse(&arrived).expect("an object");
-        // As text, so that the order counts.
+        // Compared as text, so that order matters.
         prop_assert_eq!(parsed.to_string(), expected.to_string());
     }
 
     #[test]
-    fn every_byte_alone_is_the_same_as_all_at_once(object in object()) {
+    fn single_bytes_give_the_same_result_as_one_chunk(object in object()) {
         let text = object.text.as_bytes();
         let bytes = text.iter().map(|byte| Bytes::copy_from_slice(&[*byte])).collect();
         let at_once = vec![Bytes::copy_from_slice(text)];
@@ -171,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn a_text_that_ends_early_is_not_written_into(
+    fn a_truncated_object_does_not_get_the_field(
         object in object(),
         end in any::<prop::sample::Index>(),
         cuts in vec(any::<prop::sample::Index>(), 0..3),
@@ -182,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_comes_arrives_whole_and_only_an_object_is_written_into(
+    fn any_text_arrives_whole_and_only_an_object_gets_the_field(
         object in object(),
         place in any::<prop::sample::Index>(),
         bytes in vec(prop_oneof![any::<u8>(), prop::sample::select(&b"{}[]\",:\\ 1a/"[..])], 1..3),
@@ -196,7 +200,7 @@ proptest! {
         if arrived == padded(&text) {
             return Ok(());
         }
-        // The member is there, and what is around it is the text.
+        // The field is there, and the text around it is unchanged.
         let brace = text.iter().rposition(|byte| *byte == b'}').expect("the end of an object");
         let (before, end) = text.split_at(brace);
         let is_member = |first| {

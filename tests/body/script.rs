@@ -1,4 +1,4 @@
-//! A body that gives what it is told, and says of itself what it is told.
+//! A body that follows a script.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -8,20 +8,20 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-/// What a body gives in turn.
+/// What a poll returns.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Data(Bytes),
     Trailers(HeaderMap),
     Error(&'static str),
-    /// Is not ready, once.
+    /// Pending, once.
     Wait,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     steps: VecDeque<Step>,
-    /// Whether `is_end_stream` says so at the end.
+    /// Whether `is_end_stream` is true at the end.
     knows_its_end: bool,
     knows_its_length: bool,
     has_ended: bool,
@@ -37,7 +37,7 @@ impl Script {
         }
     }
 
-    /// Gives these chunks, and knows neither its end nor its length.
+    /// Makes a body of these chunks that knows neither its end nor its length.
     pub(crate) fn of<'a>(chunks: impl IntoIterator<Item = &'a str>) -> Self {
         let chunks = chunks
             .into_iter()
@@ -72,7 +72,7 @@ impl Body for Script {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
-        assert!(!self.has_ended, "a body that has ended is asked again");
+        assert!(!self.has_ended, "polled again after the end");
         Poll::Ready(match self.steps.pop_front() {
             None => {
                 self.has_ended = true;

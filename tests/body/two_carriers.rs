@@ -1,4 +1,4 @@
-//! One decision, two carriers: the header layer and this one over one table.
+//! One table for two layers: the header layer and the body layer.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -33,12 +33,12 @@ fn with_session(mut request: Prompt, id: &str) -> Prompt {
     request
 }
 
-/// A header layer over the known destinations, which finds no key as it is.
+/// Returns a header layer over the known destinations, still without a fallback key.
 fn header_layer() -> SessionAffinityLayer {
     SessionAffinityLayer::new().destinations(Destinations::known())
 }
 
-/// Returns the lines that name the session, wherever they are, after both layers.
+/// Sends a request through both layers and returns where the session arrives, in headers and field.
 fn arriving(
     body: PromptCacheKeyLayer<impl KeyExtractor + Clone>,
     header: SessionAffinityLayer<impl KeyExtractor + Clone>,
@@ -94,7 +94,7 @@ fn each_provider_gets_the_session_where_it_reads_it() {
 }
 
 #[test]
-fn one_row_can_name_both() {
+fn one_row_can_name_a_header_and_a_body_field() {
     let row = Destination::header("a.example", "x-session-id").unwrap();
     let table = Destinations::from(row.with_body_field("prompt_cache_key").unwrap());
     let body = PromptCacheKeyLayer::new()
@@ -106,7 +106,7 @@ fn one_row_can_name_both() {
 }
 
 #[test]
-fn the_header_layer_adopts_what_this_one_reads() {
+fn both_layers_send_the_session_of_one_inbound_header() {
     let body = PromptCacheKeyLayer::new().or(FromHeaders::new(header::CALLER_SESSIONS));
     let header = header_layer().adopt(header::CALLER_SESSIONS);
     let arrived = arriving(body, header, with_session(to_mistral(), "theirs"));
@@ -126,7 +126,7 @@ mod derived {
     }
 
     #[test]
-    fn a_derived_key_is_the_same_in_both() {
+    fn a_derived_key_is_the_same_in_header_and_body() {
         let raw = AffinityKey::from_static("alice@example.com");
         let body = PromptCacheKeyLayer::new().or(raw.clone());
         let header = header_layer().or(raw);
@@ -141,16 +141,16 @@ mod derived {
             to_mistral(),
         );
         let [in_header, in_field] = &per_host[..] else {
-            panic!("{per_host:?}")
+            panic!("expected a header and a field, found {per_host:?}")
         };
         let key = in_header.strip_prefix("x-affinity: ").unwrap();
-        assert_eq!(key.len(), 36);
+        assert_eq!(key.len(), 36, "expected a derived key, found {key}");
         assert_eq!(*in_field, format!("field: {key}"));
         assert_eq!(labelled, per_host);
     }
 
     #[test]
-    fn a_key_derived_from_any_header_is_the_same_in_both() {
+    fn a_key_derived_from_a_header_is_the_same_in_header_and_body() {
         let key = secret().key_for(["alice, 7"]);
         let expected = [
             format!("x-affinity: {}", key.as_str()),

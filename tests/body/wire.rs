@@ -1,4 +1,4 @@
-//! Over real sockets: the length that is announced is the length that arrives.
+//! Over real sockets: the body arrives at its announced length.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -27,17 +27,17 @@ fn expected() -> String {
     TEXT.replacen("} ", &format!("{MEMBER}}} "), 1)
 }
 
-/// What came off the socket.
+/// What arrived at the server.
 struct Arrived {
     headers: HeaderMap,
     body: Bytes,
     trailers: Option<HeaderMap>,
 }
 
-/// A server that answers with what it received; it ends when it is dropped.
+/// A server that echoes requests until it is dropped.
 struct Echo {
     address: SocketAddr,
-    // Aborts its tasks when it is dropped.
+    /// Aborts its tasks when it is dropped.
     _tasks: JoinSet<()>,
 }
 
@@ -53,7 +53,7 @@ impl Echo {
                     let service = hyper::service::service_fn(echo);
                     let server = auto::Builder::new(TokioExecutor::new());
                     let end = server.serve_connection(TokioIo::new(stream), service).await;
-                    // What is wrong shows in the client's error.
+                    // The client reports the error.
                     drop(end);
                 });
             }
@@ -69,7 +69,7 @@ impl Echo {
     }
 }
 
-/// Sends the body back, the headers under other names, and the trailers.
+/// Echoes the body, the trailers, and the headers with a prefix.
 async fn echo(request: Request<Incoming>) -> Result<Response<StreamBody<Frames>>, Infallible> {
     let (parts, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
@@ -102,7 +102,7 @@ impl futures_util::Stream for Frames {
     }
 }
 
-/// Sends a body through the layer and a client of hyper.
+/// Sends a body through the layer and a hyper client.
 async fn send<B>(echo: &Echo, version: Version, length: Option<usize>, body: B) -> Arrived
 where
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
@@ -123,7 +123,7 @@ where
         .insert("te", HeaderValue::from_static("trailers"));
     let response = client.oneshot(request.body(body).unwrap());
     let response = tokio::time::timeout(Duration::from_secs(20), response);
-    let response = response.await.expect("hung").unwrap();
+    let response = response.await.expect("a response in 20 s").unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.version(), version);
     let headers = response.headers().clone();
@@ -135,7 +135,7 @@ where
     }
 }
 
-/// A body of unknown length, in chunks of this many bytes.
+/// Returns a body of unknown length, in chunks of `size` bytes.
 fn chunked(size: usize) -> Channel<Bytes> {
     let (mut chunks, body) = Channel::new(1);
     tokio::spawn(async move {
@@ -187,7 +187,7 @@ async fn a_stream_of_unknown_length_announces_none() {
 }
 
 #[tokio::test]
-async fn what_is_not_written_into_keeps_to_its_length_too() {
+async fn a_body_without_the_field_also_arrives_at_its_announced_length() {
     let echo = Echo::start().await;
     for version in [Version::HTTP_11, Version::HTTP_2] {
         for text in ["[]", r#"{"prompt_cache_key":null}"#, r#"{"a":"#] {
@@ -219,7 +219,7 @@ async fn an_empty_body_arrives_empty() {
 }
 
 #[tokio::test]
-async fn trailers_arrive_behind_the_member() {
+async fn trailers_arrive_after_the_field() {
     let echo = Echo::start().await;
     let (mut chunks, body) = Channel::<Bytes>::new(1);
     let expected_trailers = HeaderMap::from_iter([(

@@ -1,4 +1,4 @@
-//! Retries and hedges: what each attempt carries.
+//! Which key each attempt of a retry or hedge carries.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::case::{Case, From, Place};
 use crate::origin::{client, exchange, origins};
 use crate::{Outgoing, Result, Source};
 
-/// Sends a request again while it is answered with an error, this many times.
+/// Retries a request at most this many times while the answer is a server error.
 #[derive(Clone)]
 struct Again(usize);
 
@@ -98,7 +98,7 @@ async fn every_attempt_of_a_hedge_carries_the_same_single_key() -> Result<()> {
     Ok(())
 }
 
-/// Sends a second attempt after a millisecond without an answer.
+/// Sends a second attempt if there is no answer after a millisecond.
 fn hedged<S>(service: S) -> Hedge<S, Again>
 where
     S: Service<Outgoing> + Clone,

@@ -1,4 +1,4 @@
-//! Where the layer is, where the key comes from, and what is set.
+//! The cases: where the layer is, where the key comes from, and which settings apply.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(crate) enum From {
     Closure,
     InboundHeader,
     Fixed,
-    /// There is none, but the caller's own header.
+    /// There is no key, only the caller's own header.
     Caller,
 }
 
@@ -41,10 +41,10 @@ pub(crate) struct Case {
     pub(crate) only_hosts: bool,
 }
 
-/// What arrives of one case.
+/// What arrives at each hop of a case.
 pub(crate) struct Hops {
     pub(crate) first: Received,
-    /// At another origin, redirected by tower-http 0.7 and 0.6.
+    /// At a different origin, redirected by tower-http 0.7 and 0.6.
     pub(crate) other: [Received; 2],
     /// At the first origin again.
     pub(crate) same: [Received; 2],
@@ -123,10 +123,10 @@ impl Case {
         })
     }
 
-    /// What leaves for a host that may have it.
+    /// What an allowed host gets.
     pub(crate) fn expected(self) -> Received {
         match (self.from, self.policy) {
-            // The layer owns the header and has no key.
+            // `Replace` removes the caller's value, and there is no key.
             (From::Caller, MergePolicy::Replace) => Received::new(),
             _ => vec![KEY.as_str().to_owned()],
         }
@@ -176,11 +176,11 @@ fn exactly<const N: usize>(received: Vec<Received>) -> [Received; N] {
 impl fmt::Display for From {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Extension => "key in extensions",
+            Self::Extension => "key in the extensions",
             Self::Closure => "closure",
             Self::InboundHeader => "inbound header",
             Self::Fixed => "fixed key",
-            Self::Caller => "no key, caller's header",
+            Self::Caller => "caller's own header",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Servers that redirect, and what they receive.
+//! Servers that redirect and record what they receive.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,11 +18,11 @@ use tower_session_affinity::header;
 
 use crate::{Outgoing, Received, Result};
 
-/// A server that redirects, fails or answers by the path, and notes what it receives.
+/// A server that redirects, fails or answers, depending on the path, and records what it receives.
 pub(crate) struct Origin {
     pub(crate) authority: String,
     received: Arc<Mutex<Vec<Received>>>,
-    /// Ends with the origin.
+    /// Stops when the origin is dropped.
     _server: JoinSet<()>,
 }
 
@@ -80,7 +80,7 @@ async fn answer(State(notes): State<Notes>, uri: Uri, headers: HeaderMap) -> Res
         "/same" => (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "/")]).into_response(),
         "/busy" => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         "/slow" => {
-            // No attempt is answered before there are two.
+            // Answers neither attempt before both have arrived.
             notes.two_attempts.wait().await;
             StatusCode::OK.into_response()
         }

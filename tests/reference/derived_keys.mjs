@@ -1,9 +1,9 @@
-// The format of derived keys, for Node 18 or newer: a reference, and a source of test vectors.
+// Reference implementation of derived keys for Node 18 or newer, and a source of test vectors.
 //
-//     derived_keys.mjs print [FILE]    prints the vectors of FILE, their keys computed anew
-//     derived_keys.mjs check [FILE]    exits with 1 if a key in FILE is another one than computed here
+//     derived_keys.mjs print [FILE]    prints the vectors of FILE with newly computed keys
+//     derived_keys.mjs check [FILE]    exits with 1 if a key in FILE differs from the computed one
 //
-// FILE is tests/fixtures/derived-keys.json if it is left out.
+// FILE defaults to tests/fixtures/derived-keys.json.
 
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";

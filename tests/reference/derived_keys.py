@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The format of derived keys, for Python 3.9 or newer: a reference, and a source of test vectors.
+"""Reference implementation of derived keys for Python 3.9 or newer, and a source of test vectors.
 
-    derived_keys.py print [FILE]    prints the vectors of FILE, their keys computed anew
-    derived_keys.py check [FILE]    exits with 1 if a key in FILE is another one than computed here
+    derived_keys.py print [FILE]    prints the vectors of FILE with newly computed keys
+    derived_keys.py check [FILE]    exits with 1 if a key in FILE differs from the computed one
 
-FILE is tests/fixtures/derived-keys.json if it is left out. A new vector is written into it without
-its "key", which `print` then adds.
+FILE defaults to tests/fixtures/derived-keys.json. To add a vector, write it into FILE without its
+"key"; `print` adds the key.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-//! The body of an answer: polled and dropped in the scope of its request.
+//! Response bodies are polled and dropped in the scope of their request.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -19,7 +19,7 @@ use crate::{
     DropLog, INNER, OUTER, answer_with, by_session_id, call_out, inbound, now, poll_once, scoped,
 };
 
-/// A body of one frame, which says what its client sent, and that writes down where it is dropped.
+/// A body of one frame with the header that its client sent; it records in which scope it is dropped.
 fn calling(log: &DropLog) -> impl http_body::Body<Data = Bytes, Error = Infallible> + use<> {
     let held = log.clone();
     let frame = async move {
@@ -46,7 +46,7 @@ async fn a_streamed_answer_makes_its_calls_in_the_scope() {
     let request = inbound(Some("chat-7")).map(|()| Body::empty());
     let response = app.oneshot(request).await.unwrap();
     assert_eq!(AffinityKey::current(), None);
-    // A server reads the body where the handler has long returned.
+    // A server reads the body after the handler has returned.
     let body = OUTER.scope(response.into_body().collect()).await.unwrap();
     assert_eq!(
         body.to_bytes(),
@@ -54,7 +54,7 @@ async fn a_streamed_answer_makes_its_calls_in_the_scope() {
     );
 }
 
-/// Every status, since a service answers an error with a body, too.
+/// Tests every status, since error responses have bodies, too.
 #[test]
 fn a_body_of_any_status_is_polled_and_dropped_in_the_scope() {
     for status in (200..600).map(|status| StatusCode::from_u16(status).unwrap()) {
@@ -78,14 +78,14 @@ fn a_body_of_any_status_is_polled_and_dropped_in_the_scope() {
 }
 
 #[test]
-fn a_body_that_outlives_the_locals_of_its_thread_is_dropped_without_a_panic() {
+fn a_body_that_outlives_the_thread_locals_is_dropped_without_a_panic() {
     thread_local! {
         static LAST: RefCell<Option<ScopedBody<DropLog>>> = const { RefCell::new(None) };
     }
     let log = DropLog::default();
     let held = log.clone();
     let thread = std::thread::spawn(move || {
-        // Locals are destroyed in the reverse order of their first use: this one after the scope's.
+        // Thread-locals are destroyed in reverse order of first use: this one after the scope's.
         LAST.with(|last| last.replace(None));
         LAST.set(Some(scoped(held)));
     });
@@ -112,7 +112,7 @@ fn frames_and_trailers_pass_through() {
 }
 
 #[test]
-fn hints_of_a_body_pass_through() {
+fn size_hints_pass_through() {
     let full = scoped(Full::new(Bytes::from("abc")));
     assert_eq!(full.size_hint().exact(), Some(3));
     assert!(!full.is_end_stream());
@@ -126,7 +126,7 @@ fn hints_of_a_body_pass_through() {
 }
 
 #[test]
-fn a_body_by_default_is_empty() {
+fn the_default_body_is_empty() {
     let empty = ScopedBody::<Full<Bytes>>::default();
     assert!(empty.is_end_stream());
     assert_eq!(empty.size_hint().exact(), Some(0));

@@ -1,4 +1,4 @@
-//! A scope that is taken along: to tasks, threads and callbacks.
+//! Scopes that are carried to tasks, threads and callbacks.
 
 use std::future::pending;
 use std::thread;
@@ -20,7 +20,7 @@ fn both() -> Keys {
     (Some(INNER), Some(ParentKey(OUTER)))
 }
 
-/// Runs a handler in a scope with a parent and in one with nothing, each inside a scope that would show.
+/// Runs a handler in a scope with a key and a parent, and in one without a key.
 async fn in_both_scopes<R>(handler: impl AsyncFn() -> R) -> [R; 2] {
     let with_keys = ParentKey(OUTER).scope(INNER.scope(handler())).await;
     let without = ParentKey(OUTER).scope(Scoped::new(None, handler())).await;
@@ -42,7 +42,7 @@ async fn a_spawned_task_takes_the_current_scope_along() {
 }
 
 #[tokio::test]
-async fn a_closure_is_run_in_the_scope_that_it_was_carried_from() {
+async fn a_carried_closure_runs_in_the_scope_that_it_came_from() {
     let handler = async || {
         let thread = thread::spawn(carry(keys)).join().unwrap();
         [thread, spawn_blocking(carry(keys)).await.unwrap()]
@@ -53,7 +53,7 @@ async fn a_closure_is_run_in_the_scope_that_it_was_carried_from() {
 }
 
 #[tokio::test]
-async fn a_callback_and_its_future_are_run_in_the_scope_that_they_were_carried_from() {
+async fn a_carried_callback_and_its_future_run_in_the_scope_that_they_came_from() {
     let handler = async || {
         let callback = carry_async(|argument: u8| {
             let called = keys();
@@ -67,7 +67,7 @@ async fn a_callback_and_its_future_are_run_in_the_scope_that_they_were_carried_f
 }
 
 #[test]
-fn what_is_carried_hides_the_scope_that_it_runs_in() {
+fn a_carried_scope_hides_the_current_one() {
     let none = carry(keys);
     let future = async { keys() }.in_current_affinity();
     let callback = carry_async(|()| async { keys() });
@@ -93,6 +93,6 @@ fn a_carried_future_is_dropped_in_its_scope() {
 }
 
 #[test]
-fn a_key_is_given_to_a_future_from_its_side() {
+fn in_affinity_runs_a_future_with_a_key() {
     assert_eq!(now(call_out().in_affinity(INNER)).as_deref(), Some("inner"));
 }

@@ -1,8 +1,7 @@
-//! What a scope allocates, and what a kept key keeps.
+//! What a scope allocates, and what a key that outlives its request keeps alive.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::sync::{Arc, Mutex};
 
 use allocation_counter::measure;
 use bytes::Bytes;
@@ -10,16 +9,16 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_session_affinity::{
     AffinityKey, AffinityScopeLayer, FromScope, KeyExtractor, Outcome, SessionAffinityLayer,
 };
 
+use crate::kept_keys::bytes_of_a_kept_key;
 use crate::{INNER, by_session_id, now};
 
-/// Counts what one request allocates, from the call to the last frame of the answer.
+/// Counts the allocations of one request, from the call to the last frame of the response.
 fn allocations_of<S, B>(mut service: S, request: Request<()>) -> u64
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
@@ -38,18 +37,21 @@ fn answer(request: Request<()>) -> Ready<Result<Response<Empty<Bytes>>, Infallib
 }
 
 fn request() -> Request<()> {
-    // As in a request off the wire, it has a count of references already.
+    // Like a value off the wire, it can be cloned without a new reference count.
     let session = HeaderValue::from_static("chat-0123456789");
     let request = Request::get("/").header("x-session-id", session);
     request.body(()).unwrap()
 }
 
 #[test]
-fn a_request_allocates_its_key_and_nothing_else() {
+fn a_request_allocates_only_its_key() {
     let bare = allocations_of(service_fn(answer), request());
     let scoped = allocations_of(by_session_id().layer(service_fn(answer)), request());
-    // The bytes of the key, and the count of references that makes its clones free.
-    assert_eq!(scoped - bare, 2);
+    assert_eq!(
+        scoped - bare,
+        2,
+        "expected the bytes of the key and the reference count that makes its clones free"
+    );
 }
 
 #[test]
@@ -61,15 +63,18 @@ fn a_request_whose_key_is_in_its_extensions_allocates_nothing() {
     };
     let bare = allocations_of(service_fn(answer), with_key());
     let scoped = allocations_of(by_session_id().layer(service_fn(answer)), with_key());
-    assert_eq!(scoped, bare);
+    assert_eq!(
+        scoped, bare,
+        "expected as many allocations as without the layer"
+    );
 }
 
 #[test]
-fn a_stamp_with_the_key_of_the_scope_allocates_nothing() {
+fn setting_the_key_of_the_scope_allocates_nothing() {
     let layer = SessionAffinityLayer::new().or(FromScope);
     let key: AffinityKey = "made at run time".replace(' ', "-").parse().unwrap();
     let (parts, ()) = Request::new(()).into_parts();
-    // The growth of the map is not the stamp's.
+    // Room in advance: growth of the map is not to be counted.
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert("accept", HeaderValue::from_static("*/*"));
 
@@ -78,11 +83,11 @@ fn a_stamp_with_the_key_of_the_scope_allocates_nothing() {
             let outcome = layer.stamp(&parts.method, &parts.uri, &mut headers, &parts.extensions);
             assert_eq!(outcome, Outcome::Stamped);
         });
-        assert_eq!(counted.count_total, 0);
+        assert_eq!(counted.count_total, 0, "expected no allocation");
     });
 }
 
-/// Puts a key that shares the header's bytes into the extensions, as a layer of a user's own may.
+/// Puts a key that shares the header's bytes into the extensions, as a user's layer may.
 fn with_a_shared_key(mut request: Request<Incoming>) -> Request<Incoming> {
     let value = request.headers()["x-session-id"].clone();
     request
@@ -91,61 +96,16 @@ fn with_a_shared_key(mut request: Request<Incoming>) -> Request<Incoming> {
     request
 }
 
-type Kept = Arc<Mutex<Vec<AffinityKey>>>;
-
-/// Serves requests over one connection, whose handler keeps the key of each.
-async fn serve_requests<S>(service: S, requests: usize)
+/// Returns the bytes that each kept key of a scope keeps alive.
+fn bytes_kept_by<K>(layer: AffinityScopeLayer<K>, share_first: bool) -> i64
 where
-    S: Service<Request<Incoming>, Response = Response<Empty<Bytes>>, Error = Infallible>
-        + Clone
-        + 'static,
+    K: KeyExtractor + Clone,
 {
-    let (client, server) = tokio::io::duplex(4096);
-    let server = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(server), TowerToHyperService::new(service));
-    let client = async {
-        let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(client))
-            .await
-            .unwrap();
-        let calls = async {
-            for number in 0..requests {
-                let request =
-                    Request::get("/").header("x-session-id", format!("chat-{number:010}"));
-                let request = request.body(Empty::<Bytes>::new()).unwrap();
-                client
-                    .send_request(request)
-                    .await
-                    .unwrap()
-                    .collect()
-                    .await
-                    .unwrap();
-            }
-            drop(client);
-        };
-        tokio::join!(calls, async { connection.await.unwrap() });
-    };
-    tokio::join!(client, async { server.await.unwrap() });
-}
-
-/// Returns the bytes that each of 10,000 kept keys of a scope keeps.
-fn bytes_of_a_kept_key<K>(layer: AffinityScopeLayer<K>, share_first: bool) -> i64
-where
-    K: KeyExtractor + Clone + 'static,
-{
-    const REQUESTS: usize = 10_000;
-    let kept = Kept::default();
-    kept.lock().unwrap().reserve_exact(REQUESTS);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let counted = measure(|| {
-        let keep = {
-            let kept = Arc::clone(&kept);
-            service_fn(move |_: Request<Incoming>| {
-                kept.lock().unwrap().extend(AffinityKey::current());
-                ready(Ok(Response::new(Empty::<Bytes>::new())))
-            })
-        };
+    bytes_of_a_kept_key(|kept| {
+        let keep = service_fn(move |_: Request<Incoming>| {
+            kept.lock().unwrap().extend(AffinityKey::current());
+            ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+        });
         let service = ServiceBuilder::new()
             .map_request(move |request| {
                 if share_first {
@@ -157,20 +117,24 @@ where
             .map_response(|response: Response<_>| response.map(|_| Empty::new()))
             .layer(layer)
             .service(keep);
-        runtime.block_on(serve_requests(service, REQUESTS));
-    });
-    assert_eq!(kept.lock().unwrap().len(), REQUESTS);
-    counted.bytes_current / i64::try_from(REQUESTS).unwrap()
+        TowerToHyperService::new(service)
+    })
 }
 
 #[test]
-fn kept_keys_of_headers_do_not_keep_the_buffers_of_their_connection() {
-    let bytes = bytes_of_a_kept_key(by_session_id(), false);
-    assert!(bytes < 100, "{bytes} bytes");
+fn keys_from_headers_do_not_keep_read_buffers_alive() {
+    let bytes = bytes_kept_by(by_session_id(), false);
+    assert!(
+        bytes < 100,
+        "{bytes} bytes per key, expected fewer than 100"
+    );
 }
 
 #[test]
-fn kept_keys_of_extensions_do_not_keep_the_buffers_of_their_connection() {
-    let bytes = bytes_of_a_kept_key(AffinityScopeLayer::new(), true);
-    assert!(bytes < 100, "{bytes} bytes");
+fn keys_from_extensions_do_not_keep_read_buffers_alive() {
+    let bytes = bytes_kept_by(AffinityScopeLayer::new(), true);
+    assert!(
+        bytes < 100,
+        "{bytes} bytes per key, expected fewer than 100"
+    );
 }

@@ -1,4 +1,4 @@
-//! Many sessions at once: none sees the key of another.
+//! Many concurrent sessions: none sees the key of another.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -28,10 +28,10 @@ use crate::{by_session_id, call_out, now};
 type HttpClient = Client<HttpConnector, Empty<Bytes>>;
 type StampingClient = SessionAffinity<HttpClient, Or<FromExtension, FromScope>>;
 
-/// The lines of one answer.
+/// The number of calls, and so of lines, in one response.
 const CALLS: usize = 14;
 
-/// A session each, but for every third request, which has none.
+/// Returns a unique session, or none for every third request.
 fn session(number: usize) -> Option<String> {
     (number % 3 != 0).then(|| format!("session-{number}"))
 }
@@ -56,10 +56,10 @@ async fn slow_call_out() -> Option<String> {
     sent
 }
 
-/// Calls out in each way that a handler does, and returns what was sent.
+/// Calls out in each way that a handler can, and returns what was sent.
 async fn gather(everyone: Arc<Barrier>) -> Vec<Option<String>> {
     let mut sent = vec![slow_call_out().await];
-    // Nobody goes on before all are here, so that all requests are answered at the same time.
+    // Wait for all requests, so that they are handled concurrently.
     everyone.wait().await;
     let (one, two) = tokio::join!(slow_call_out(), slow_call_out());
     sent.extend([one, two]);
@@ -77,7 +77,7 @@ async fn gather(everyone: Arc<Barrier>) -> Vec<Option<String>> {
     sent
 }
 
-/// Streams what its calls sent; some of them are made while the answer is streamed.
+/// Streams what its calls sent. Some of the calls are made while the response is streamed.
 async fn handle(
     State(everyone): State<Arc<Barrier>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
@@ -88,7 +88,7 @@ async fn handle(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_thousand_requests_at_once_never_see_the_key_of_another() {
+async fn ten_thousand_concurrent_requests_never_see_the_key_of_another() {
     const REQUESTS: usize = 10_000;
     let app = Router::new()
         .route("/", get(handle))
@@ -102,7 +102,7 @@ async fn ten_thousand_requests_at_once_never_see_the_key_of_another() {
             let session = session(number);
             let request = inbound::<Body>("/", session.as_deref());
             let body = app.oneshot(request).await.unwrap().into_body();
-            // The server reads the body in a scope that is not the handler's.
+            // The body is read in a different scope from the handler's.
             let other = AffinityKey::from_static("other");
             let body = other.scope(body.collect()).await.unwrap().to_bytes();
             assert_eq!(body, line(session.as_deref()).repeat(CALLS));
@@ -123,7 +123,7 @@ async fn text(response: Response<hyper::body::Incoming>) -> String {
     String::from_utf8(body.into()).unwrap()
 }
 
-/// An agent's server and its client: a call before the answer begins, and two while it is streamed.
+/// An agent that makes one call before its response begins and two while it is streamed.
 async fn agent(
     State((client, upstream)): State<(StampingClient, String)>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
@@ -158,7 +158,7 @@ async fn sessions_over_sockets_never_mix() {
         .layer(by_session_id());
     let url = format!("http://{}/", serve(&mut servers, app).await);
 
-    // In each round other sessions use the connections that are open.
+    // In each round, different sessions reuse the open connections.
     for round in 0..ROUNDS {
         let mut answers = JoinSet::new();
         for number in 0..AT_ONCE {

@@ -1,4 +1,4 @@
-//! The server layer: what runs in the scope of a request.
+//! The server layer: which code runs in the scope of a request.
 
 use std::convert::Infallible;
 use std::future::{Ready, pending, ready};
@@ -20,7 +20,7 @@ use crate::{
     DropLog, INNER, OUTER, Sent, by_session_id, call_out, client, inbound, now, poll_once, scoped,
 };
 
-/// Calls its client in `call`, with a request that has nothing of the inbound one.
+/// Calls its client in `call`, with an empty request instead of the inbound one.
 struct Forward<C>(C);
 
 impl<C> Service<Request<()>> for Forward<C>
@@ -107,7 +107,7 @@ async fn an_axum_handler_reads_the_key_and_calls_out_with_it() {
 }
 
 #[test]
-fn the_request_goes_on_as_it_came() {
+fn the_request_passes_through_unchanged() {
     let mut service = by_session_id().layer(service_fn(|request: Request<()>| {
         assert_eq!(request.headers()["x-session-id"], "chat-7");
         assert!(request.extensions().is_empty());
@@ -117,7 +117,7 @@ fn the_request_goes_on_as_it_came() {
 }
 
 #[test]
-fn the_parent_is_that_of_the_extensions_alone() {
+fn only_the_extensions_set_the_parent() {
     let mut service = by_session_id().layer(service_fn(|_: Request<()>| {
         let parent = ParentKey::current();
         async move {

@@ -1,10 +1,12 @@
-//! The key of the current task: where a scope reaches, and where it ends.
+//! The key of the current task: which code a scope covers.
 #![cfg(feature = "scope")]
 
 mod body;
 mod carry;
 mod cost;
 mod isolation;
+#[path = "../support/kept_keys.rs"]
+mod kept_keys;
 mod layer;
 mod other_tasks;
 mod parent;
@@ -29,7 +31,7 @@ const INNER: AffinityKey = AffinityKey::from_static("inner");
 
 type Sent = Result<Option<String>, Infallible>;
 
-/// A client that stamps from the scope; its answer is the header that it sent.
+/// A client that sends the key of the scope. Its response is the header that it sent.
 fn client()
 -> impl Service<Request<()>, Response = Option<String>, Error = Infallible, Future = Ready<Sent>> {
     let echo = service_fn(|request: Request<()>| -> Ready<Sent> {
@@ -39,7 +41,7 @@ fn client()
     SessionAffinityLayer::new().or(FromScope).layer(echo)
 }
 
-/// Calls out with a request that says nothing of a key.
+/// Calls out with a request that has no key.
 async fn call_out() -> Option<String> {
     client().oneshot(Request::new(())).await.unwrap()
 }
@@ -57,7 +59,7 @@ fn inbound(session: Option<&'static str>) -> Request<()> {
     request.body(()).unwrap()
 }
 
-/// Answers a request of this session with this response.
+/// Returns this response from a service in the scope of this session.
 fn answer_with<B>(session: Option<&'static str>, response: Response<B>) -> Response<ScopedBody<B>> {
     let mut response = Some(response);
     let answer = service_fn(move |_: Request<()>| {
@@ -67,7 +69,7 @@ fn answer_with<B>(session: Option<&'static str>, response: Response<B>) -> Respo
     now(by_session_id().layer(answer).call(inbound(session))).unwrap()
 }
 
-/// Wraps a body as the answer to a request of the session `inner`.
+/// Wraps a body as in the response to a request of the session `inner`.
 fn scoped<B>(body: B) -> ScopedBody<B> {
     answer_with(Some("inner"), Response::new(body)).into_body()
 }
@@ -77,15 +79,15 @@ fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Returns the output of a future that has no need to wait.
+/// Returns the output of a future that is ready at once.
 fn now<F: Future>(future: F) -> F::Output {
     match poll_once(future) {
         Poll::Ready(output) => output,
-        Poll::Pending => panic!("the future waits"),
+        Poll::Pending => panic!("expected the future to be ready at once"),
     }
 }
 
-/// Writes down the key of the scope that it is dropped in.
+/// Records the key of the scope in which it is dropped.
 #[derive(Clone, Default)]
 struct DropLog(Arc<Mutex<Vec<Option<AffinityKey>>>>);
 

@@ -1,4 +1,4 @@
-//! Other tasks that run on a thread while it is in a scope: none of them sees its key.
+//! Other tasks that run on a thread while it is in a scope do not see its key.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
@@ -15,7 +15,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().build().unwrap()
 }
 
-/// Calls out twice, and in between lets the other tasks run.
+/// Calls out twice, and lets other tasks run in between.
 async fn call_out_twice() -> [Option<String>; 2] {
     let first = call_out().await;
     yield_now().await;
@@ -157,7 +157,10 @@ async fn a_parent_is_not_inherited_from_a_different_task() {
 #[tokio::test]
 async fn a_scope_moves_with_its_future_to_a_different_task() {
     let mut moving = Box::pin(INNER.scope(call_out_twice()));
-    #[expect(clippy::async_yields_async, reason = "it goes on in a different task")]
+    #[expect(
+        clippy::async_yields_async,
+        reason = "it continues in a different task"
+    )]
     let begun = tokio::spawn(async move {
         let poll = poll_fn(|cx| Poll::Ready(moving.poll_unpin(cx)));
         assert!(poll.await.is_pending());
@@ -184,7 +187,7 @@ async fn a_shared_future_sees_who_polls_it_unless_it_has_a_scope_of_its_own() {
 
 #[test]
 fn a_future_that_something_else_than_tokio_polls_inside_a_scope_sees_its_key() {
-    // There is no task id to tell it by: `Scoped` says so.
+    // Without a task id it cannot be told apart; the docs of `Scoped` say so.
     let mut stranger = pin!(call_out());
     let seen = OUTER.sync_scope(|| crate::poll_once(stranger.as_mut()));
     assert_eq!(seen, Poll::Ready(Some("outer".to_owned())));

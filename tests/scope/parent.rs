@@ -18,7 +18,7 @@ fn keys() -> (Option<AffinityKey>, Option<ParentKey>) {
 }
 
 #[test]
-fn a_request_carries_the_parent_in_its_extensions_else_that_of_the_scope() {
+fn the_parent_comes_from_the_extensions_or_else_from_the_scope() {
     let plain = Request::new(());
     let marked = Request::builder().extension(ParentKey(INNER)).body(());
     let marked = marked.unwrap();
@@ -31,7 +31,7 @@ fn a_request_carries_the_parent_in_its_extensions_else_that_of_the_scope() {
 }
 
 #[test]
-fn a_key_and_a_parent_are_two_scopes_in_either_order() {
+fn key_and_parent_scopes_nest_in_either_order() {
     let parent_outside = PARENT.scope(INNER.scope(async { keys() }));
     let parent_inside = INNER.scope(PARENT.scope(async { keys() }));
     assert_eq!(now(parent_outside), (Some(INNER), Some(PARENT)));
@@ -55,16 +55,16 @@ fn a_nested_parent_restores_the_outer_one() {
 }
 
 #[test]
-fn a_sub_agent_has_a_key_of_its_own_and_the_agents_as_its_parent() {
+fn a_sub_agent_has_its_own_key_and_the_agents_key_as_its_parent() {
     let agent = async { async { keys() }.in_child_affinity(INNER).await };
     assert_eq!(now(OUTER.scope(agent)), (Some(INNER), Some(PARENT)));
-    // An agent without a session is no parent, whatever its own parent is.
+    // An agent without a session is not a parent, whatever its own parent is.
     let agent = async { async { keys() }.in_child_affinity(INNER).await };
     assert_eq!(now(PARENT.scope(agent)), (Some(INNER), None));
 }
 
 #[test]
-fn outside_of_every_scope_there_is_no_parent_either() {
+fn a_scope_without_a_key_hides_the_parent_too() {
     let side_call = Scoped::new(None, async { keys() });
     let seen = PARENT.sync_scope(|| OUTER.sync_scope(|| now(side_call)));
     assert_eq!(seen, (None, None));

@@ -1,4 +1,4 @@
-//! What a scope reaches and what it does not: the rows of `docs/scope.md` that need tokio alone.
+//! Which code a scope covers: the rows of `docs/scope.md` that need only tokio.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tower_session_affinity::{
 
 use crate::{OUTER, by_session_id, call_out, now};
 
-/// Calls out after others had their turn, so that a scope that ends with its first poll shows.
+/// Calls out after a yield, so that a scope that ends with the first poll is noticed.
 async fn call() -> Option<String> {
     yield_now().await;
     call_out().await
@@ -63,7 +63,7 @@ async fn unordered_and_buffered_calls_are_in_the_scope() {
 
 #[tokio::test]
 async fn a_call_with_a_timeout_is_in_the_scope() {
-    // Long, so that a busy machine does not end it.
+    // Long, so that it does not expire on a busy machine.
     let patient = async || tokio::time::timeout(Duration::from_secs(3600), call()).await;
     assert_eq!(in_scope(patient).await, Ok(key()));
 }
@@ -113,7 +113,7 @@ async fn a_thread_is_not_in_the_scope_unless_it_is_carried() {
     assert_eq!(in_scope(carried).await, key());
 }
 
-/// In a callback there is no scope any more that `in_current_affinity` could take along.
+/// When the callback runs, there is no longer a scope that `in_current_affinity` could take along.
 #[tokio::test]
 async fn a_callback_in_a_task_of_its_own_is_not_in_the_scope_unless_it_is_carried() {
     let late = async || {
@@ -171,7 +171,7 @@ async fn a_spawned_producer_of_a_body_is_not_in_the_scope_unless_it_takes_it_alo
     }
 }
 
-/// A buffer's worker makes its calls in a task of its own. A key in the extensions crosses.
+/// A buffer's worker calls the service in its own task. A key in the extensions gets there.
 #[tokio::test]
 async fn a_layer_below_a_buffer_is_not_in_the_scope() {
     let layer = SessionAffinityLayer::new().or(FromScope);

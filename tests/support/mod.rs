@@ -1,4 +1,4 @@
-//! A server on a free port of loopback that answers with the header lines it received.
+//! A server on a free loopback port that answers with the header lines it received.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -43,7 +43,7 @@ impl Drop for Capture {
     }
 }
 
-/// One line for each header line, `name: value`, in the order in which they came.
+/// Answers with one line, `name: value`, for each header line, in order.
 async fn echo_headers(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut lines = Vec::new();
     for (name, value) in request.headers() {

@@ -1,4 +1,4 @@
-//! The client: every call takes the key of the scope that it is made in.
+//! The client: every call carries the key of the scope that it is made in.
 
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
@@ -15,7 +15,10 @@ use super::labels::labels;
 
 pub(crate) type Result<T> = std::result::Result<T, OpenAIError>;
 
-/// The model as one route of the server calls it.
+/// A route of the server, as a label of its requests.
+type Route = &'static str;
+
+/// The client of one route of the server.
 #[derive(Clone)]
 pub(crate) struct Model(Client<OpenAIConfig>);
 
@@ -26,23 +29,32 @@ pub(crate) struct Talk {
 }
 
 impl Model {
-    pub(crate) fn new(provider: &str, route: &'static str, destinations: Destinations) -> Self {
+    /// Makes a client that counts its requests under this route.
+    pub(crate) fn new(host: &str, route: Route, table: Destinations) -> Self {
+        // The table chooses the header by host, and `on_outcome` counts what
+        // the layer did.
         let layer = SessionAffinityLayer::new()
             .or(FromScope)
-            .destinations(destinations.clone())
+            .destinations(table.clone())
             .on_outcome(move |outcome, head| {
-                let labels = labels(route, &destinations, outcome, head);
-                metrics::counter!("session_affinity_requests_total", &labels).increment(1);
+                let labels = labels(route, &table, outcome, head);
+                let name = "session_affinity_requests_total";
+                metrics::counter!(name, &labels).increment(1);
             });
         let http = ServiceBuilder::new()
             .layer(layer)
             .service(reqwest::Client::new());
+
+        // async-openai builds each request, and this service sends it.
         let send = service_fn(move |factory: HttpRequestFactory| {
             let http = http.clone();
-            async move { Result::Ok(http.oneshot(factory.build().await?).await?) }
+            async move {
+                let request = factory.build().await?;
+                Result::Ok(http.oneshot(request).await?)
+            }
         });
         let config = OpenAIConfig::new()
-            .with_api_base(format!("http://{provider}"))
+            .with_api_base(format!("http://{host}"))
             .with_api_key("none");
         Self(Client::with_config(config).with_http_service(send))
     }
@@ -61,7 +73,7 @@ impl Talk {
         self.messages.push(message.into());
     }
 
-    /// Returns the model's answer, and remembers it.
+    /// Returns the model's answer, and adds it to the conversation.
     pub(crate) async fn ask(&mut self) -> Result<String> {
         let prompt = CreateChatCompletionRequest {
             model: "stub".to_owned(),
@@ -72,7 +84,8 @@ impl Talk {
         let choice = answer.choices.into_iter().next();
         let text = choice.and_then(|choice| choice.message.content);
         let text = text.unwrap_or_default();
-        let message = ChatCompletionRequestAssistantMessage::from(text.as_str());
+        let message = text.as_str();
+        let message = ChatCompletionRequestAssistantMessage::from(message);
         self.messages.push(message.into());
         Ok(text)
     }

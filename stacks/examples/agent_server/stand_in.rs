@@ -1,4 +1,4 @@
-//! A stand-in for the model, which remembers what it received.
+//! A stand-in for the model that records what it receives.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tower_session_affinity::header;
 
-/// A model that answers nobody before every visitor has asked.
+/// A model that answers no call before every visitor has made one.
 #[derive(Clone)]
 pub(crate) struct StandIn {
     everybody: Arc<Barrier>,
-    /// Of each question, the header lines of every call.
+    /// For each question, the header values of every call.
     received: Arc<Mutex<BTreeMap<String, Vec<Vec<HeaderValue>>>>>,
 }
 
@@ -33,16 +33,18 @@ impl StandIn {
             .with_state(self.clone())
     }
 
-    /// Returns the header lines of every call about this question.
+    /// Returns the header values of every call about this question.
     pub(crate) fn received(&self, question: &str) -> Vec<Vec<HeaderValue>> {
-        let received = self.received.lock().expect("nothing panics with it");
+        let received = self.received.lock();
+        let received = received.expect("no panic while it is locked");
         received.get(question).cloned().unwrap_or_default()
     }
 
-    /// Notes a call, and returns which one about its question it is.
-    fn note(&self, question: &str, headers: &HeaderMap) -> usize {
+    /// Records a call, and returns its number among those about its question.
+    fn record(&self, question: &str, headers: &HeaderMap) -> usize {
         let lines = headers.get_all(header::X_SESSION_AFFINITY);
-        let mut received = self.received.lock().expect("nothing panics with it");
+        let received = self.received.lock();
+        let mut received = received.expect("no panic while it is locked");
         let calls = received.entry(question.to_owned()).or_default();
         calls.push(lines.iter().cloned().collect());
         calls.len()
@@ -56,11 +58,15 @@ async fn complete(
 ) -> Json<Value> {
     let question = prompt["messages"][0]["content"].as_str();
     let question = question.unwrap_or_default();
-    let call = model.note(question, &headers);
+    let call = model.record(question, &headers);
     model.everybody.wait().await;
-    let message = json!({ "role": "assistant", "content": format!("{question} Answer {call}.") });
+    let answer = format!("{question} Answer {call}.");
     Json(json!({
         "id": "1", "object": "chat.completion", "created": 1, "model": "stub",
-        "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }],
+        "choices": [{
+            "index": 0,
+            "message": { "role": "assistant", "content": answer },
+            "finish_reason": "stop",
+        }],
     }))
 }

@@ -1,17 +1,17 @@
-//! How much of each prompt came from the provider's cache.
+//! The share of each prompt that came from the provider's cache.
 
 use async_openai::types::chat::CompletionUsage;
 use http::HeaderMap;
 use tower_session_affinity::AffinityKey;
 
-/// The tokens of a prompt that came from the cache, and all of them, in Fireworks' headers.
+/// Reads the cached tokens and all tokens of a prompt from Fireworks' headers.
 pub(crate) fn tokens_of_headers(headers: &HeaderMap) -> Option<(u32, u32)> {
     let tokens = |name| headers.get(name)?.to_str().ok()?.parse().ok();
     let cached = tokens("fireworks-cached-prompt-tokens")?;
     Some((cached, tokens("fireworks-prompt-tokens")?))
 }
 
-/// The same in the `usage` of a body that the application reads anyway.
+/// Reads them from the `usage` of a body that the application reads anyway.
 pub(crate) fn tokens_of_usage(usage: &CompletionUsage) -> Option<(u32, u32)> {
     let details = usage.prompt_tokens_details.as_ref()?;
     Some((details.cached_tokens?, usage.prompt_tokens))

@@ -1,12 +1,12 @@
-//! The labels that requests are counted by.
+//! The labels of the counters.
 
 use http::HeaderName;
 use tower_session_affinity::{Destination, Destinations, Outcome, RequestHead};
 
-/// What a layer did, on which route of the application, with which header, towards which host.
+/// Returns the labels of one request: the route, the host, the header and what the layer did.
 ///
-/// The host is that of the table's row, and `other` where there is none: a host that a caller chooses
-/// would otherwise make a series of its own.
+/// The host is that of the table's row, or `other`. The host of the URI would make a new series for each
+/// host that a caller chooses.
 pub(crate) fn labels(
     route: &'static str,
     destinations: &Destinations,
@@ -16,7 +16,8 @@ pub(crate) fn labels(
     let row = destinations.find(head.uri());
     let header = row.and_then(Destination::header_name);
     let header = header.map_or("none", HeaderName::as_str);
-    let host = row.map_or_else(|| "other".to_owned(), |row| row.host().to_string());
+    let host = row.map(|row| row.host().to_string());
+    let host = host.unwrap_or_else(|| "other".to_owned());
     [
         ("route", route.to_owned()),
         ("host", host),

@@ -1,6 +1,8 @@
-//! Counts what the layer did, in Prometheus and in OpenTelemetry, and what the provider had cached.
+//! Counts what the layer did, in Prometheus and in OpenTelemetry, and what the
+//! provider had cached.
 //!
-//! `cargo run -p stacks --example metrics` makes a few requests and prints both.
+//! `cargo run -p stacks --example metrics` makes a few requests against a
+//! stand-in for a provider, and prints both.
 
 mod cached;
 mod labels;
@@ -25,7 +27,7 @@ pub(crate) use labels::labels;
 
 pub(crate) type Layer = SessionAffinityLayer<Or<FromExtension, FromScope>>;
 
-/// Counts in `session_affinity_requests_total`, which a Prometheus server reads.
+/// Counts in `session_affinity_requests_total`, for Prometheus.
 pub(crate) fn counted_by_prometheus(route: &'static str, destinations: Destinations) -> Layer {
     let layer = SessionAffinityLayer::new().or(FromScope);
     let layer = layer.destinations(destinations.clone());
@@ -35,7 +37,7 @@ pub(crate) fn counted_by_prometheus(route: &'static str, destinations: Destinati
     })
 }
 
-/// Counts in `session_affinity.requests`, which OpenTelemetry exports.
+/// Counts in `session_affinity.requests`, for OpenTelemetry.
 pub(crate) fn counted_by_opentelemetry(
     route: &'static str,
     destinations: Destinations,
@@ -50,7 +52,7 @@ pub(crate) fn counted_by_opentelemetry(
     })
 }
 
-/// Makes the counters of a route before its first request, so that `rate()` sees that one, too.
+/// Creates the counters of a route, so that `rate()` counts its first request.
 pub(crate) fn begin_at_zero(route: &'static str, host: &'static str, header: &'static str) {
     for outcome in Outcome::ALL {
         let sent = outcome.is_sent().to_string();
@@ -63,13 +65,14 @@ pub(crate) fn begin_at_zero(route: &'static str, host: &'static str, header: &'s
     }
 }
 
-/// Prometheus, with buckets for a share between 0 and 1.
+/// Returns a recorder with buckets for a share between 0 and 1.
 pub(crate) fn prometheus() -> Result<PrometheusBuilder, BuildError> {
     let share = Matcher::Full("prompt_cached_ratio".to_owned());
     PrometheusBuilder::new().set_buckets_for_metric(share, &[0.1, 0.25, 0.5, 0.75, 0.9, 1.0])
 }
 
-/// Makes three turns of a conversation, its title without a key, and a call without a session.
+/// Makes five requests: three turns of a conversation, its title with
+/// `NoAffinity`, and a call outside any scope.
 pub(crate) async fn converse<S>(client: S, url: &'static str) -> Result<(), Box<dyn Error>>
 where
     S: Service<Request<()>, Response = Response<CompletionUsage>, Error = http::Error> + Clone,
@@ -94,9 +97,11 @@ where
     Ok(())
 }
 
-/// Stands in for a provider with replicas: what is sent with a key finds its prompt cached.
+/// Stands in for a provider with replicas: a request with a key finds its
+/// prompt cached.
 ///
-/// At Fireworks the headers say so, elsewhere the body, whose `usage` stands for the whole here.
+/// Fireworks reports that in headers, other providers in the body. Here the body
+/// is nothing but its `usage`.
 pub(crate) async fn provider(
     request: Request<()>,
 ) -> Result<Response<CompletionUsage>, http::Error> {

@@ -1,4 +1,4 @@
-//! The ways for the layer into a client.
+//! The ways to put the layer into a client.
 
 use std::collections::HashMap;
 use std::future::{Ready, ready};
@@ -16,24 +16,24 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_reqwest::HttpClientLayer;
 use tower_session_affinity::{KeyExtractor, SessionAffinityLayer};
 
-/// A way for the layer into a client.
+/// A way to put the layer into a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Adapter {
-    /// hyper-util's client, which needs none.
+    /// Around hyper-util's client.
     Hyper,
-    /// `layer.stamp`, as a hook calls it.
+    /// A call of `layer.stamp`, as in a hook.
     Stamp,
-    /// The feature `reqwest`.
+    /// Around a reqwest client, with the feature `reqwest`.
     Reqwest,
-    /// The feature `reqwest`, around a client with middleware.
+    /// Around a reqwest client with middleware, with the feature `reqwest`.
     AroundMiddleware,
-    /// The feature `reqwest-middleware`.
+    /// A middleware of a reqwest client, with the feature `reqwest-middleware`.
     Middleware,
-    /// The crate `tower-reqwest`.
+    /// Around the service of the crate `tower-reqwest`.
     TowerReqwest,
 }
 
-/// Where the hosts of a test are.
+/// The addresses of the hosts of a test.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hosts(Arc<HashMap<String, SocketAddr>>);
 
@@ -47,7 +47,7 @@ impl Adapter {
         Self::TowerReqwest,
     ];
 
-    /// reqwest hides them.
+    /// Returns whether the layer sees the request's extensions, which reqwest hides.
     pub(crate) fn sees_extensions(self) -> bool {
         !matches!(self, Self::Reqwest | Self::AroundMiddleware)
     }
@@ -122,7 +122,7 @@ impl Hosts {
     }
 }
 
-/// Resolves the names of a test; an address needs no resolver.
+/// Resolves the host names of a test.
 impl Service<Name> for Hosts {
     type Response = vec::IntoIter<SocketAddr>;
     type Error = io::Error;

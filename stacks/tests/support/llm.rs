@@ -15,7 +15,7 @@ use tower_session_affinity::header::X_SESSION_AFFINITY;
 
 use super::Server;
 
-/// A chat model that says which turn it answers, and remembers who asked.
+/// A chat model that says which turn it answers, and records who asked.
 pub(crate) struct Llm {
     server: Server,
     model: Model,
@@ -24,16 +24,16 @@ pub(crate) struct Llm {
 #[derive(Clone)]
 struct Model {
     turns: Turns,
-    /// Where each turn waits for the other conversations, so that they do run at the same time.
+    /// Makes each turn wait for the other conversations, so that they run at the same time.
     everybody: Arc<Barrier>,
 }
 
-/// One chat completion that was asked for.
+/// One request for a chat completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
     /// The first message of the prompt; the tests put the conversation's name there.
     pub(crate) conversation: String,
-    /// How many messages the prompt has.
+    /// The number of messages of the prompt.
     pub(crate) messages: usize,
     /// The value of each `x-session-affinity` line.
     pub(crate) lines: Vec<String>,
@@ -42,7 +42,7 @@ pub(crate) struct Turn {
 type Turns = Arc<Mutex<Vec<Turn>>>;
 
 impl Llm {
-    /// Answers a turn once this many conversations have asked for one.
+    /// Answers a turn when this many conversations have asked for one.
     pub(crate) async fn start(conversations: usize) -> Self {
         let everybody = Arc::new(Barrier::new(conversations));
         let model = Model {
@@ -58,7 +58,7 @@ impl Llm {
         }
     }
 
-    /// Returns the address that clients call their base URL.
+    /// Returns the base URL for clients.
     pub(crate) fn base_url(&self) -> String {
         self.server.url("/v1")
     }
@@ -71,7 +71,7 @@ impl Llm {
         self.model
             .turns
             .lock()
-            .expect("no test panics in there")
+            .expect("no panic while it is locked")
             .clone()
     }
 
@@ -79,14 +79,16 @@ impl Llm {
     #[track_caller]
     pub(crate) fn assert_one_key_each(&self, conversations: &[String], turns: usize) {
         let arrived = self.turns();
-        assert_eq!(arrived.len(), conversations.len() * turns);
+        let expected = conversations.len() * turns;
+        assert_eq!(arrived.len(), expected, "turns that arrived");
         for name in conversations {
             let own = arrived.iter().filter(|turn| turn.conversation == *name);
             let (messages, lines): (Vec<_>, Vec<_>) =
                 own.map(|turn| (turn.messages, turn.lines.clone())).unzip();
-            // A prompt grows by a question and an answer.
-            assert_eq!(messages, (0..turns).map(|n| 2 * n + 1).collect::<Vec<_>>());
-            assert_eq!(lines, vec![vec![name.clone()]; turns]);
+            // Each turn adds a question and an answer to the prompt.
+            let expected: Vec<_> = (0..turns).map(|n| 2 * n + 1).collect();
+            assert_eq!(messages, expected, "messages of each prompt of {name}");
+            assert_eq!(lines, vec![vec![name.clone()]; turns], "keys of {name}");
         }
     }
 }
@@ -105,7 +107,7 @@ impl Turn {
     }
 }
 
-/// Content is a text, or a list of parts of which these tests send one.
+/// Returns the text of a message, whose content is a text or a list with one part.
 fn text(content: &Value) -> &str {
     content
         .as_str()
@@ -123,7 +125,7 @@ async fn complete(
     model
         .turns
         .lock()
-        .expect("no test panics in here")
+        .expect("no panic while it is locked")
         .push(turn);
     model.everybody.wait().await;
     if prompt["stream"] == true {

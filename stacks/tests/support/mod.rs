@@ -1,4 +1,5 @@
-//! A server that records what arrives, a chat model that answers, and the ways into a client.
+//! A server that records what arrives, a chat model that answers, and the ways to put the layer into a
+//! client.
 
 mod adapter;
 mod llm;
@@ -18,7 +19,7 @@ pub(crate) fn key(name: &str) -> AffinityKey {
     name.parse().expect("the name of a test's conversation")
 }
 
-/// Connects without Nagle's algorithm, under which a body in a second segment waits for the delayed
+/// Connects without Nagle's algorithm. With it, a body in a second segment waits for the delayed
 /// acknowledgement of the first: 40 ms on Linux.
 pub(crate) fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
@@ -26,7 +27,7 @@ pub(crate) fn connector() -> HttpConnector {
     connector
 }
 
-/// Fails a test that would hang; no test passes because of it.
+/// Fails a test that would hang. No test needs this limit to pass.
 pub(crate) async fn or_hung<F: Future>(what: &str, future: F) -> F::Output {
     let limit = Duration::from_mins(5);
     let Ok(output) = tokio::time::timeout(limit, future).await else {

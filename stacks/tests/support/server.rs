@@ -1,4 +1,4 @@
-//! A server on a free port that records every request's header lines.
+//! A server on a free port that records the header lines of every request.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -48,7 +48,7 @@ impl Server {
                 let arrival = Arrival::from(&request);
                 arrivals
                     .lock()
-                    .expect("no test panics in here")
+                    .expect("no panic while it is locked")
                     .push(arrival);
                 async { request }
             }
@@ -61,7 +61,7 @@ impl Server {
         }
     }
 
-    /// Answers 503 twice, and then this.
+    /// Answers 503 twice, and then with this.
     pub(crate) async fn unavailable_then(
         answer: impl IntoResponse + Clone + Sync + Send + 'static,
     ) -> Self {
@@ -89,7 +89,7 @@ impl Server {
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         self.arrivals
             .lock()
-            .expect("no test panics in there")
+            .expect("no panic while it is locked")
             .clone()
     }
 
@@ -119,7 +119,7 @@ async fn serve_http(router: Router) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound address");
     let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true); // Without it, it only waits longer.
+        let _ = stream.set_nodelay(true); // On an error it is only slower.
     });
     let server = axum::serve(listener, router);
     (
@@ -129,7 +129,7 @@ async fn serve_http(router: Router) -> (SocketAddr, JoinHandle<()>) {
 }
 
 async fn ignore_errors<T, E>(future: impl Future<Output = Result<T, E>>) {
-    // A server that has stopped shows in its client's error.
+    // If a server has stopped, its client reports an error.
     let _ = future.await;
 }
 

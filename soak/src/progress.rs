@@ -1,4 +1,4 @@
-//! How far the load has come, and when it ends.
+//! The progress of the load, and when it ends.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 
 use crate::memory::{Process, Samples};
 
-/// How many requests there are between two measurements of memory.
+/// Memory is measured after this many requests.
 const SAMPLE: u64 = 10;
 
-/// What all connections share: the requests so far, and the memory that the gateway had meanwhile.
+/// Shared by all connections: the requests so far, and the gateway's memory over them.
 #[derive(Debug)]
-pub(crate) struct Course {
+pub(crate) struct Progress {
     begin: Instant,
     longest: Duration,
-    /// The requests after which the load ends, if they do not take longer.
+    /// The load ends after this many requests, or after `longest` if that is earlier.
     most: Option<u64>,
     requests: AtomicU64,
     process: Process,
     samples: Mutex<Samples>,
 }
 
-impl Course {
+impl Progress {
     pub(crate) fn begin(process: Process, longest: Duration, most: Option<u64>) -> Self {
         Self {
             begin: Instant::now(),
@@ -38,7 +38,7 @@ impl Course {
         self.elapsed() >= self.longest || self.most.is_some_and(|most| requests >= most)
     }
 
-    /// Counts a request that has ended, and measures the memory after some of them.
+    /// Counts a finished request, and measures memory after every tenth.
     pub(crate) fn add(&self) {
         let before = self.requests.fetch_add(1, Ordering::Relaxed);
         if before % SAMPLE == 0 {
