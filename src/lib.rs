@@ -79,7 +79,7 @@
 //!
 //! [`on_outcome`](SessionAffinityLayer::on_outcome) reports an [`Outcome`] for each request, and
 //! [`expect_key`](SessionAffinityLayer::expect_key) makes a missing key a warning. `affinity-probe`, a
-//! program beside this crate, measures whether your endpoint honours a key. More:
+//! program beside this crate, measures whether your endpoint honors a key. More:
 //! [`guide::observability`], [`guide::gateways`], [`guide::benchmarks`].
 //!
 //! # Features

@@ -118,8 +118,8 @@ fn an_invalid_cookie_and_a_missing_cookie_have_different_outcomes() {
 
 #[test]
 fn non_ascii_bytes_in_another_cookie_do_not_matter() {
-    for neighbour in [&b"name=Andr\xe9; sid=a"[..], b"name=\xff\xfe; sid=a"] {
-        assert_eq!(sid(&[neighbour]).as_deref(), Some("a"));
+    for neighbor in [&b"name=Andr\xe9; sid=a"[..], b"name=\xff\xfe; sid=a"] {
+        assert_eq!(sid(&[neighbor]).as_deref(), Some("a"));
     }
 }
 
