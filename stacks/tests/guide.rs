@@ -5,6 +5,11 @@ use std::fs::read_to_string;
 /// The modules of `tests/scope`. Every other module is in `stacks/tests`.
 const OF_THE_SCOPE: [&str; 4] = ["body", "layer", "other_tasks", "reach"];
 
+fn read(path: &str) -> String {
+    let text = read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR")));
+    text.unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
+}
+
 /// Returns the module and the name of each test in a page, such as
 /// `reach::an_awaited_call_is_in_the_scope`.
 fn tests_in(page: &str) -> Vec<(&str, &str)> {
@@ -20,13 +25,30 @@ fn tests_in(page: &str) -> Vec<(&str, &str)> {
     code.filter(is_test).collect()
 }
 
+/// Returns the file and the name of each test of a Worker in a page, such as
+/// `chat: a Durable Object sends its id`.
+fn worker_tests_in(page: &str) -> Vec<(&str, &str)> {
+    let files = ["chat", "panic", "paths", "redirect", "scope"];
+    let code = page.split('`').filter_map(|code| code.split_once(": "));
+    code.filter(|(file, _)| files.contains(file)).collect()
+}
+
+#[test]
+fn every_test_of_a_worker_that_the_guide_names_exists() {
+    let page = read("docs/stacks.md");
+    let tests = worker_tests_in(&page);
+    assert!(tests.len() >= 11, "{} tests of a Worker", tests.len());
+    for (file, name) in tests {
+        let path = format!("workers/test/{file}.test.mjs");
+        assert!(
+            read(&path).contains(&format!("test(\"{name}\"")),
+            "docs/stacks.md names the test {name}, which {path} does not have"
+        );
+    }
+}
+
 #[test]
 fn every_test_that_the_guide_names_exists() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let read = |path: &str| {
-        let text = read_to_string(format!("{root}/{path}"));
-        text.unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
-    };
     for (page, least) in [("docs/scope.md", 25), ("docs/stacks.md", 55)] {
         let text = read(page);
         let tests = tests_in(&text);
