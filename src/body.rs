@@ -1,4 +1,4 @@
-//! The session in a field of a JSON body.
+//! Sends the session's key in a field of a JSON body (feature `body-field`).
 
 mod admission;
 mod decision;

@@ -1,4 +1,4 @@
-//! The layer in clients that are not tower services of `http` requests.
+//! The layer in clients that are not tower services for `http` requests.
 
 #[cfg(feature = "reqwest")]
 pub(crate) mod reqwest;

@@ -1,4 +1,4 @@
-//! A cookie as a source of keys.
+//! A source of keys that reads a cookie.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,16 +8,11 @@ use http::header::COOKIE;
 
 use crate::{AffinityKey, KeyExtractor, RequestHead};
 
-/// Takes the value of a cookie of the request.
+/// Takes the key from a cookie of the request.
 ///
-/// This is how a web application's session becomes the session of its calls to an LLM. Cookies are read
-/// as servers read them: from every `Cookie` header, since HTTP/2 may send one for each cookie, by a name
-/// whose case counts, and without a pair of quotes around the value. Nothing is decoded. Of several
-/// cookies of one name the first valid [`AffinityKey`] is taken.
-///
-/// A cookie that logs its owner in is a credential. It must not be a key, since gateways log keys: with
-/// the feature `hmac`, `FromCookie::derived` makes a key of it that reveals nothing. The `Cookie` header
-/// itself stays in the request; a gateway that passes requests on takes it out.
+/// Use it to send a web application's session with its calls to an LLM. A cookie that logs its owner in is a
+/// credential and must not be a key, because gateways log keys: derive the key from it with
+/// `FromCookie::derived` (feature `hmac`).
 ///
 /// # Examples
 ///
@@ -29,10 +24,17 @@ use crate::{AffinityKey, KeyExtractor, RequestHead};
 /// assert_eq!(chat.extract((&request).into()), Some(AffinityKey::from_static("c-7")));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Every `Cookie` header is read, because HTTP/2 may send one per cookie. The case of the name counts. One
+/// pair of quotes around the value is removed, and nothing is decoded. If several cookies have the name, the
+/// first valid [`AffinityKey`] is taken. The `Cookie` header stays in the request, so a gateway that forwards
+/// requests must remove it.
 #[derive(Clone, Debug)]
 pub struct FromCookie(Arc<str>);
 
-/// The error returned for a text that no cookie can have as its name: what is wrong and where.
+/// The error returned for a text that cannot be the name of a cookie.
+///
+/// It says what is wrong and where, and does not show the text.
 ///
 /// # Examples
 ///
@@ -40,7 +42,10 @@ pub struct FromCookie(Arc<str>);
 /// use tower_session_affinity::FromCookie;
 ///
 /// let error = FromCookie::new("sid=").unwrap_err();
-/// assert_eq!(error.to_string(), "cookie name has invalid byte 0x3d at index 3");
+/// assert_eq!(
+///     error.to_string(),
+///     "cookie name has invalid byte 0x3d at index 3, expected visible ASCII other than `;` and `=`",
+/// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidCookieName(Reason);
@@ -52,11 +57,11 @@ enum Reason {
 }
 
 impl FromCookie {
-    /// Takes the name of the cookie, whose case counts.
+    /// Makes a source that reads the cookie of this name, whose case counts.
     ///
     /// # Errors
     ///
-    /// If the name is empty, or has a byte that is not visible ASCII, a `;` or a `=`.
+    /// If the name is empty, or contains `;`, `=` or a byte that is not visible ASCII.
     pub fn new(name: &str) -> Result<Self, InvalidCookieName> {
         check(name.as_bytes()).map_err(InvalidCookieName)?;
         Ok(Self(name.into()))
@@ -85,7 +90,7 @@ impl KeyExtractor for FromCookie {
         self.values(head).find_map(|value| value.try_into().ok())
     }
 
-    /// Where none of the values is a key, one that is not blank was meant to be.
+    /// A value that is not blank was meant to be a key.
     fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
         self.values(head)
             .any(|value| AffinityKey::try_from(value).is_err())
@@ -106,7 +111,7 @@ fn check(name: &[u8]) -> Result<(), Reason> {
     }
 }
 
-/// Returns the value in `name=value`, without white space and quotes around it, unless it is blank.
+/// Returns the value of `name=value` without the white space and quotes around it, unless it is blank.
 fn value_of<'a>(pair: &'a [u8], expected: &[u8]) -> Option<&'a [u8]> {
     let equals = pair.iter().position(|byte| *byte == b'=')?;
     let (name, value) = (&pair[..equals], pair[equals + 1..].trim_ascii());
@@ -123,7 +128,8 @@ impl fmt::Display for InvalidCookieName {
             Reason::InvalidByte { byte, index } => {
                 write!(
                     f,
-                    "cookie name has invalid byte {byte:#04x} at index {index}"
+                    "cookie name has invalid byte {byte:#04x} at index {index}, expected visible ASCII \
+                     other than `;` and `=`"
                 )
             }
         }

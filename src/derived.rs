@@ -1,4 +1,4 @@
-//! Derived keys: what is sent in place of an id (feature `hmac`).
+//! Derived keys, which are sent instead of an id (feature `hmac`).
 
 #[cfg(feature = "hmac")]
 mod derivation;

@@ -14,10 +14,10 @@ pub use list::Destinations;
 
 /// A provider: its hosts, and where it reads the session.
 ///
-/// A row names a header ([`header`](Self::header)), a body field ([`body_field`](Self::body_field)), both
-/// ([`with_body_field`](Self::with_body_field)) or nothing ([`none`](Self::none)).
-/// [`SessionAffinityLayer`](crate::SessionAffinityLayer) uses the header, and `PromptCacheKeyLayer`
-/// (feature `body-field`) uses the field.
+/// It is a row of [`Destinations`]. A row names a header ([`header`](Self::header)), a body field
+/// ([`body_field`](Self::body_field)), both ([`with_body_field`](Self::with_body_field)) or nothing
+/// ([`none`](Self::none)). A [`SessionAffinityLayer`](crate::SessionAffinityLayer) uses the header, and a
+/// `PromptCacheKeyLayer` (feature `body-field`) uses the field.
 ///
 /// # Examples
 ///
@@ -48,7 +48,7 @@ pub struct Destination {
 const MAX_FIELD_LEN: usize = 64;
 
 impl Destination {
-    /// A host that reads this header.
+    /// Makes a row for a host that reads this header.
     ///
     /// # Errors
     ///
@@ -65,12 +65,12 @@ impl Destination {
         Ok(row)
     }
 
-    /// A host that reads this top-level field of a JSON body.
+    /// Makes a row for a host that reads this top-level field of a JSON body.
     ///
     /// # Errors
     ///
-    /// If the host is not a [`HostPattern`], or the field does not have 1 to 64 visible ASCII characters
-    /// other than `"` and `\`.
+    /// If the host is not a [`HostPattern`], or the field is not 1 to 64 visible ASCII characters other than
+    /// `"` and `\`.
     pub fn body_field<H>(host: H, field: &str) -> Result<Self, InvalidDestination>
     where
         H: TryInto<HostPattern, Error: Into<InvalidDestination>>,
@@ -78,9 +78,9 @@ impl Destination {
         Self::none(host)?.with_body_field(field)
     }
 
-    /// A host that is known to read nothing. Nothing is sent to it.
+    /// Makes a row for a host that is known to read nothing, so nothing is sent there.
     ///
-    /// Only the outcome differs from that of a host that is not listed:
+    /// Nothing is sent to a host that is not listed either; only the outcome differs. It is
     /// [`HeaderNotRead`](crate::Outcome::HeaderNotRead) instead of
     /// [`HostNotAllowed`](crate::Outcome::HostNotAllowed).
     ///
@@ -101,11 +101,11 @@ impl Destination {
         })
     }
 
-    /// [`header`](Self::header) for literals.
+    /// Makes a row from literals, as [`header`](Self::header) does.
     ///
     /// # Panics
     ///
-    /// If the host or the name is not valid; the message says which.
+    /// If the host or the name is not valid; the message says which one.
     #[must_use]
     #[track_caller]
     pub fn from_static(host: &'static str, header_name: &'static str) -> Self {
@@ -115,11 +115,11 @@ impl Destination {
         }
     }
 
-    /// Names the body field that the host reads, in addition to the header if there is one.
+    /// Adds the body field that the host reads, besides the header if there is one.
     ///
     /// # Errors
     ///
-    /// If the field does not have 1 to 64 visible ASCII characters other than `"` and `\`.
+    /// If the field is not 1 to 64 visible ASCII characters other than `"` and `\`.
     pub fn with_body_field(mut self, field: &str) -> Result<Self, InvalidDestination> {
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
         if field.is_empty() || field.len() > MAX_FIELD_LEN || !field.bytes().all(is_plain) {
@@ -129,13 +129,13 @@ impl Destination {
         Ok(self)
     }
 
-    /// Restricts the row to paths that end in one of these, such as `/chat/completions`.
+    /// Restricts the row to paths that end in one of these suffixes, such as `/chat/completions`.
     ///
-    /// The query of the request and one trailing slash of its path are ignored.
+    /// The query does not count, nor does one trailing slash of the request's path.
     ///
     /// # Errors
     ///
-    /// If the list is empty, or a suffix does not begin with `/` and a further character.
+    /// If the list is empty, or if a suffix does not start with `/` or has nothing after it.
     pub fn path_suffixes<'a>(
         mut self,
         suffixes: impl IntoIterator<Item = &'a str>,
@@ -149,8 +149,9 @@ impl Destination {
         Ok(self)
     }
 
-    /// Sets the maximum length in bytes that the host accepts. A longer value is not sent
-    /// ([`TooLong`](crate::Outcome::TooLong)).
+    /// Sets the most bytes that the host takes.
+    ///
+    /// A longer value is not sent ([`TooLong`](crate::Outcome::TooLong)).
     ///
     /// # Errors
     ///
@@ -169,7 +170,7 @@ impl Destination {
         &self.host
     }
 
-    /// Returns the header that the host reads.
+    /// Returns the header that the host reads, if any.
     #[must_use]
     pub const fn header_name(&self) -> Option<&HeaderName> {
         self.header_name.as_ref()
@@ -179,19 +180,19 @@ impl Destination {
         self.has_default_name
     }
 
-    /// Returns the body field that the host reads.
+    /// Returns the body field that the host reads, if any.
     #[must_use]
     pub fn body_field_name(&self) -> Option<&str> {
         self.body_field.as_deref()
     }
 
-    /// Returns the maximum length in bytes that the host accepts, if it is known.
+    /// Returns the most bytes that the host takes, if a limit is known.
     #[must_use]
     pub const fn max_key_len(&self) -> Option<usize> {
         self.max_len
     }
 
-    /// Whether a request to this URI goes to this destination.
+    /// Returns whether a request to this URI goes to this destination.
     #[must_use]
     pub fn matches(&self, uri: &Uri) -> bool {
         self.host.matches(uri) && self.accepts_path(uri)

@@ -9,17 +9,17 @@ use crate::outcome::Carrier;
 
 const TARGET: &str = "tower_session_affinity";
 
-/// A misconfigured host would fill a disk with more.
+/// The shortest time between two warnings of one kind: without it a misconfigured host could fill a disk.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Emits events, and of each kind of warning at most one in [`PAUSE`].
+/// Emits events, and at most one warning of each kind per [`PAUSE`].
 ///
-/// Clones share their pauses, so that a service that is cloned for each request keeps to them.
+/// Clones share their pauses, because a service may be cloned for each request.
 pub(crate) struct Warnings(OnceLock<Arc<Mutex<Pauses>>>);
 
 type Pauses = [Option<Pause>; Outcome::ALL.len()];
 
-/// What is known of one kind of warning.
+/// When a kind of warning was last emitted, and how many were suppressed since.
 #[derive(Clone, Copy)]
 struct Pause {
     since: Instant,
@@ -29,7 +29,7 @@ struct Pause {
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 type Instant = std::time::Instant;
 
-/// A stand-in for the clock that the platform does not have: no time is ever within a pause.
+/// Replaces the clock, which the platform does not have: every pause is over.
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 #[derive(Clone, Copy)]
 struct Instant;
@@ -40,7 +40,7 @@ impl Instant {
         Self
     }
 
-    #[expect(clippy::unused_self, reason = "the clock's method has one")]
+    #[expect(clippy::unused_self, reason = "the clock's method takes it")]
     const fn elapsed(self) -> Duration {
         PAUSE
     }
@@ -51,7 +51,7 @@ impl Warnings {
         Self(OnceLock::new())
     }
 
-    /// Emits the event, whose fields are computed only if somebody listens at its level.
+    /// Emits the event of this outcome, unless it is a warning within its pause.
     pub(crate) fn report(&self, outcome: Outcome, carrier: Carrier<'_>, expects_key: bool) {
         let (header_name, body_field) = match carrier {
             Carrier::Header(name) => (Some(name.as_str()), None),
@@ -84,7 +84,7 @@ impl Warnings {
         }
     }
 
-    /// Returns how many warnings of this kind were left out before this one, or `None` to leave it out too.
+    /// Returns how many warnings of this kind were suppressed before this one, or `None` to suppress it.
     fn admit(&self, outcome: Outcome) -> Option<u64> {
         let mut pauses = self.shared().lock().unwrap_or_else(PoisonError::into_inner);
         let pause = &mut pauses[outcome as usize];
@@ -103,16 +103,16 @@ impl Warnings {
     }
 }
 
-/// Returns why the affinity is lost, where no setting asks for that.
+/// Returns why the affinity is lost, unless a setting asks for that.
 const fn warning(outcome: Outcome, expects_key: bool) -> Option<&'static str> {
     match outcome {
-        Outcome::NoAuthority => Some("a setting asks for the host, and the URI has no authority"),
-        Outcome::MapFull => Some("the header map has no room for one more name"),
+        Outcome::NoAuthority => Some("a setting needs the host, but the URI has no authority"),
+        Outcome::MapFull => Some("the header map has no room for another name"),
         Outcome::TooLong => Some("the key is longer than the destination takes"),
         Outcome::InvalidKey => {
             Some("no source had a valid key, and at least one had an invalid one")
         }
-        Outcome::NoKey if expects_key => Some("a key was expected, and no source had one"),
+        Outcome::NoKey if expects_key => Some("a key was expected, but no source had one"),
         _ => None,
     }
 }

@@ -8,12 +8,11 @@ use http::{HeaderName, HeaderValue};
 use crate::merge::is_blank;
 use crate::{AffinityKey, RequestHead};
 
-/// A source of affinity keys: a request's head in, perhaps a key out.
+/// A source of affinity keys: it reads a request's head and may return a key.
 ///
 /// The provided sources are [`FromExtension`], [`FromHeaders`], [`FromCookie`](crate::FromCookie),
-/// [`FromFn`] and a fixed
-/// [`AffinityKey`]; [`Or`], `Option`, `Arc` and `Box` combine them. The trait is dyn-compatible: a source
-/// that is chosen at run time is an `Arc<dyn KeyExtractor + Send + Sync>`, which a layer can clone.
+/// [`FromFn`], [`FromParent`](crate::FromParent) and a fixed [`AffinityKey`]. [`Or`] chains two sources, and
+/// an `Option`, `Arc` or `Box` of a source is a source, too.
 ///
 /// # Examples
 ///
@@ -23,7 +22,7 @@ use crate::{AffinityKey, RequestHead};
 /// use tower_session_affinity::{AffinityKey, KeyExtractor, RequestHead, SessionAffinityLayer};
 ///
 /// /// One key for each document: the last segment of the path.
-/// #[derive(Clone)] // as a layer needs, which clones it into its service
+/// #[derive(Clone)] // the layer clones its source into the service
 /// struct FromPath;
 ///
 /// impl KeyExtractor for FromPath {
@@ -44,6 +43,9 @@ use crate::{AffinityKey, RequestHead};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// The trait is dyn-compatible. To choose a source at run time, use an
+/// `Arc<dyn KeyExtractor + Send + Sync>`, which a layer can clone.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source of affinity keys",
     label = "expected a `KeyExtractor`",
@@ -52,25 +54,24 @@ use crate::{AffinityKey, RequestHead};
     note = "an inbound header: write `FromHeaders::new([header::X_SESSION_ID])`"
 )]
 pub trait KeyExtractor {
-    /// Returns the key of this request, or `None` to let the next source be asked.
+    /// Returns the key of this request, or `None` to ask the next source.
     fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey>;
 
-    /// Whether this source has a value that is not a valid key.
+    /// Returns whether this source has a value that is not a valid key; `false` by default.
     ///
-    /// It is asked only where no source had a key, and tells
-    /// [`Outcome::InvalidKey`](crate::Outcome::InvalidKey) from
-    /// [`Outcome::NoKey`](crate::Outcome::NoKey). Of the provided sources [`FromHeaders`] and
-    /// [`FromCookie`](crate::FromCookie) know; a closure cannot say, and counts as having none.
+    /// It is called only if no source had a key. `true` makes the outcome
+    /// [`InvalidKey`](crate::Outcome::InvalidKey) instead of [`NoKey`](crate::Outcome::NoKey). Of the provided
+    /// sources, [`FromHeaders`] and [`FromCookie`](crate::FromCookie) look for such a value. A closure does not.
     fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
         let _ = head;
         false
     }
 }
 
-/// Takes the [`AffinityKey`] in the request's extensions.
+/// Takes the [`AffinityKey`] from the request's extensions.
 ///
-/// Every [`SessionAffinityLayer`](crate::SessionAffinityLayer) begins with it: the most specific
-/// source wins.
+/// [`SessionAffinityLayer::new`](crate::SessionAffinityLayer::new) starts with this source, so a key in the
+/// extensions always wins.
 ///
 /// # Examples
 ///
@@ -87,9 +88,9 @@ pub struct FromExtension;
 
 /// Marks a request, in its extensions, as one that is sent without a key.
 ///
-/// It is for the side calls of a conversation, such as a title or a summary: their prompt has a different
-/// prefix and must not share, or warm, the conversation's replica. It outranks every source of keys,
-/// and the caller's header too.
+/// Use it for the side calls of a conversation, such as a title or a summary. Their prompt has a different
+/// prefix, so they should neither share nor warm the conversation's replica. The marker overrides every
+/// source of keys and the caller's own header.
 ///
 /// # Examples
 ///
@@ -97,7 +98,8 @@ pub struct FromExtension;
 /// use tower_session_affinity::{AffinityKey, NoAffinity, Outcome, SessionAffinityLayer};
 ///
 /// let layer = SessionAffinityLayer::new().or(AffinityKey::from_static("chat-7"));
-/// let (mut title, ()) = http::Request::post("/title").extension(NoAffinity).body(())?.into_parts();
+/// let request = http::Request::post("/title").extension(NoAffinity).body(())?;
+/// let (mut title, ()) = request.into_parts();
 ///
 /// let outcome = layer.stamp(&title.method, &title.uri, &mut title.headers, &title.extensions);
 /// assert_eq!(outcome, Outcome::Suppressed);
@@ -107,18 +109,14 @@ pub struct FromExtension;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoAffinity;
 
-/// Takes what a closure returns; made by [`from_fn`].
+/// Takes the key from a closure; made by [`from_fn`].
 #[derive(Clone, Copy)]
 pub struct FromFn<F>(F);
 
 /// Takes the first valid value among several headers of the request.
 ///
-/// This is how a server reads the session that its caller names. The names are asked in order, and of each
-/// name the values in order. A value that is not a valid [`AffinityKey`] is passed over. The headers stay
-/// in the request; a gateway that passes requests on takes them out with
-/// [`SessionAffinityLayer::adopt`](crate::SessionAffinityLayer::adopt).
-///
-/// The key shares the header's bytes; see [`AffinityKey::into_owned`].
+/// A server reads the session that its caller names this way. The names are tried in order, and the values
+/// of each name in order. A value that is not a valid [`AffinityKey`] is skipped.
 ///
 /// # Examples
 ///
@@ -133,10 +131,14 @@ pub struct FromFn<F>(F);
 /// assert_eq!(sessions.extract((&request).into()), Some(AffinityKey::from_static("5f0e9c1a")));
 /// # Ok::<_, http::Error>(())
 /// ```
+///
+/// The headers stay in the request; a gateway that forwards requests removes them with
+/// [`SessionAffinityLayer::adopt`](crate::SessionAffinityLayer::adopt). The key shares the header's bytes;
+/// copy a key that outlives its request with [`AffinityKey::into_owned`].
 #[derive(Clone, Debug)]
 pub struct FromHeaders(Arc<[HeaderName]>);
 
-/// Takes what the first source finds, else what the second does.
+/// Takes the key of the first source, or else of the second.
 ///
 /// # Examples
 ///
@@ -156,8 +158,8 @@ pub struct Or<A, B> {
 
 /// Makes a source of keys from a closure.
 ///
-/// The closure is a `Fn`, since a service is cloned, and with it the state of a `FnMut`.
-/// [`SessionAffinityLayer::or_fn`](crate::SessionAffinityLayer::or_fn) is the short form on a layer.
+/// On a layer, [`SessionAffinityLayer::or_fn`](crate::SessionAffinityLayer::or_fn) is shorter. The closure must
+/// be `Fn`: services are cloned, and each clone of an `FnMut` would have its own state.
 ///
 /// # Examples
 ///
@@ -171,19 +173,19 @@ pub struct Or<A, B> {
 /// ```
 pub const fn from_fn<F>(f: F) -> FromFn<F>
 where
-    // On the constructor, so that an unannotated closure infers its argument.
+    // The bound is on the constructor, so that an unannotated closure infers its argument.
     F: Fn(RequestHead<'_>) -> Option<AffinityKey>,
 {
     FromFn(f)
 }
 
 impl FromHeaders {
-    /// Takes the names in the order in which they are asked.
+    /// Makes a source that reads these headers, in this order.
     pub fn new(names: impl IntoIterator<Item = HeaderName>) -> Self {
         Self(names.into_iter().collect())
     }
 
-    /// Returns all values, in the order in which they are asked.
+    /// Returns all values, in the order in which they are tried.
     pub(crate) fn values<'a>(
         &self,
         head: RequestHead<'a>,
@@ -194,7 +196,7 @@ impl FromHeaders {
 }
 
 impl<A, B> Or<A, B> {
-    /// Puts `second` behind `first`.
+    /// Makes a source that asks `second` if `first` has no key.
     pub const fn new(first: A, second: B) -> Self {
         Self { first, second }
     }
@@ -207,16 +209,14 @@ impl KeyExtractor for FromExtension {
     }
 }
 
-/// The same key for every request.
+/// Uses the same key for every request.
 ///
-/// It belongs on a client that serves one conversation. On a shared client it sends everybody to one
-/// replica.
+/// Use it on a client that serves one conversation. On a shared client it sends everyone to one replica.
 ///
-/// The clones of a key that was made at run time share one atomic count of references. It shows where
-/// cores do nothing but stamp: with two of them a stamp took 69 ns instead of 57 ns, and 151 ns in one
-/// run of five (`cargo bench --bench concurrency`, November 2026). Where that matters, make the key
-/// anew for each worker. A key [`from_static`](AffinityKey::from_static) has no count and took 48 to
-/// 49 ns.
+/// The clones of a key that was made at run time share one atomic reference count. It is contended if cores
+/// do nothing but set the header: with two cores, setting it took 69 ns instead of 57 ns, and 151 ns in one
+/// run of five (`cargo bench --bench concurrency`, November 2026). If that matters, make the key again for
+/// each worker. A key made by [`from_static`](AffinityKey::from_static) has no count and took 48 to 49 ns.
 impl KeyExtractor for AffinityKey {
     #[inline]
     fn extract(&self, _: RequestHead<'_>) -> Option<AffinityKey> {
@@ -239,7 +239,7 @@ impl KeyExtractor for FromHeaders {
         self.0.iter().find_map(|name| head.key_of(name))
     }
 
-    /// Where none of the values is a key, one that is not blank was meant to be.
+    /// A value that is not blank was meant to be a key.
     fn has_invalid_key(&self, head: RequestHead<'_>) -> bool {
         self.values(head)
             .any(|value| !is_blank(value) && AffinityKey::sharing(value).is_none())
@@ -263,7 +263,7 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
     }
 }
 
-/// `None` finds no key.
+/// `None` has no key.
 impl<E: KeyExtractor> KeyExtractor for Option<E> {
     #[inline]
     fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {
@@ -287,7 +287,7 @@ impl<E: KeyExtractor + ?Sized> KeyExtractor for Arc<E> {
     }
 }
 
-/// A layer is cloned into its service, which a `Box` is not: use an `Arc` there.
+/// For a layer use an `Arc` instead: a layer clones its source, and a `Box<dyn KeyExtractor>` is not `Clone`.
 impl<E: KeyExtractor + ?Sized> KeyExtractor for Box<E> {
     #[inline]
     fn extract(&self, head: RequestHead<'_>) -> Option<AffinityKey> {

@@ -10,8 +10,8 @@ use crate::merge::{SCANNED_NAMES, values_at};
 
 /// A borrowed view of a request without its body.
 ///
-/// It has no body type, so that a closure over it infers without annotations and one layer serves
-/// requests with any number of body types.
+/// It has no body type. So a closure over it needs no type annotation, and one layer serves requests of any
+/// body type.
 ///
 /// # Examples
 ///
@@ -58,8 +58,9 @@ impl<'a> RequestHead<'a> {
         self.uri
     }
 
-    /// Returns the headers; to a source of keys those before the layer's change, to a hook those that are
-    /// sent.
+    /// Returns the headers.
+    ///
+    /// A source of keys sees them before the layer changes them, and a hook sees them as they are sent.
     #[must_use]
     pub const fn headers(self) -> &'a HeaderMap {
         self.headers
@@ -67,9 +68,8 @@ impl<'a> RequestHead<'a> {
 
     /// Returns the first value of this header that is a valid key.
     ///
-    /// The key shares the header's bytes: nothing is copied or allocated, and a key that is sent on costs
-    /// one reference. One that is kept for longer than its request is to be copied:
-    /// [`AffinityKey::into_owned`] says why.
+    /// The key shares the header's bytes, so nothing is copied or allocated. Copy a key that outlives its
+    /// request with [`AffinityKey::into_owned`].
     ///
     /// # Examples
     ///
@@ -88,7 +88,7 @@ impl<'a> RequestHead<'a> {
         values.find_map(AffinityKey::sharing)
     }
 
-    /// The same for a parsed name, which a small map is scanned for.
+    /// [`key`](Self::key) for a parsed name: a small map is scanned, without a hash.
     #[inline]
     pub(crate) fn key_of(self, name: &HeaderName) -> Option<AffinityKey> {
         let headers = self.headers;
@@ -124,7 +124,7 @@ impl<'a> From<&'a Parts> for RequestHead<'a> {
     }
 }
 
-/// Shows the method alone: a URI and headers can hold credentials and keys.
+/// Shows only the method, because a URI and headers can hold credentials and keys.
 impl fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")
@@ -133,7 +133,7 @@ impl fmt::Debug for RequestHead<'_> {
     }
 }
 
-/// Apart from the scan, which is short enough to be inlined.
+/// A function of its own, so that the scan before it is short enough to be inlined.
 #[inline(never)]
 fn first_key_at(headers: &HeaderMap, index: usize) -> Option<AffinityKey> {
     if headers.len() == headers.keys_len() {

@@ -19,20 +19,9 @@ pub(crate) use table::Table;
 /// | `api.fireworks.ai` | that host on any port |
 /// | `*.workers.ai` | its subdomains at any depth, not `workers.ai` itself |
 /// | `[2001:db8::7]` | that IPv6 address, however it is spelled |
-/// | `gateway.internal:8443` | that host on that port, which may be the default of the URI's scheme |
-/// | `https://api.x.ai` | that host over `https` alone, on any port |
+/// | `gateway.internal:8443` | that host on that port, even if the port is implied by the URI's scheme |
+/// | `https://api.x.ai` | that host over `https` only, on any port |
 /// | `https://*.workers.ai:443` | all three: scheme, subdomains and port |
-///
-/// A pattern is compared with the whole, parsed host of the URI's authority, never with a substring or with
-/// the `Host` header. Case is ignored, and so is one trailing dot on either side. A name outside
-/// ASCII is written in its Punycode form (`xn--…`).
-///
-/// Without a scheme, only host and port are compared: `api.x.ai:443` also matches `http://api.x.ai:443/`,
-/// which is sent in the clear. The scheme of a pattern is `http`, `https`, `ws` or `wss`, in upper or lower
-/// case. It matches only itself: `https` does not match a `wss` URI. A URI without a scheme matches
-/// only patterns without one.
-///
-/// `Display` writes the normalized spelling.
 ///
 /// # Examples
 ///
@@ -52,10 +41,23 @@ pub(crate) use table::Table;
 /// let error = "https://api.x.ai/v1".parse::<HostPattern>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "host pattern has invalid byte 0x2f ('/') at index 16, expected no path behind the host",
+///     "host pattern has invalid byte 0x2f ('/') at index 16, expected no path after the host",
 /// );
 /// # Ok::<_, tower_session_affinity::InvalidHostPattern>(())
 /// ```
+///
+/// # How it matches
+///
+/// - The pattern is compared with the whole host of the URI's authority, never with a substring and never with
+///   the `Host` header.
+/// - The case does not count, nor does one trailing dot on either side. Write a name outside ASCII in its
+///   Punycode form (`xn--…`).
+/// - A pattern's scheme is `http`, `https`, `ws` or `wss`, in either case, and matches only itself: `https` does
+///   not match a `wss` URI. A URI without a scheme matches only patterns without one.
+/// - A pattern without a scheme matches every scheme: `api.x.ai:443` also matches `http://api.x.ai:443/`, which
+///   is sent in the clear.
+///
+/// `Display` writes one normalized spelling.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct HostPattern {
     /// One of [`SCHEMES`].
@@ -83,8 +85,7 @@ impl HostPattern {
     ///
     /// # Panics
     ///
-    /// If `pattern` is not valid; the message says why. [`HostPattern::from_str`](std::str::FromStr)
-    /// returns that as an error.
+    /// If `pattern` is not valid; the message says why. `pattern.parse()` returns an error instead.
     #[must_use]
     #[track_caller]
     pub fn from_static(pattern: &'static str) -> Self {
@@ -94,7 +95,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether a request to this URI goes to a host of this pattern.
+    /// Returns whether a request to this URI goes to a host of this pattern.
     ///
     /// A URI without an authority matches no pattern.
     #[must_use]

@@ -5,22 +5,10 @@ use std::str::FromStr;
 
 use http::HeaderValue;
 
-/// An opaque name of a session, valid as a header value at every peer.
+/// The opaque name of a session, valid as a header value at every peer.
 ///
-/// A key has 1 to 255 bytes ([`AffinityKey::MAX_LEN`]), each a visible ASCII character (`0x21` to
-/// `0x7E`) other than the comma. The grammar is narrower than RFC 9110's, because what it leaves out
-/// changes on the way:
-///
-/// - white space is trimmed by peers;
-/// - a non-ASCII character is sent as Latin-1 by Node and as UTF-8 by workerd, so that one id
-///   becomes two keys;
-/// - a comma is a list separator to HAProxy and to proxies that join repeated headers;
-/// - 255 bytes is what the strictest general gateway takes (Bifrost).
-///
-/// A clone never allocates. `Debug` does not show the key, and there is no `Display`.
-///
-/// A key is not a secret and must not be one: gateways log it. Do not use a credential, and do not
-/// use a request id, which changes on every turn.
+/// A key must not be a secret, because gateways log it. Use neither a credential nor a request id, which
+/// changes on every turn.
 ///
 /// # Examples
 ///
@@ -35,11 +23,24 @@ use http::HeaderValue;
 /// assert_ne!(key, WARM_UP);
 /// # Ok::<_, tower_session_affinity::InvalidAffinityKey>(())
 /// ```
+///
+/// Cloning never allocates. `Debug` hides the key, and there is no `Display`.
+///
+/// # Grammar
+///
+/// A key has 1 to 255 bytes ([`AffinityKey::MAX_LEN`]), each a visible ASCII character (`0x21` to
+/// `0x7E`) other than the comma. RFC 9110 allows more, but not every peer passes more on unchanged:
+///
+/// - peers trim white space;
+/// - Node sends a non-ASCII character as Latin-1 and workerd as UTF-8, so one id becomes two keys;
+/// - HAProxy, and proxies that join repeated headers, read a comma as a list separator;
+/// - Bifrost, the strictest general gateway, takes 255 bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AffinityKey(HeaderValue);
 
-/// The error returned for bytes that are not a valid [`AffinityKey`]: what is wrong and where, never the
-/// value.
+/// The error returned for bytes that are not a valid [`AffinityKey`].
+///
+/// It says what is wrong and where, and does not show the value.
 ///
 /// # Examples
 ///
@@ -47,7 +48,10 @@ pub struct AffinityKey(HeaderValue);
 /// use tower_session_affinity::AffinityKey;
 ///
 /// let error = AffinityKey::try_from("user, abc").unwrap_err();
-/// assert_eq!(error.to_string(), "affinity key has invalid byte 0x2c at index 4");
+/// assert_eq!(
+///     error.to_string(),
+///     "affinity key has invalid byte 0x2c at index 4, expected visible ASCII other than a comma",
+/// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidAffinityKey(Reason);
@@ -63,7 +67,7 @@ impl AffinityKey {
     /// The most bytes that a key can have.
     pub const MAX_LEN: usize = 255;
 
-    /// Makes a key from a literal; in a `const`, a bad one is a compile error.
+    /// Makes a key from a literal. In a `const`, an invalid literal is a compile error.
     ///
     /// # Examples
     ///
@@ -76,19 +80,25 @@ impl AffinityKey {
     ///
     /// # Panics
     ///
-    /// If `key` breaks the grammar of [`AffinityKey`].
+    /// If `key` does not match the [grammar](AffinityKey#grammar).
     #[must_use]
     #[track_caller]
     pub const fn from_static(key: &'static str) -> Self {
         match check(key.as_bytes()) {
             Ok(()) => Self(HeaderValue::from_static(key)),
-            Err(Reason::Empty) => panic!("affinity key is empty"),
-            Err(Reason::TooLong { .. }) => panic!("affinity key has over 255 bytes"),
-            Err(Reason::InvalidByte { .. }) => panic!("affinity key has an invalid byte"),
+            Err(Reason::Empty) => panic!("affinity key is empty, expected 1 to 255 bytes"),
+            Err(Reason::TooLong { .. }) => {
+                panic!("affinity key has too many bytes, expected at most 255")
+            }
+            Err(Reason::InvalidByte { .. }) => {
+                panic!(
+                    "affinity key has an invalid byte, expected visible ASCII other than a comma"
+                )
+            }
         }
     }
 
-    /// Returns the key as text, which is ASCII.
+    /// Returns the key as ASCII text.
     #[must_use]
     #[expect(
         clippy::missing_panics_doc,
@@ -98,33 +108,33 @@ impl AffinityKey {
         self.0.to_str().expect("a key is visible ASCII")
     }
 
-    /// Returns the key as it goes into a header.
+    /// Returns the key as a header value.
     #[must_use]
     pub const fn as_header_value(&self) -> &HeaderValue {
         &self.0
     }
 
-    /// Takes over a checked value and makes its clones free of allocation.
+    /// Takes a checked value, and makes sure that its clones do not allocate.
     fn from_checked(value: HeaderValue) -> Self {
-        // A value made from a fresh buffer gets its reference count, an allocation, at its first
-        // clone. That clone is made here, where the key is made, and not while a request waits.
+        // A value made from a fresh buffer allocates its reference count at its first clone. That clone
+        // is made here, while the key is made, and not while a request waits.
         drop(value.clone());
         Self(value)
     }
 
-    /// Shares the bytes of a header value, if they are a key.
-    // The clone of a value has its reference count already, so that no further clone allocates.
+    /// Makes a key that shares the bytes of a header value, if they are valid.
+    // A clone has its reference count already, so further clones do not allocate.
     #[inline]
     pub(crate) fn sharing(value: &HeaderValue) -> Option<Self> {
         is_valid(value.as_bytes()).then(|| Self(value.clone()))
     }
 
-    /// Copies the key's bytes, for a key that is kept for longer than its request.
+    /// Copies the key's bytes, for a key that outlives its request.
     ///
     /// A key that [`RequestHead::key`](crate::RequestHead::key), [`FromHeaders`](crate::FromHeaders) or
-    /// `TryFrom<HeaderValue>` makes of an inbound header shares the header's bytes. Over HTTP/1 they are a
-    /// slice of hyper's read buffer, and a clone that is kept keeps all 8 KiB of it. `TryFrom<&HeaderValue>`,
-    /// `TryFrom<&str>` and `FromStr` copy by themselves. The sensitive flag survives.
+    /// `TryFrom<HeaderValue>` makes from an inbound header shares the header's bytes. Over HTTP/1 these are a
+    /// slice of hyper's read buffer, and a clone keeps all 8 KiB of it alive. `TryFrom<&HeaderValue>`,
+    /// `TryFrom<&str>` and `FromStr` copy already. The sensitive flag is kept.
     ///
     /// # Examples
     ///
@@ -149,7 +159,7 @@ impl AffinityKey {
         Self::from_checked(value)
     }
 
-    /// Takes over the text of a UUID, whose clones are free of allocation as it is.
+    /// Takes the text of a UUID, whose clones do not allocate.
     #[cfg(feature = "hmac")]
     pub(crate) const fn from_uuid(value: HeaderValue) -> Self {
         Self(value)
@@ -163,7 +173,7 @@ impl AffinityKey {
 }
 
 /// Whether these bytes are a key.
-// Without an early end, so that the compiler checks 16 bytes at a time.
+// Without an early exit, so that the compiler checks 16 bytes at a time.
 #[inline]
 fn is_valid(bytes: &[u8]) -> bool {
     let is_valid_byte = |byte: u8| byte.wrapping_sub(b'!') <= b'~' - b'!' && byte != b',';
@@ -173,7 +183,7 @@ fn is_valid(bytes: &[u8]) -> bool {
     are_valid && !bytes.is_empty() && bytes.len() <= AffinityKey::MAX_LEN
 }
 
-/// Looks for the reason only where there is one.
+/// Checks the bytes, and looks for the reason only if they are invalid.
 #[inline]
 fn examine(bytes: &[u8]) -> Result<(), InvalidAffinityKey> {
     if is_valid(bytes) {
@@ -182,7 +192,7 @@ fn examine(bytes: &[u8]) -> Result<(), InvalidAffinityKey> {
     check(bytes).map_err(InvalidAffinityKey)
 }
 
-/// The grammar of a key; nothing else looks at its bytes.
+/// Returns how these bytes break the grammar of a key, if they do.
 const fn check(bytes: &[u8]) -> Result<(), Reason> {
     if bytes.is_empty() {
         return Err(Reason::Empty);
@@ -227,10 +237,10 @@ impl TryFrom<String> for AffinityKey {
     }
 }
 
-/// Copies the bytes, so that a key that is kept does not keep the buffer that the value is a slice of
-/// (hyper's read buffer has 8 KiB). The sensitive flag survives.
+/// Copies the bytes, and keeps the sensitive flag.
 ///
-/// For a key that goes into the same request, [`RequestHead::key`](crate::RequestHead::key) does not copy.
+/// So the key does not keep alive the buffer that the value is a slice of (hyper's read buffer has 8 KiB).
+/// For a key that is sent with the same request, [`RequestHead::key`](crate::RequestHead::key) does not copy.
 impl TryFrom<&HeaderValue> for AffinityKey {
     type Error = InvalidAffinityKey;
 
@@ -241,8 +251,10 @@ impl TryFrom<&HeaderValue> for AffinityKey {
     }
 }
 
-/// Takes over the value as it is, with its sensitive flag and the buffer that it is a slice of;
-/// [`into_owned`](AffinityKey::into_owned) copies it.
+/// Takes the value without a copy, and keeps the sensitive flag.
+///
+/// The key keeps alive the buffer that the value is a slice of; [`into_owned`](AffinityKey::into_owned)
+/// copies it.
 impl TryFrom<HeaderValue> for AffinityKey {
     type Error = InvalidAffinityKey;
 
@@ -267,20 +279,21 @@ impl fmt::Debug for AffinityKey {
 impl fmt::Display for InvalidAffinityKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Reason::Empty => f.write_str("affinity key is empty"),
-            Reason::TooLong { len } => {
-                write!(
-                    f,
-                    "affinity key has {len} bytes, at most {}",
-                    AffinityKey::MAX_LEN
-                )
-            }
-            Reason::InvalidByte { byte, index } => {
-                write!(
-                    f,
-                    "affinity key has invalid byte {byte:#04x} at index {index}"
-                )
-            }
+            Reason::Empty => write!(
+                f,
+                "affinity key is empty, expected 1 to {} bytes",
+                AffinityKey::MAX_LEN
+            ),
+            Reason::TooLong { len } => write!(
+                f,
+                "affinity key has {len} bytes, expected at most {}",
+                AffinityKey::MAX_LEN
+            ),
+            Reason::InvalidByte { byte, index } => write!(
+                f,
+                "affinity key has invalid byte {byte:#04x} at index {index}, expected visible ASCII \
+                 other than a comma"
+            ),
         }
     }
 }

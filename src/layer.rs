@@ -1,4 +1,4 @@
-//! The layer, and the settings of a stamp.
+//! The layer and its settings.
 
 #[cfg(feature = "hmac")]
 mod derive;
@@ -15,9 +15,10 @@ use crate::{
 
 /// Sends at most one session-affinity header with each request.
 ///
-/// The key comes from the request's extensions, else from the fallbacks, in the order in which they were
-/// added. It is sent as `x-session-affinity`, or under the name that each provider reads
-/// ([`destinations`](Self::destinations)).
+/// The key comes from the request's extensions, or else from the first fallback that has one, in the order
+/// in which they were added. It is sent as `x-session-affinity`, or under the name that each provider reads
+/// ([`destinations`](Self::destinations)). Where the layer goes among redirects, retries and buffers:
+/// [placement](crate::guide::placement).
 ///
 /// # Examples
 ///
@@ -46,18 +47,19 @@ pub struct SessionAffinityLayer<K = FromExtension> {
 }
 
 impl SessionAffinityLayer {
-    /// Takes the key from the request's extensions, sends it as `x-session-affinity`, keeps a
-    /// caller's header, and allows every host.
+    /// Takes the key from the request's extensions, and sends it as `x-session-affinity` to every host.
+    ///
+    /// A caller's own header is kept.
     pub const fn new() -> Self {
         Self::from_source(FromExtension)
     }
 }
 
 impl<K> SessionAffinityLayer<K> {
-    /// Takes the key from this source, and not from the request's extensions.
+    /// Takes the key from this source instead of the request's extensions.
     ///
-    /// It is for a second layer that sends a different id, such as a tenant or a
-    /// parent session. [`NoAffinity`](crate::NoAffinity) in the extensions applies to it as well.
+    /// Use it for a second layer that sends a different id, such as a tenant or a parent session.
+    /// [`NoAffinity`](crate::NoAffinity) in the extensions applies to it as well.
     ///
     /// # Examples
     ///
@@ -66,6 +68,12 @@ impl<K> SessionAffinityLayer<K> {
     ///
     /// let tenant = SessionAffinityLayer::from_source(from_fn(|req| req.key("x-tenant-id")))
     ///     .header_name(header::X_LLM_D_INFERENCE_FAIRNESS_ID);
+    ///
+    /// let request = http::Request::get("/").header("x-tenant-id", "acme").body(())?;
+    /// let (mut parts, ()) = request.into_parts();
+    /// tenant.stamp(&parts.method, &parts.uri, &mut parts.headers, &parts.extensions);
+    /// assert_eq!(parts.headers["x-llm-d-inference-fairness-id"], "acme");
+    /// # Ok::<_, http::Error>(())
     /// ```
     pub const fn from_source(source: K) -> Self {
         Self {
@@ -76,7 +84,7 @@ impl<K> SessionAffinityLayer<K> {
         }
     }
 
-    /// Asks this source where no earlier one has a key.
+    /// Adds a source, which is asked if no earlier one has a key.
     ///
     /// # Examples
     ///
@@ -86,6 +94,11 @@ impl<K> SessionAffinityLayer<K> {
     /// let layer = SessionAffinityLayer::new()
     ///     .or(FromHeaders::new([header::X_SESSION_ID]))
     ///     .or(AffinityKey::from_static("anonymous"));
+    ///
+    /// let (mut parts, ()) = http::Request::get("/").body(())?.into_parts();
+    /// layer.stamp(&parts.method, &parts.uri, &mut parts.headers, &parts.extensions);
+    /// assert_eq!(parts.headers["x-session-affinity"], "anonymous");
+    /// # Ok::<_, http::Error>(())
     /// ```
     pub fn or<E: KeyExtractor>(self, fallback: E) -> SessionAffinityLayer<Or<K, E>> {
         let Stamp {
@@ -100,7 +113,7 @@ impl<K> SessionAffinityLayer<K> {
         }
     }
 
-    /// Asks this closure where no earlier source has a key.
+    /// Adds a closure, which is called if no earlier source has a key.
     ///
     /// # Examples
     ///
@@ -108,6 +121,12 @@ impl<K> SessionAffinityLayer<K> {
     /// use tower_session_affinity::SessionAffinityLayer;
     ///
     /// let layer = SessionAffinityLayer::new().or_fn(|req| req.key("x-user-id"));
+    ///
+    /// let request = http::Request::get("/").header("x-user-id", "u-42").body(())?;
+    /// let (mut parts, ()) = request.into_parts();
+    /// layer.stamp(&parts.method, &parts.uri, &mut parts.headers, &parts.extensions);
+    /// assert_eq!(parts.headers["x-session-affinity"], "u-42");
+    /// # Ok::<_, http::Error>(())
     /// ```
     pub fn or_fn<F>(self, fallback: F) -> SessionAffinityLayer<Or<K, FromFn<F>>>
     where
@@ -116,15 +135,12 @@ impl<K> SessionAffinityLayer<K> {
         self.or(from_fn(fallback))
     }
 
-    /// Adopts the session that a caller names in one of these headers, and takes the headers out.
+    /// Adopts the session that a caller names in one of these headers, and removes the headers.
     ///
-    /// It is for a gateway, which copies its caller's headers to the request that it sends. The key comes from
-    /// the first valid value, as with [`FromHeaders`], where no earlier source has one. Whatever the outcome,
-    /// none of these headers is sent on, unless one of them is the very header that carries the key.
-    /// [`header::CALLER_SESSIONS`](crate::header::CALLER_SESSIONS) is a list to begin with.
-    ///
-    /// Under [`MergePolicy::Keep`] a value that the caller sends under the carrying header's own name is kept,
-    /// unchecked. `adopt_derived` (feature `hmac`) sends no raw value at all.
+    /// Use it in a gateway that copies its caller's headers to the request that it sends. If no earlier source
+    /// has a key, the first valid value is the key, as with [`FromHeaders`]. Whatever the outcome, none of
+    /// these headers is sent, except the one that carries the key.
+    /// [`header::CALLER_SESSIONS`](crate::header::CALLER_SESSIONS) is a list to start with.
     ///
     /// # Examples
     ///
@@ -140,6 +156,9 @@ impl<K> SessionAffinityLayer<K> {
     /// assert_eq!(parts.headers.len(), 1);
     /// # Ok::<_, http::Error>(())
     /// ```
+    ///
+    /// Under [`MergePolicy::Keep`], a value that the caller sends under the name that carries the key is kept
+    /// and not checked. `adopt_derived` (feature `hmac`) never sends a raw value.
     pub fn adopt(
         mut self,
         names: impl IntoIterator<Item = HeaderName>,
@@ -153,46 +172,53 @@ impl<K> SessionAffinityLayer<K> {
     /// Sends the key under this name instead of `x-session-affinity`.
     ///
     /// A name that the other side does not read fails silently; [`header`](crate::header) says who reads which.
-    /// With [`destinations`](Self::destinations) each row has a name of its own, and this one is not used.
+    /// If [`destinations`](Self::destinations) is set, each of its rows has its own name, and this one is not
+    /// used.
     pub fn header_name(mut self, name: HeaderName) -> Self {
         self.stamp.settings.header_name = Some(name);
         self
     }
 
-    /// Sets what happens when the header is already present.
+    /// Sets what happens when the header is already present, by default [`MergePolicy::Keep`].
     pub const fn merge_policy(mut self, policy: MergePolicy) -> Self {
         self.stamp.settings.merge_policy = policy;
         self
     }
 
-    /// Lets the header, a caller's own included, reach these hosts and no others.
+    /// Sends the header, even a caller's own, to these hosts only.
     ///
-    /// An empty list allows none; of two lists the last one set applies. A request whose URI does not have an
-    /// authority goes to no listed host: put the layer inside whatever adds the host.
-    ///
-    /// # What it promises
-    ///
-    /// The promise is about what passes through this layer. It does not cover a header that is added below
-    /// it (such as reqwest's `default_headers`), nor a forward proxy that plain HTTP goes through, which reads
-    /// every header. A `CONNECT` for a tunnel is never given the header, whatever the list.
-    ///
-    /// On the server side of HTTP/1.1 a request has no authority, so no request passes; over HTTP/2 and with
-    /// a URI in absolute form the *caller* chooses the host. Use the list on clients.
-    ///
-    /// Two layers of one header name with different lists cancel each other, since each takes the header out
-    /// for the hosts that it does not list. [`destinations`](Self::destinations) is the way to serve several
-    /// providers.
+    /// An empty list allows no host. If it is set twice, the last list applies.
     ///
     /// # Examples
     ///
     /// ```
-    /// use tower_session_affinity::{HostPattern, SessionAffinityLayer};
+    /// use http::{Extensions, HeaderMap, Method, Uri};
+    /// use tower_session_affinity::{AffinityKey, HostPattern, Outcome, SessionAffinityLayer};
     ///
-    /// let layer = SessionAffinityLayer::new().only_hosts([
-    ///     HostPattern::from_static("api.cloudflare.com"),
-    ///     HostPattern::from_static("*.fireworks.ai"),
-    /// ]);
+    /// let layer = SessionAffinityLayer::new()
+    ///     .or(AffinityKey::from_static("chat-7"))
+    ///     .only_hosts([HostPattern::from_static("*.fireworks.ai")]);
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// let other = Uri::from_static("https://fireworks.ai.example/v1");
+    /// let outcome = layer.stamp(&Method::POST, &other, &mut headers, &Extensions::new());
+    /// assert_eq!(outcome, Outcome::HostNotAllowed);
+    /// assert!(headers.is_empty());
     /// ```
+    ///
+    /// # Limits
+    ///
+    /// - A request whose URI has no authority matches no list: put the layer inside whatever adds the host.
+    /// - The list covers what passes through this layer. It does not cover a header that is added below it,
+    ///   such as reqwest's `default_headers`, nor a forward proxy for plain HTTP, which reads every header. A
+    ///   `CONNECT` for a tunnel never gets the header, whatever the list.
+    /// - Use the list on clients. On an HTTP/1.1 server a request has no authority, so the header is never
+    ///   sent. Over HTTP/2, and with a URI in absolute form, the *caller* chooses the host.
+    /// - Two layers with the same header name and different lists cancel each other, because each removes the
+    ///   header for the hosts that it does not list. To serve several providers, use
+    ///   [`destinations`](Self::destinations).
+    ///
+    /// More: [what a list of hosts covers](crate::guide::privacy#what-a-list-of-hosts-covers).
     pub fn only_hosts(mut self, hosts: impl IntoIterator<Item = HostPattern>) -> Self {
         self.stamp.settings.special_mut().only_hosts = Some(hosts.into_iter().collect());
         self
@@ -201,12 +227,7 @@ impl<K> SessionAffinityLayer<K> {
     /// Sends each provider the header that it reads.
     ///
     /// The first row that matches the request decides: its header carries the key, by the rules of
-    /// [`MergePolicy`]. Nothing is sent to a host that is not listed, nor where the row does not name a
-    /// header, nor where the value is longer than the row takes. And a name of the table reaches only the
-    /// hosts of its rows: every *other* header that the table names is taken out, under both policies.
-    ///
-    /// With [`only_hosts`](Self::only_hosts) as well, a request must pass both. Of two tables the last one
-    /// set applies.
+    /// [`MergePolicy`].
     ///
     /// # Examples
     ///
@@ -224,6 +245,13 @@ impl<K> SessionAffinityLayer<K> {
     /// assert_eq!(headers["x-session-id"], "chat-7");
     /// # Ok::<_, http::uri::InvalidUri>(())
     /// ```
+    ///
+    /// Nothing is sent if no row matches, if the row does not name a header, or if the value is longer than
+    /// the row takes. Every *other* header that the table names is removed, under both policies, so each name
+    /// reaches only the hosts of its rows.
+    ///
+    /// If [`only_hosts`](Self::only_hosts) is set as well, a request must pass both. If the table is set twice,
+    /// the last one applies.
     pub fn destinations(mut self, destinations: Destinations) -> Self {
         let special = self.stamp.settings.special_mut();
         let names = destinations.iter().filter_map(|row| row.header_name());
@@ -232,10 +260,9 @@ impl<K> SessionAffinityLayer<K> {
         self
     }
 
-    /// Calls this closure once for each request, with what the layer did and the head that is sent.
+    /// Calls this closure once for each request, with the outcome and the head that is sent.
     ///
-    /// It runs on the request's way out, so it should do no more than count. Of two closures the last one
-    /// set is called.
+    /// The request waits for it, so do no more than count. If it is set twice, the last closure is called.
     ///
     /// # Examples
     ///
@@ -263,7 +290,9 @@ impl<K> SessionAffinityLayer<K> {
         self
     }
 
-    /// Says that every request should have a key: [`Outcome::NoKey`] becomes a warning (feature `tracing`).
+    /// Emits a warning for each request without a key ([`Outcome::NoKey`]), with the feature `tracing`.
+    ///
+    /// Use it where every request should have a key. Without the feature it has no effect.
     pub fn expect_key(mut self) -> Self {
         self.stamp.settings.special_mut().expects_key = true;
         self
@@ -271,7 +300,7 @@ impl<K> SessionAffinityLayer<K> {
 }
 
 impl<K: KeyExtractor> SessionAffinityLayer<K> {
-    /// Stamps a request in parts, for a client that offers a hook instead of a `Service`.
+    /// Sets the header on a request in parts, for a client that has a hook instead of a `Service`.
     ///
     /// # Examples
     ///

@@ -133,6 +133,8 @@ mod merge;
 mod names;
 mod outcome;
 mod parent;
+#[doc(hidden)]
+pub mod rules;
 #[cfg(feature = "scope")]
 mod scope;
 mod service;

@@ -11,27 +11,7 @@ use crate::names::Names;
 
 /// What happens to an affinity header that a request already carries.
 ///
-/// Under either policy, at most one value is sent. A blank value (only spaces and tabs) counts as
-/// absent, because Envoy hashes all blank values to one replica. *Ours* is the key that a source gave. The
-/// first row that applies decides:
-///
-/// | the request | `Keep` (default) | `Replace` |
-/// |---|---|---|
-/// | is a `CONNECT` for a tunnel, or goes to a host that the layer's list or table does not name | none | none |
-/// | carries `NoAffinity` in its extensions | none | none |
-/// | has one or more non-blank values | the first non-blank one, alone; no extractor is called; not checked against the key grammar | ours, else none |
-/// | has none, or only blank ones, and there is a key | ours | ours |
-/// | has none, or only blank ones, and there is no key | none | none |
-///
-/// With `.destinations` the table applies to the header that the request's row names. A row that does not
-/// name one is like a host that is not named. A value that is longer than its row allows is not sent.
-///
-/// With derivation (the feature `hmac`) the key that is sent is derived from the value in the table, even if
-/// that is the caller's header. If `.derive_per_host` is set and the URI has no host, none is sent. A
-/// header that is named in `.adopt_derived` is treated as under `Replace`.
-///
-/// The table also applies to a header map that is full (24,576 names), with one exception: if our value
-/// would add a name, the request is sent without it.
+/// Whatever the policy, at most one value is sent.
 ///
 /// # Examples
 ///
@@ -42,24 +22,46 @@ use crate::names::Names;
 /// let replace = keep.clone().merge_policy(MergePolicy::Replace);
 ///
 /// let request = http::Request::get("/").header("x-session-affinity", "theirs").body(())?;
-/// let (mut parts, ()) = request.into_parts();
+/// let (mut sent, ()) = request.into_parts();
 ///
-/// let outcome = keep.stamp(&parts.method, &parts.uri, &mut parts.headers, &parts.extensions);
+/// let outcome = keep.stamp(&sent.method, &sent.uri, &mut sent.headers, &sent.extensions);
 /// assert_eq!(outcome, Outcome::Kept);
-/// assert_eq!(parts.headers["x-session-affinity"], "theirs");
+/// assert_eq!(sent.headers["x-session-affinity"], "theirs");
 ///
-/// let outcome = replace.stamp(&parts.method, &parts.uri, &mut parts.headers, &parts.extensions);
+/// let outcome = replace.stamp(&sent.method, &sent.uri, &mut sent.headers, &sent.extensions);
 /// assert_eq!(outcome, Outcome::Replaced);
-/// assert_eq!(parts.headers["x-session-affinity"], "ours");
+/// assert_eq!(sent.headers["x-session-affinity"], "ours");
 /// # Ok::<_, http::Error>(())
 /// ```
+///
+/// # What is sent
+///
+/// The first row that applies decides. *Ours* is the key that a source gave. A blank value, which has only
+/// spaces and tabs, counts as absent, because Envoy hashes all blank values to one replica.
+///
+/// | the request | `Keep` (default) | `Replace` |
+/// |---|---|---|
+/// | is a `CONNECT` for a tunnel, or goes to a host that the layer's list or table does not name | none | none |
+/// | carries `NoAffinity` in its extensions | none | none |
+/// | has one or more non-blank values | the first non-blank one, alone; no extractor is called; not checked against the key grammar | ours, else none |
+/// | has none, or only blank ones, and there is a key | ours | ours |
+/// | has none, or only blank ones, and there is no key | none | none |
+///
+/// - With `.destinations`, the table applies to the header that the request's row names. If the row does not
+///   name one, nothing is sent, as for a host that is not named. A value that is longer than the row takes is
+///   not sent.
+/// - With a derivation (feature `hmac`), the key derived from the table's value is sent, even if the caller's
+///   header is kept. None is sent if `.derive_per_host` is set and the URI has no host. Under a name of
+///   `.adopt_derived`, the layer acts as under `Replace`.
+/// - If the header map is full (24,576 names) and our value would add a name, the request is sent without a
+///   value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MergePolicy {
     /// The caller's header wins.
     #[default]
     Keep,
-    /// The layer owns the header: ours is sent, or none. For a trust boundary.
+    /// The layer owns the header: it is sent as ours or not at all. Use it at a trust boundary.
     Replace,
 }
 

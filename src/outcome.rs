@@ -1,4 +1,4 @@
-//! What a layer did to a request, and who is told.
+//! What a layer did to a request, and the hook that is told.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,20 +11,7 @@ use crate::RequestHead;
 ///
 /// It is a report, not a result: a layer never fails a request.
 /// [`SessionAffinityLayer::stamp`](crate::SessionAffinityLayer::stamp) returns it, and
-/// [`SessionAffinityLayer::on_outcome`](crate::SessionAffinityLayer::on_outcome) hands it to a closure.
-///
-/// # Events
-///
-/// With the feature `tracing`, each outcome is one event of the target `tower_session_affinity` that never
-/// shows the key. The field `outcome` is [`as_str`](Self::as_str), and `header_name` (or `body_field`)
-/// says where the key was to be sent, if anywhere.
-///
-/// The level is WARN where the affinity is lost although no setting asks for that:
-/// [`NoAuthority`](Self::NoAuthority), [`MapFull`](Self::MapFull), [`TooLong`](Self::TooLong),
-/// [`InvalidKey`](Self::InvalidKey), and [`NoKey`](Self::NoKey) on a layer that
-/// [expects a key](crate::SessionAffinityLayer::expect_key). It is TRACE for all others. A layer and its
-/// clones emit one warning a second of each kind; the field `left_out` counts those that were not emitted
-/// since the last one. (On `wasm32-unknown-unknown`, which has no clock, all are emitted.)
+/// [`SessionAffinityLayer::on_outcome`](crate::SessionAffinityLayer::on_outcome) passes it to a closure.
 ///
 /// # Examples
 ///
@@ -34,22 +21,37 @@ use crate::RequestHead;
 /// assert_eq!(Outcome::HostNotAllowed.as_str(), "host_not_allowed");
 /// assert!(Outcome::ALL.contains(&Outcome::Stamped));
 /// ```
+///
+/// # Events
+///
+/// With the feature `tracing`, each outcome is one event with the target `tower_session_affinity`. It never
+/// shows the key. The field `outcome` is [`as_str`](Self::as_str). The field `header_name` or `body_field`
+/// says where the key would be sent; neither is set if there is no such place.
+///
+/// The level is WARN if the affinity is lost although no setting asks for that:
+/// [`NoAuthority`](Self::NoAuthority), [`MapFull`](Self::MapFull), [`TooLong`](Self::TooLong),
+/// [`InvalidKey`](Self::InvalidKey), and [`NoKey`](Self::NoKey) on a layer that
+/// [expects a key](crate::SessionAffinityLayer::expect_key). It is TRACE for all others.
+///
+/// A layer and its clones emit at most one warning of each kind per second. The field `left_out` counts the
+/// warnings that were suppressed since the last one. `wasm32-unknown-unknown` has no clock, so there every
+/// warning is emitted. More: [metrics and events](crate::guide::observability).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The key was written where there was none.
+    /// The key is sent, and the caller had sent none.
     Stamped,
-    /// The caller's own value was kept, alone.
+    /// The caller's own value was kept, as the only one.
     Kept,
-    /// The caller's own value was kept, and the key that is derived from it is sent in its place.
+    /// The caller's own value was kept, and the key derived from it is sent instead of it.
     KeptDerived,
-    /// The key was written over a header, a blank one included.
+    /// The key is sent instead of the caller's header, which may have been blank.
     Replaced,
     /// No source had a key, so none is sent.
     NoKey,
     /// No source had a key, and at least one had a value that is not a valid key, so none is sent.
     InvalidKey,
-    /// The value is longer than its destination takes, so none is sent.
+    /// The value is longer than the destination takes, so none is sent.
     TooLong,
     /// The request carries [`NoAffinity`](crate::NoAffinity), so no key is sent.
     Suppressed,
@@ -57,19 +59,19 @@ pub enum Outcome {
     HostNotAllowed,
     /// The destination is listed as one that does not read a header, so none is sent.
     HeaderNotRead,
-    /// The URI has no authority, and a list of hosts or a derivation needs one, so no key is sent.
+    /// The URI has no authority, which a list of hosts or a derivation needs, so no key is sent.
     NoAuthority,
-    /// The request is a `CONNECT` for a tunnel, whose headers go to the proxy, so no key is sent.
+    /// The request is a `CONNECT` for a tunnel, whose headers the proxy reads, so no key is sent.
     Tunnel,
-    /// The header map has no room for one more name, so no key is sent.
+    /// The header map has no room for another name, so no key is sent.
     MapFull,
-    /// The destination is listed as one that does not read a body field, so the body is untouched.
+    /// The destination is listed as one that does not read a body field, so the body is unchanged.
     FieldNotRead,
-    /// The body is not JSON by its content type, or is empty, so it is untouched.
+    /// The content type is not JSON, or the body is empty, so the body is unchanged.
     NotJson,
-    /// The body has a content encoding, so it is untouched.
+    /// The body has a content encoding or an unreadable length, so it is unchanged.
     Encoded,
-    /// A signature or digest covers the body, so it is untouched.
+    /// A signature or digest covers the body, so it is unchanged.
     Signed,
     /// The body is not one JSON object, so no key was written into it.
     NotAnObject,
@@ -79,7 +81,7 @@ pub enum Outcome {
 #[derive(Clone, Copy)]
 #[cfg_attr(
     not(feature = "tracing"),
-    expect(dead_code, reason = "read by events alone")
+    expect(dead_code, reason = "only events read it")
 )]
 pub(crate) enum Carrier<'a> {
     Header(&'a HeaderName),
@@ -88,14 +90,14 @@ pub(crate) enum Carrier<'a> {
     Nothing,
 }
 
-/// What a layer's user wants to be told by.
+/// The closure that is called with each outcome.
 #[derive(Clone)]
 pub(crate) struct Hook(Arc<Called>);
 
 type Called = dyn Fn(Outcome, RequestHead<'_>) + Send + Sync;
 
 impl Outcome {
-    /// Every outcome, for a counter that begins at zero.
+    /// Every outcome, for counters that start at zero.
     pub const ALL: &[Self] = &[
         Self::Stamped,
         Self::Kept,
@@ -117,7 +119,7 @@ impl Outcome {
         Self::NotAnObject,
     ];
 
-    /// Returns the name in snake case, for a label or a log.
+    /// Returns the name in snake case, for a metric's label or a log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -142,7 +144,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the request is sent with a key, ours or the caller's own.
+    /// Returns whether the request is sent with a key, the layer's or the caller's own.
     ///
     /// # Examples
     ///

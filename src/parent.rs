@@ -1,12 +1,12 @@
-//! The key of the session that a sub-agent's session belongs to.
+//! The session that started a sub-agent's session.
 
 use crate::{AffinityKey, KeyExtractor, RequestHead};
 
 /// The session of the agent that started this one.
 ///
-/// It is for gateways that bind a sub-agent near its parent and read the parent's session from a second
-/// header, as NVIDIA Dynamo does from `x-dynamo-parent-session-id`. It goes into a request's extensions,
-/// or with the feature `scope` into a scope, and [`FromParent`] takes it from there.
+/// Some gateways place a sub-agent near its parent. They read the parent's session from a second header, as
+/// NVIDIA Dynamo does from `x-dynamo-parent-session-id`. Put this key into a request's extensions, or with
+/// the feature `scope` into a scope; [`FromParent`] takes it from there.
 ///
 /// # Examples
 ///
@@ -39,7 +39,9 @@ use crate::{AffinityKey, KeyExtractor, RequestHead};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ParentKey(pub AffinityKey);
 
-/// Takes the [`ParentKey`] in the request's extensions, else with the feature `scope` that of the scope.
+/// Takes the [`ParentKey`] from the request's extensions.
+///
+/// If there is none and the feature `scope` is on, it takes the one of the scope. [`ParentKey`] has an example.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FromParent;
 

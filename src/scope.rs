@@ -1,4 +1,4 @@
-//! The key of the current task, from an inbound request to the calls made while it is answered.
+//! The key of the current task: from an inbound request to the calls made while it is handled.
 
 mod body;
 mod carry;
@@ -22,8 +22,7 @@ pub use service::{AffinityScope, ScopedResponseFuture};
 
 /// Takes the key of the scope that the call is made in.
 ///
-/// It is read when the layer's `call` runs. So the layer goes above a `tower::buffer::Buffer`, whose
-/// worker makes the calls below it in a task of its own, outside every scope.
+/// [`AffinityScopeLayer`] or [`AffinityKey::scope`] opens a scope.
 ///
 /// # Examples
 ///
@@ -38,14 +37,17 @@ pub use service::{AffinityScope, ScopedResponseFuture};
 /// assert_eq!(FromScope.extract((&request).into()), None);
 /// # Ok::<_, http::Error>(())
 /// ```
+///
+/// The key is read when the layer's `call` runs. So put the layer above a `tower::buffer::Buffer`: the
+/// buffer's worker makes the calls below it in a task of its own, outside every scope.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FromScope;
 
 impl AffinityKey {
     /// Runs a future in the scope of this key.
     ///
-    /// A scope inside a scope hides the outer one for as long as it runs. [`Scoped`] says what is in the
-    /// scope and what is not.
+    /// An inner scope hides the outer one while it runs. [`Scoped`] says what is in the scope. Needs the feature
+    /// `scope`.
     ///
     /// # Examples
     ///
@@ -65,8 +67,8 @@ impl AffinityKey {
 
     /// Runs a closure in the scope of this key.
     ///
-    /// A future that the closure blocks on, with tokio's `block_on`, is in the scope; tasks that the
-    /// runtime polls meanwhile are not.
+    /// A future that the closure runs with tokio's `block_on` is in the scope. Tasks that the runtime polls
+    /// meanwhile are not. Needs the feature `scope`.
     ///
     /// # Examples
     ///
@@ -86,9 +88,19 @@ impl AffinityKey {
         f()
     }
 
-    /// Returns the key of the innermost scope, unless that has none or there is no scope.
+    /// Returns the key of the running task's innermost scope, if it has one.
     ///
-    /// The scope is that of the running task. While a thread-local is destroyed, there is none.
+    /// There is no scope while a thread's locals are destroyed. Needs the feature `scope`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::AffinityKey;
+    ///
+    /// assert_eq!(AffinityKey::current(), None);
+    /// let key = AffinityKey::from_static("chat-7").sync_scope(AffinityKey::current);
+    /// assert_eq!(key, Some(AffinityKey::from_static("chat-7")));
+    /// ```
     #[must_use]
     pub fn current() -> Option<Self> {
         context::key()

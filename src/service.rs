@@ -8,10 +8,10 @@ use tower_service::Service;
 use crate::stamp::Stamp;
 use crate::{FromExtension, KeyExtractor};
 
-/// Stamps each request and hands it to the inner service.
+/// Sets the header on each request and passes the request to the inner service.
 ///
-/// Made by [`SessionAffinityLayer`](crate::SessionAffinityLayer). Its readiness, response, error and
-/// future are the inner service's own.
+/// [`SessionAffinityLayer`](crate::SessionAffinityLayer) makes it. Its readiness, response, error and future
+/// are the inner service's own.
 #[derive(Clone, Debug)]
 pub struct SessionAffinity<S, K = FromExtension> {
     pub(crate) inner: S,
@@ -33,7 +33,7 @@ impl<S, K> SessionAffinity<S, K> {
         &mut self.inner
     }
 
-    /// Returns the inner service and forgets the rest.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }

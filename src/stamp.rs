@@ -10,8 +10,8 @@ use crate::merge::{Existing, clear, keep_first, set};
 use crate::outcome::Carrier;
 use crate::{KeyExtractor, MergePolicy, Outcome, RequestHead};
 
-pub(crate) use settings::Settings;
 use settings::Target;
+pub(crate) use settings::{Settings, admit, is_tunnel};
 
 /// What a layer and its services share: the source of keys, and the settings.
 #[derive(Clone, Debug)]

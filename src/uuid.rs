@@ -4,9 +4,10 @@ use uuid::Uuid;
 
 use crate::AffinityKey;
 
-/// Takes the hyphenated form in lower case, which every documented limit of a peer lets through.
+/// Takes the hyphenated form in lower case (36 bytes), which fits every documented limit.
 ///
-/// One UUID is one session: make it where the session begins, not for each request.
+/// Needs the feature `uuid`, for uuid 1. One UUID is one session: make it when the session begins, not for
+/// each request.
 ///
 /// # Examples
 ///

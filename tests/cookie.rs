@@ -138,11 +138,26 @@ fn a_sensitive_cookie_gives_a_sensitive_key() {
 fn an_invalid_cookie_name_is_an_error() {
     let rows = [
         ("", "cookie name is empty"),
-        ("sid=", "cookie name has invalid byte 0x3d at index 3"),
-        ("a;b", "cookie name has invalid byte 0x3b at index 1"),
-        (" sid", "cookie name has invalid byte 0x20 at index 0"),
-        ("s\u{ef}d", "cookie name has invalid byte 0xc3 at index 1"),
-        ("sid\n", "cookie name has invalid byte 0x0a at index 3"),
+        (
+            "sid=",
+            "cookie name has invalid byte 0x3d at index 3, expected visible ASCII other than `;` and `=`",
+        ),
+        (
+            "a;b",
+            "cookie name has invalid byte 0x3b at index 1, expected visible ASCII other than `;` and `=`",
+        ),
+        (
+            " sid",
+            "cookie name has invalid byte 0x20 at index 0, expected visible ASCII other than `;` and `=`",
+        ),
+        (
+            "s\u{ef}d",
+            "cookie name has invalid byte 0xc3 at index 1, expected visible ASCII other than `;` and `=`",
+        ),
+        (
+            "sid\n",
+            "cookie name has invalid byte 0x0a at index 3, expected visible ASCII other than `;` and `=`",
+        ),
     ];
     for (name, message) in rows {
         let error: InvalidCookieName = FromCookie::new(name).unwrap_err();

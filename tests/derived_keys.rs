@@ -189,16 +189,16 @@ fn the_error_for_an_invalid_secret_names_the_reason_and_the_position() {
     let errors = [
         (
             AffinitySecret::new(&[7; 31]).unwrap_err().to_string(),
-            "has 31 bytes, at least 32",
+            "has 31 bytes, expected at least 32",
         ),
-        (hex(""), "has 0 bytes, at least 32"),
-        (base64(" \n"), "has 0 bytes, at least 32"),
-        (hex(&"ab".repeat(31)), "has 31 bytes, at least 32"),
+        (hex(""), "has 0 bytes, expected at least 32"),
+        (base64(" \n"), "has 0 bytes, expected at least 32"),
+        (hex(&"ab".repeat(31)), "has 31 bytes, expected at least 32"),
         (hex("abcdefgh"), "has invalid hexadecimal at index 6"),
         (hex("\n\nabcdefgh"), "has invalid hexadecimal at index 8"),
         (
             hex(" abc"),
-            "has 3 characters, which end in the middle of a byte",
+            "has 3 characters, which do not make a whole number of bytes",
         ),
         (base64("AAAA*AAA"), "has invalid base64 at index 4"),
         (base64("  AAAA*AAA "), "has invalid base64 at index 6"),
@@ -206,7 +206,7 @@ fn the_error_for_an_invalid_secret_names_the_reason_and_the_position() {
         (base64("zzzz=zzz"), "has invalid base64 at index 4"),
         (
             base64("zzzzz"),
-            "has 5 characters, which end in the middle of a byte",
+            "has 5 characters, which do not make a whole number of bytes",
         ),
         (hex("ab cd\n\neg"), "has invalid hexadecimal at index 8"),
         // The first error counts, even if the end is wrong as well.
@@ -214,12 +214,12 @@ fn the_error_for_an_invalid_secret_names_the_reason_and_the_position() {
         (base64("AA*AAAAA="), "has invalid base64 at index 2"),
         (
             base64("AAAAAAAA="),
-            "has 9 characters, which end in the middle of a byte",
+            "has 9 characters, which do not make a whole number of bytes",
         ),
         (base64("AA AA\r\n*AAA"), "has invalid base64 at index 7"),
         (
             hex("a b c"),
-            "has 3 characters, which end in the middle of a byte",
+            "has 3 characters, which do not make a whole number of bytes",
         ),
         // Only ASCII white space is ignored.
         (hex("ab\u{a0}cd00"), "has invalid hexadecimal at index 2"),

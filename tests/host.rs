@@ -322,5 +322,8 @@ fn names_up_to_253_bytes_and_labels_up_to_63_are_accepted() {
         check(&format!("{host}."), &[&format!("https://{host}/")], &[]);
     }
     let error = (name + "x").parse::<HostPattern>().unwrap_err();
-    assert_eq!(error.to_string(), "host pattern has 254 bytes, at most 253");
+    assert_eq!(
+        error.to_string(),
+        "host pattern has 254 bytes, expected at most 253"
+    );
 }

@@ -53,20 +53,47 @@ fn the_error_for_an_invalid_pattern_says_why() {
         (".", "has no host"),
         ("*.", "has no host"),
         (":80", "has no host"),
-        ("*", "has a `*` that is not a leading `*.`"),
-        ("api.*.ai", "has a `*` that is not a leading `*.`"),
-        ("*.*.ai", "has a `*` that is not a leading `*.`"),
-        ("*workers.ai", "has a `*` that is not a leading `*.`"),
-        ("*.0.0.1", "has a wildcard on an IP address"),
-        ("*.1", "has a wildcard on an IP address"),
-        ("a..b", "has a label that is empty or has over 63 bytes"),
-        (".a", "has a label that is empty or has over 63 bytes"),
-        ("a..", "has a label that is empty or has over 63 bytes"),
+        (
+            "*",
+            "has a misplaced `*`, expected it only at the start, as in `*.example.com`",
+        ),
+        (
+            "api.*.ai",
+            "has a misplaced `*`, expected it only at the start, as in `*.example.com`",
+        ),
+        (
+            "*.*.ai",
+            "has a misplaced `*`, expected it only at the start, as in `*.example.com`",
+        ),
+        (
+            "*workers.ai",
+            "has a misplaced `*`, expected it only at the start, as in `*.example.com`",
+        ),
+        (
+            "*.0.0.1",
+            "has a wildcard before an IP address, expected a domain name",
+        ),
+        (
+            "*.1",
+            "has a wildcard before an IP address, expected a domain name",
+        ),
+        (
+            "a..b",
+            "has an invalid label, expected 1 to 63 bytes between dots",
+        ),
+        (
+            ".a",
+            "has an invalid label, expected 1 to 63 bytes between dots",
+        ),
+        (
+            "a..",
+            "has an invalid label, expected 1 to 63 bytes between dots",
+        ),
         (
             &long_label,
-            "has a label that is empty or has over 63 bytes",
+            "has an invalid label, expected 1 to 63 bytes between dots",
         ),
-        (&long_name, "has 255 bytes, at most 253"),
+        (&long_name, "has 255 bytes, expected at most 253"),
         ("h:", "has an invalid port, expected 1 to 65535"),
         ("h:0", "has an invalid port, expected 1 to 65535"),
         ("h:65536", "has an invalid port, expected 1 to 65535"),
@@ -83,7 +110,10 @@ fn the_error_for_an_invalid_pattern_says_why() {
         ("[127.0.0.1]", "has an invalid IPv6 address in its brackets"),
         ("https://", "has no host"),
         ("https://:443", "has no host"),
-        ("https://*", "has a `*` that is not a leading `*.`"),
+        (
+            "https://*",
+            "has a misplaced `*`, expected it only at the start, as in `*.example.com`",
+        ),
         ("http://h:65536", "has an invalid port, expected 1 to 65535"),
         ("wss://[::g]", "has an invalid IPv6 address in its brackets"),
     ] {
@@ -105,7 +135,7 @@ fn the_error_for_an_invalid_character_shows_it_and_says_what_is_expected() {
     let port = "a host with an optional port";
     let brackets = "a host with an optional port, and brackets around an IPv6 address";
     let punycode = "the name's Punycode form (`xn--…`)";
-    let (no_path, no_user) = ("no path behind the host", "no user before the host");
+    let (no_path, no_user) = ("no path after the host", "no user before the host");
     for (pattern, character, index, expected) in [
         ("api.fireworks.ai/v1", "0x2f ('/')", 16, no_path),
         ("https://api.x.ai/", "0x2f ('/')", 16, no_path),
@@ -154,14 +184,16 @@ fn the_error_for_an_unsupported_scheme_lists_the_supported_ones() {
     ] {
         assert_eq!(
             pattern.parse::<HostPattern>().unwrap_err().to_string(),
-            "host pattern begins with a scheme other than `http://`, `https://`, `ws://` and `wss://`",
+            "host pattern has an invalid scheme, expected `http://`, `https://`, `ws://` or `wss://`",
             "{pattern}"
         );
     }
 }
 
 #[test]
-#[should_panic(expected = "host pattern has a `*` that is not a leading `*.`")]
+#[should_panic(
+    expected = "host pattern has a misplaced `*`, expected it only at the start, as in `*.example.com`"
+)]
 fn an_invalid_literal_panics_with_the_reason() {
     let _ = HostPattern::from_static("*");
 }

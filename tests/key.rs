@@ -34,19 +34,40 @@ fn only_visible_ascii_bytes_other_than_the_comma_are_valid() {
 fn errors_name_the_reason_and_the_position() {
     let long = "k".repeat(300);
     for (key, message) in [
-        ("", "affinity key is empty"),
-        (" ", "affinity key has invalid byte 0x20 at index 0"),
-        ("user, abc", "affinity key has invalid byte 0x2c at index 4"),
+        ("", "affinity key is empty, expected 1 to 255 bytes"),
+        (
+            " ",
+            "affinity key has invalid byte 0x20 at index 0, expected visible ASCII other than a comma",
+        ),
+        (
+            "user, abc",
+            "affinity key has invalid byte 0x2c at index 4, expected visible ASCII other than a comma",
+        ),
         (
             "a\r\nX-Evil: 1",
-            "affinity key has invalid byte 0x0d at index 1",
+            "affinity key has invalid byte 0x0d at index 1, expected visible ASCII other than a comma",
         ),
-        ("a\0b", "affinity key has invalid byte 0x00 at index 1"),
-        ("abc\t", "affinity key has invalid byte 0x09 at index 3"),
-        ("abc\u{7f}", "affinity key has invalid byte 0x7f at index 3"),
-        ("schlüssel", "affinity key has invalid byte 0xc3 at index 4"),
-        ("会话", "affinity key has invalid byte 0xe4 at index 0"),
-        (&long, "affinity key has 300 bytes, at most 255"),
+        (
+            "a\0b",
+            "affinity key has invalid byte 0x00 at index 1, expected visible ASCII other than a comma",
+        ),
+        (
+            "abc\t",
+            "affinity key has invalid byte 0x09 at index 3, expected visible ASCII other than a comma",
+        ),
+        (
+            "abc\u{7f}",
+            "affinity key has invalid byte 0x7f at index 3, expected visible ASCII other than a comma",
+        ),
+        (
+            "schlüssel",
+            "affinity key has invalid byte 0xc3 at index 4, expected visible ASCII other than a comma",
+        ),
+        (
+            "会话",
+            "affinity key has invalid byte 0xe4 at index 0, expected visible ASCII other than a comma",
+        ),
+        (&long, "affinity key has 300 bytes, expected at most 255"),
     ] {
         assert_eq!(error(key), message);
     }
@@ -58,7 +79,7 @@ fn a_key_has_1_to_255_bytes() {
     assert!(AffinityKey::try_from("k".repeat(255)).is_ok());
     assert_eq!(
         error(&"k".repeat(256)),
-        "affinity key has 256 bytes, at most 255"
+        "affinity key has 256 bytes, expected at most 255"
     );
     assert_eq!(AffinityKey::MAX_LEN, 255);
 }
@@ -67,7 +88,8 @@ fn a_key_has_1_to_255_bytes() {
 fn every_conversion_checks_the_key_in_the_same_way() {
     let good = "chat-7";
     let bad = "chat 7";
-    let reason = "affinity key has invalid byte 0x20 at index 4";
+    let reason =
+        "affinity key has invalid byte 0x20 at index 4, expected visible ASCII other than a comma";
     assert_eq!(good.parse::<AffinityKey>().unwrap().as_str(), good);
     assert_eq!(AffinityKey::try_from(good).unwrap().as_str(), good);
     assert_eq!(

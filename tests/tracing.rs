@@ -65,10 +65,10 @@ fn each_outcome_logs_one_line_at_its_level_without_the_key() {
     *relative.uri_mut() = "/".parse().unwrap();
 
     let trace = "TRACE tower_session_affinity: session affinity";
-    let authority = " WARN tower_session_affinity: no session affinity: a setting asks for the host, \
-                     and the URI has no authority";
+    let authority = " WARN tower_session_affinity: no session affinity: a setting needs the host, \
+                     but the URI has no authority";
     let full = " WARN tower_session_affinity: no session affinity: the header map has no room for \
-                one more name";
+                another name";
     let log = logged(LevelFilter::TRACE, || {
         assert_eq!(stamp(&keep, request()), Outcome::Stamped);
         assert_eq!(stamp(&keep, with_theirs()), Outcome::Kept);
@@ -159,7 +159,7 @@ fn a_missing_key_logs_a_warning_with_the_reason() {
             "invalid_key\" header_name=\"x-session-affinity",
         ),
         (
-            "a key was expected, and no source had one",
+            "a key was expected, but no source had one",
             "no_key\" header_name=\"x-session-affinity",
         ),
     ];

@@ -8,7 +8,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 command -v redis-server >/dev/null && exit
 
-# Debian starts a service when it installs one; this keeps its port free.
+# Debian starts a service when it installs one; this policy prevents that, so that its port stays free.
 if [ ! -e "$policy" ]; then
     trap 'as_root rm -f "$policy"' EXIT
     printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null

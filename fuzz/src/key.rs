@@ -7,15 +7,17 @@ use http::HeaderValue;
 pub fn complaint(bytes: &[u8]) -> Option<String> {
     let is_allowed = |byte: &u8| (b'!'..=b'~').contains(byte) && *byte != b',';
     match bytes.iter().position(|byte| !is_allowed(byte)) {
-        _ if bytes.is_empty() => Some("affinity key is empty".into()),
+        _ if bytes.is_empty() => Some("affinity key is empty, expected 1 to 255 bytes".into()),
         _ if bytes.len() > 255 => {
             let len = bytes.len();
-            Some(format!("affinity key has {len} bytes, at most 255"))
+            Some(format!(
+                "affinity key has {len} bytes, expected at most 255"
+            ))
         }
         Some(index) => {
             let byte = bytes[index];
             Some(format!(
-                "affinity key has invalid byte 0x{byte:02x} at index {index}"
+                "affinity key has invalid byte 0x{byte:02x} at index {index}, expected visible ASCII other than a comma"
             ))
         }
         None => None,

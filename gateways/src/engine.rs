@@ -2,7 +2,7 @@
 
 mod kind;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::ops::{AddAssign, Sub};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::client::bare_client;
 use crate::cluster::PATIENCE;
+use crate::process::print;
 use crate::{Process, Setup, find_program, free_address};
 
 pub use kind::{ENDS_WITH_PARENT, Kind};
@@ -86,10 +87,9 @@ impl Engine {
     ) -> io::Result<Option<Self>> {
         match Self::try_start(programs, servers, arguments, launch).await {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                let _ = writeln!(
-                    io::stderr(),
+                print(
                     "skipped: the server needs instructions (AVX-512) that this processor does not have; \
-                     put your own llama-server into target/gateways/bin"
+                     put your own llama-server into target/gateways/bin",
                 );
                 Ok(None)
             }

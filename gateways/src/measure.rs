@@ -170,10 +170,14 @@ fn probe(case: &Case, url: &str) -> Value {
 /// Adds up the tokens of both variants.
 fn reported(report: &Value) -> Counters {
     let mut sum = Counters::default();
-    for arm in report["arms"].as_array().unwrap() {
-        assert_eq!(arm["failures"], 0, "failed requests in {}", arm["arm"]);
-        let prompt = arm["tokens"]["prompt"].as_u64().unwrap();
-        let cached = arm["tokens"]["cached"].as_u64().unwrap();
+    for variant in report["variants"].as_array().unwrap() {
+        assert_eq!(
+            variant["failures"], 0,
+            "failed requests in {}",
+            variant["variant"]
+        );
+        let prompt = variant["tokens"]["prompt"].as_u64().unwrap();
+        let cached = variant["tokens"]["cached"].as_u64().unwrap();
         sum += Counters {
             computed: prompt - cached,
             cached,
@@ -184,21 +188,21 @@ fn reported(report: &Value) -> Counters {
 
 /// Prints the rows of the guide's table.
 fn tell(case: &Case, report: &Value, elapsed: Duration) {
-    for arm in report["arms"].as_array().unwrap() {
-        let tokens = &arm["tokens"];
+    for variant in report["variants"].as_array().unwrap() {
+        let tokens = &variant["tokens"];
         let computed = tokens["prompt"].as_u64().unwrap() - tokens["cached"].as_u64().unwrap();
         let _ = writeln!(
             io::stderr(),
             "| {} | {} | {computed} | {} | {:.1} % | {:.1} % | {:.0} ms | {:.1} |",
             case.name,
-            arm["arm"].as_str().unwrap(),
+            variant["variant"].as_str().unwrap(),
             tokens["cached"],
             share(tokens),
-            share(&arm["tokens_from_turn_2"]),
-            arm["ttft_ms_from_turn_2"]["p50"]
+            share(&variant["tokens_from_turn_2"]),
+            variant["ttft_ms_from_turn_2"]["p50"]
                 .as_f64()
                 .unwrap_or(f64::NAN),
-            arm["replicas_per_conversation"]
+            variant["replicas_per_conversation"]
                 .as_f64()
                 .unwrap_or(f64::NAN),
         );

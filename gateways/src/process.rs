@@ -193,13 +193,16 @@ pub(crate) fn require<T>(name: &str, install: &str, found: Option<T>) -> Option<
             !required,
             "REQUIRE_GATEWAYS=1 is set, but {name} is not installed; run {install}"
         );
-        // Not `eprintln!`: the test harness hides its output if the test passes.
-        let _ = writeln!(
-            io::stderr(),
-            "skipped: {name} is not installed; run {install}"
-        );
+        print(&format!("skipped: {name} is not installed; run {install}"));
     }
     found
+}
+
+/// Prints a line in one piece, because tests that run at the same time print, too.
+///
+/// Not with `eprintln!`: the test harness hides its output if the test passes.
+pub(crate) fn print(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 fn look_up(name: &str) -> Option<PathBuf> {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tower::{Layer as _, Service};
 use tower_session_affinity::{MergePolicy, SessionAffinityLayer};
 
 use crate::cluster::PATIENCE;
+use crate::process::print;
 use crate::{Cluster, Spec};
 
 const KEYS: usize = 1_000;
@@ -284,10 +285,5 @@ pub fn count(answers: &[SocketAddr]) -> Vec<usize> {
 
 /// Prints a measurement, for the tables of the guide.
 pub fn report(spec: &Spec, seen: fmt::Arguments<'_>) {
-    let _ = writeln!(
-        io::stderr(),
-        "{} ({}): {seen}",
-        spec.program,
-        spec.header_name
-    );
+    print(&format!("{} ({}): {seen}", spec.program, spec.header_name));
 }

@@ -23,8 +23,8 @@ const NGINX: Case = Case {
 async fn behind_nginx_the_key_saves_tokens_and_the_probe_agrees_with_the_engine() -> io::Result<()>
 {
     if let Some(report) = measure(&NGINX).await? {
-        assert_eq!(report["verdict"]["finding"], "honoured");
-        assert_eq!(report["arms"][1]["replicas_per_conversation"], 1.0);
+        assert_eq!(report["verdict"]["finding"], "honored");
+        assert_eq!(report["variants"][1]["replicas_per_conversation"], 1.0);
         assert_eq!(
             without_numbers(&chart(&NGINX)?),
             without_numbers(include_str!("../../docs/engine.svg")),
@@ -50,7 +50,7 @@ async fn one_server_needs_no_key() -> io::Result<()> {
         ..NGINX
     };
     if let Some(report) = measure(&case).await? {
-        assert_eq!(report["verdict"]["finding"], "unneeded");
+        assert_eq!(report["verdict"]["finding"], "not_needed");
     }
     Ok(())
 }
@@ -65,7 +65,7 @@ async fn a_cache_aware_router_needs_no_key() -> io::Result<()> {
         ..NGINX
     };
     if let Some(report) = measure(&case).await? {
-        assert_eq!(report["verdict"]["finding"], "unneeded");
+        assert_eq!(report["verdict"]["finding"], "not_needed");
     }
     Ok(())
 }
@@ -80,7 +80,7 @@ async fn with_fewer_slots_than_conversations_little_comes_from_cache() -> io::Re
         ..NGINX
     };
     if let Some(report) = measure(&case).await? {
-        let with_key = share(&report["arms"][1]["tokens"]);
+        let with_key = share(&report["variants"][1]["tokens"]);
         assert!(
             with_key < 50.0,
             "{with_key} % came from cache with a key, expected less than 50 %"
@@ -105,7 +105,7 @@ async fn a_long_shared_system_prompt_comes_from_cache_without_a_key() -> io::Res
         ..NGINX
     };
     if let Some(report) = measure(&case).await? {
-        let without_key = share(&report["arms"][0]["tokens"]);
+        let without_key = share(&report["variants"][0]["tokens"]);
         assert!(
             without_key > 50.0,
             "{without_key} % came from cache without a key, expected more than 50 %"

@@ -177,9 +177,9 @@ async fn ready(process: &mut Process, gateway: SocketAddr, replicas: &[Seen]) ->
     Ok(())
 }
 
-fn honoured(verdict: &Value) -> Vec<&str> {
+fn honored(verdict: &Value) -> Vec<&str> {
     let names = verdict["variants"].as_array().expect("a list").iter();
-    let names = names.filter(|name| name["finding"] == "honoured");
+    let names = names.filter(|name| name["finding"] == "honored");
     names.filter_map(|name| name["name"].as_str()).collect()
 }
 
@@ -188,7 +188,7 @@ async fn the_probe_finds_the_header_that_nginx_is_configured_to_hash() -> io::Re
     let launch: Launch =
         |program, setup| launch::nginx(program, setup, include_str!("../nginx.conf"));
     if let Some(verdict) = verdict("nginx", launch).await? {
-        assert_eq!(honoured(&verdict), ["x-session-affinity"], "{verdict}");
+        assert_eq!(honored(&verdict), ["x-session-affinity"], "{verdict}");
     }
     Ok(())
 }
@@ -197,7 +197,7 @@ async fn the_probe_finds_the_header_that_nginx_is_configured_to_hash() -> io::Re
 async fn the_probe_finds_the_header_that_vllm_router_hashes() -> io::Result<()> {
     let launch: Launch = |program, setup| launch::vllm_router(program, setup, "consistent_hash");
     if let Some(verdict) = verdict("vllm-router", launch).await? {
-        assert_eq!(honoured(&verdict), ["x-session-id"], "{verdict}");
+        assert_eq!(honored(&verdict), ["x-session-id"], "{verdict}");
     }
     Ok(())
 }

@@ -28,16 +28,16 @@ const BLOCK: u64 = 32;
 /// back.
 const ANSWER: u64 = 8;
 
-fn is_honoured(report: &Value) {
-    assert_eq!(report["verdict"]["finding"], "honoured");
-    assert_eq!(report["arms"][1]["replicas_per_conversation"], 1.0);
+fn is_honored(report: &Value) {
+    assert_eq!(report["verdict"]["finding"], "honored");
+    assert_eq!(report["variants"][1]["replicas_per_conversation"], 1.0);
 }
 
 /// Returns the most tokens that can come from cache: the whole blocks of the turn before each turn. They are
 /// 10,496 tokens, unless the probe's prompts change.
 fn most_from_cache(report: &Value) -> u64 {
     let requests = report["requests"].as_array().unwrap();
-    let with_key = requests.iter().filter(|one| one["arm"] == "with_key");
+    let with_key = requests.iter().filter(|one| one["variant"] == "with_key");
     let number = |one: &Value, name: &str| one[name].as_u64().unwrap();
     let last = with_key.clone().map(|one| number(one, "turn")).max();
     with_key
@@ -50,8 +50,8 @@ fn most_from_cache(report: &Value) -> u64 {
 #[ignore = "takes 6 GB and minutes"]
 async fn behind_nginx_the_key_saves_tokens_and_the_probe_agrees_with_vllm() -> io::Result<()> {
     if let Some(report) = measure(&NGINX).await? {
-        is_honoured(&report);
-        let cached = &report["arms"][1]["tokens"]["cached"];
+        is_honored(&report);
+        let cached = &report["variants"][1]["tokens"]["cached"];
         assert_eq!(
             *cached,
             most_from_cache(&report),
@@ -71,8 +71,8 @@ async fn with_a_long_shared_system_prompt_the_key_still_saves_tokens() -> io::Re
         ..NGINX
     };
     if let Some(report) = measure(&case).await? {
-        is_honoured(&report);
-        let without_key = share(&report["arms"][0]["tokens"]);
+        is_honored(&report);
+        let without_key = share(&report["variants"][0]["tokens"]);
         assert!(
             without_key > 50.0,
             "{without_key} % came from cache without a key, expected more than 50 %"

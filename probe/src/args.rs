@@ -8,21 +8,21 @@ use http::{HeaderName, Uri, header};
 
 use crate::dialect::Api;
 
-/// The seconds that a request may take, where nothing else is said.
+/// The default of `--request-timeout`, in seconds.
 const LONGEST_REQUEST: u64 = 180;
 
-/// Tells whether an endpoint honours a session-affinity key, under which name, and what it gains.
+/// Measures whether an endpoint honors a session-affinity key, under which name, and what it gains.
 ///
-/// Every conversation is run once without a key and once with a key under each name. The variants are
-/// interleaved and have different prompts, so that none warms the cache of another. With no --url it
-/// measures a simulation on this machine.
+/// Each conversation runs once without a key, and once with a key under each name. These variants are
+/// interleaved and have different prompts, so that none warms the cache for another. Without --url,
+/// the probe measures a simulation on this machine.
 ///
-/// Exit codes: 0 measured; 1 the endpoint failed; 2 bad usage, nothing was sent; 3 --fail-if or
-/// --min-gain is met; 4 --fail-if or --min-gain was given, and there is no telling; 130 interrupted.
+/// Exit codes: 0 measured; 1 the endpoint failed; 2 bad usage, nothing was sent; 3 the result fails
+/// --fail-if or --min-gain; 4 --fail-if or --min-gain cannot be checked; 130 interrupted.
 #[derive(Clone, Debug, Parser)]
 #[command(version, max_term_width = 100, args_override_self = true)]
 pub(crate) struct Args {
-    /// The whole address of an endpoint, mostly one that ends in /v1/chat/completions
+    /// The full address of the endpoint, usually ending in /v1/chat/completions
     #[arg(
         long,
         value_name = "URL",
@@ -31,11 +31,11 @@ pub(crate) struct Args {
     )]
     pub(crate) url: Option<String>,
 
-    /// The interface that the endpoint speaks; by default the end of --url tells
+    /// The API that the endpoint speaks [default: chosen by the path of --url]
     #[arg(long, value_enum, requires = "url", help_heading = "Endpoint")]
     pub(crate) api: Option<Api>,
 
-    /// The model to ask for
+    /// The model to request
     #[arg(long, requires = "url", help_heading = "Endpoint")]
     pub(crate) model: Option<String>,
 
@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "VAR", requires = "url", help_heading = "Endpoint")]
     pub(crate) api_key_env: Option<String>,
 
-    /// Another header of every request, repeatable; ${VAR} in the value is read from the environment
+    /// Adds a header to every request; ${VAR} in the value is read from the environment (repeatable)
     #[arg(
         long,
         value_name = "NAME: VALUE",
@@ -52,7 +52,7 @@ pub(crate) struct Args {
     )]
     pub(crate) header: Vec<String>,
 
-    /// A field of every request's body, repeatable; a dot leads into an object: `options.num_ctx=8192`
+    /// Sets a field of every request body; a dot enters an object: `options.num_ctx=8192` (repeatable)
     #[arg(
         long,
         value_name = "FIELD=JSON",
@@ -61,7 +61,7 @@ pub(crate) struct Args {
     )]
     pub(crate) set: Vec<String>,
 
-    /// Leaves a field out of every request's body, repeatable
+    /// Omits a field from every request body (repeatable)
     #[arg(
         long,
         value_name = "FIELD",
@@ -70,23 +70,23 @@ pub(crate) struct Args {
     )]
     pub(crate) unset: Vec<String>,
 
-    /// Seconds without a byte after which a request has failed
+    /// Fails a request that receives no data for this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Endpoint")]
     pub(crate) timeout: u64,
 
-    /// Seconds that a request may take in all [default: 180, or --timeout if that is longer]
+    /// Fails a request that takes longer than this in total [default: 180, or --timeout if longer]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = "Endpoint")]
     pub(crate) request_timeout: Option<u64>,
 
-    /// The headers that carry the key, a variant each [default: x-session-affinity]
+    /// The headers to send the key in, one variant each [default: x-session-affinity]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = header_name, help_heading = "Key")]
     pub(crate) header_name: Vec<HeaderName>,
 
-    /// The top-level fields of the body that carry the key, a variant each, such as `prompt_cache_key`
+    /// The top-level body fields to send the key in, one variant each, such as `prompt_cache_key`
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = body_field, help_heading = "Key")]
     pub(crate) body_field: Vec<String>,
 
-    /// Tries the name that is known for the endpoint's host, and then all other known names
+    /// Tries the known name for the endpoint's host, and then all other known names
     #[arg(long, requires = "url", help_heading = "Key")]
     pub(crate) known: bool,
 
@@ -99,55 +99,55 @@ pub(crate) struct Args {
     )]
     pub(crate) replica_header: HeaderName,
 
-    /// Conversations in each variant; a verdict takes at least 6
+    /// Conversations per variant; a verdict needs at least 6
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Size")]
     pub(crate) conversations: u32,
 
-    /// Recorded conversations instead of random words: a line of JSON with `messages` for each
+    /// Sends recorded conversations instead of random words: JSON Lines with `messages`
     #[arg(long, value_name = "FILE", requires = "url", help_heading = "Size")]
     pub(crate) conversations_file: Option<PathBuf>,
 
-    /// Requests in a conversation
+    /// Requests per conversation
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=100), help_heading = "Size")]
     pub(crate) turns: u32,
 
-    /// Requests under way at once; several numbers are measured one after the other
+    /// Concurrent requests; several numbers are measured one after the other
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "2", value_parser = clap::value_parser!(u32).range(1..=64), help_heading = "Size")]
     pub(crate) concurrency: Vec<u32>,
 
-    /// The words that a conversation begins with, of about one token each
+    /// Words in the opening prompt of a conversation, about one token each
     #[arg(long, value_name = "N", default_value_t = 1200, value_parser = clap::value_parser!(u32).range(16..=200_000), help_heading = "Size")]
     pub(crate) prefix_tokens: u32,
 
-    /// The most tokens of an answer
+    /// Maximum tokens per answer
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Size")]
     pub(crate) max_tokens: u32,
 
-    /// The seed of the random words and orders
+    /// The seed for the random words and the order of requests
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Size")]
     pub(crate) seed: u64,
 
-    /// Replicas of the simulation, without --url
+    /// Replicas in the simulation, if there is no --url
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=32), conflicts_with = "url", help_heading = "Size")]
     pub(crate) replicas: u32,
 
-    /// The price of a million prompt tokens that are not cached
+    /// The price of a million uncached prompt tokens
     #[arg(long, value_name = "PRICE", requires = "price_cached", value_parser = price, help_heading = "Result")]
     pub(crate) price_input: Option<f64>,
 
-    /// The price of a million prompt tokens from cache
+    /// The price of a million cached prompt tokens
     #[arg(long, value_name = "PRICE", requires = "price_input", value_parser = price, help_heading = "Result")]
     pub(crate) price_cached: Option<f64>,
 
-    /// Ends with code 3 if every name is ignored, or if none gains anything
-    #[arg(long, value_enum, help_heading = "Result")]
+    /// Exits with code 3 if the key is ignored, or if it gains nothing
+    #[arg(long, value_enum, value_name = "FINDING", help_heading = "Result")]
     pub(crate) fail_if: Option<FailIf>,
 
-    /// Ends with code 3 if the best name gains fewer percentage points of the prompt from cache
+    /// Exits with code 3 if the best name gains fewer percentage points of cached prompt tokens
     #[arg(long, value_name = "POINTS", value_parser = points, help_heading = "Result")]
     pub(crate) min_gain: Option<f64>,
 
-    /// Writes every request and the result to this file
+    /// Writes every request and the result to this file as JSON
     #[arg(long, value_name = "FILE", help_heading = "Result")]
     pub(crate) json: Option<PathBuf>,
 
@@ -155,29 +155,33 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Result")]
     pub(crate) markdown: Option<PathBuf>,
 
-    /// Draws the cached share by turn into this file
+    /// Draws the cached share by turn to this file as SVG
     #[arg(long, value_name = "FILE", help_heading = "Result")]
     pub(crate) svg: Option<PathBuf>,
 
-    /// Sends the requests to --url without asking first
+    /// Sends the requests without asking for confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }
 
-/// The finding that is a failure.
+/// The finding that fails a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailIf {
-    /// No name makes a difference, though there is something to gain
+    /// The key is ignored, although there is something to gain
     Ignored,
-    /// No name gains anything, whether it is ignored, not needed or does harm
+    /// The key gains nothing, whether it is ignored, not needed or harmful
     NoGain,
 }
 
 impl Args {
-    /// Returns the address of the endpoint, if one was given, or says what is wrong with it.
+    /// Returns the address of the endpoint, if there is one.
     ///
-    /// It is not parsed with the other arguments, since these are repeated when they are wrong, and
-    /// this one may hold a password.
+    /// It is not parsed with the other arguments: an error there repeats the argument, and an address
+    /// may contain a password.
+    ///
+    /// # Errors
+    ///
+    /// If the address is not valid; the message says why.
     pub(crate) fn endpoint(&self) -> Result<Option<Uri>, String> {
         self.url.as_deref().map(endpoint).transpose()
     }
@@ -187,8 +191,8 @@ impl Args {
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
-        let by_default = self.timeout.max(LONGEST_REQUEST);
-        Duration::from_secs(self.request_timeout.unwrap_or(by_default))
+        let default = self.timeout.max(LONGEST_REQUEST);
+        Duration::from_secs(self.request_timeout.unwrap_or(default))
     }
 }
 
@@ -198,16 +202,18 @@ fn endpoint(url: &str) -> Result<Uri, String> {
     }
     let uri: Uri = url
         .parse()
-        .map_err(|error| format!("--url is no address: {error}"))?;
+        .map_err(|error| format!("--url is not a valid address: {error}"))?;
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = uri.host().unwrap_or_default();
     if authority.contains('@') {
-        return Err("--url must not hold a password; give the key with --api-key-env".to_owned());
+        return Err(
+            "--url must not contain a password; pass the key with --api-key-env".to_owned(),
+        );
     }
     if host.is_empty() {
         return Err("--url has no host".to_owned());
     }
-    // What is behind the host and no port would be passed over, and another port asked.
+    // Text after the host that is not a port would be ignored, and the default port used.
     if authority != host && uri.port().is_none() {
         return Err("--url has an invalid port".to_owned());
     }
@@ -216,7 +222,7 @@ fn endpoint(url: &str) -> Result<Uri, String> {
 
 fn header_name(text: &str) -> Result<HeaderName, String> {
     let name: HeaderName = text.trim().parse().map_err(|error| format!("{error}"))?;
-    // The layer keeps a header that is already there, so a key under one of these would not be sent.
+    // The layer keeps a header that is already set, so a key under one of these would not be sent.
     let own = [
         header::ACCEPT,
         header::ACCEPT_ENCODING,
@@ -229,7 +235,7 @@ fn header_name(text: &str) -> Result<HeaderName, String> {
         header::USER_AGENT,
     ];
     if own.contains(&name) {
-        return Err("the requests need this header for something else".to_owned());
+        return Err("the probe uses this header itself; choose a different name".to_owned());
     }
     Ok(name)
 }
@@ -239,7 +245,7 @@ fn body_field(text: &str) -> Result<String, String> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     if text.is_empty() || text.len() > 64 || !text.bytes().all(is_plain) {
         return Err(
-            "a field has 1 to 64 visible ASCII characters without quotes and backslashes"
+            "a field name has 1 to 64 visible ASCII characters, and no quotes or backslashes"
                 .to_owned(),
         );
     }
@@ -255,10 +261,14 @@ fn points(text: &str) -> Result<f64, String> {
 }
 
 fn number(text: &str, range: std::ops::RangeInclusive<f64>) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    let number: f64 = text.parse().map_err(|_| "not a number")?;
     if range.contains(&number) {
         Ok(number)
     } else {
-        Err(format!("it is not in {} to {}", range.start(), range.end()))
+        Err(format!(
+            "must be between {} and {}",
+            range.start(),
+            range.end()
+        ))
     }
 }

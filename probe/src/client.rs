@@ -1,4 +1,4 @@
-//! The client: hyper with TLS, and the layer that adds the key.
+//! The HTTP client: hyper with TLS, and the layer that sets the key's header.
 
 use std::error::Error;
 use std::io;
@@ -29,7 +29,7 @@ use crate::variant::{Carrier, Variants};
 
 type Http = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// What speaks to the endpoint.
+/// A client of one endpoint.
 pub(crate) struct Client {
     pub(crate) dialect: &'static dyn Dialect,
     pub(crate) secrets: Secrets,
@@ -45,7 +45,7 @@ pub(crate) struct Client {
     http: Http,
 }
 
-/// What is known of an endpoint before anything is sent.
+/// How to call an endpoint: its API, credentials, and changes to the requests.
 #[derive(Clone)]
 pub(crate) struct Access {
     pub(crate) dialect: &'static dyn Dialect,
@@ -55,7 +55,9 @@ pub(crate) struct Access {
 }
 
 impl Client {
-    /// Fails if the system has no certificates and the endpoint needs them.
+    /// # Errors
+    ///
+    /// If the endpoint needs TLS and the root certificates of the system cannot be loaded.
     pub(crate) fn new(
         args: &Args,
         endpoint: Uri,
@@ -79,7 +81,7 @@ impl Client {
         })
     }
 
-    /// Sends a conversation as it stands and waits for the head of the answer.
+    /// Sends the conversation so far and waits for the response head.
     pub(crate) async fn send(
         &self,
         conversation: &Conversation,
@@ -91,14 +93,14 @@ impl Client {
         let answered = timeout_at(Instant::now() + limit, sent).await;
         let answered = answered.map_err(|_| {
             if limit < self.timeout {
-                Failure::TookTooLong { pieces: 0, limit }
+                Failure::TookTooLong { chunks: 0, limit }
             } else {
                 Failure::Silent { limit }
             }
         })?;
         answered.map_err(|error| {
             let reason = self.secrets.clean(causes(&error).as_bytes(), SHOWN);
-            if let Some(expected) = not_spoken(&error) {
+            if let Some(expected) = protocol_not_spoken(&error) {
                 Failure::OtherProtocol { expected, reason }
             } else if error.is_connect() {
                 Failure::Connect {
@@ -111,7 +113,7 @@ impl Client {
         })
     }
 
-    /// Returns the client with the layer that sends a conversation's key, where a header carries it.
+    /// Returns the client with the layer that sets the header of the conversation's variant.
     fn layered(&self, conversation: &Conversation) -> SessionAffinity<Http> {
         let layer = match self.variants.carrier(conversation.variant) {
             Some(Carrier::Header(name)) => SessionAffinityLayer::new().header_name(name.clone()),
@@ -131,13 +133,13 @@ impl Client {
         body
     }
 
-    /// Returns what may help, where the text of a refusal names a field that was sent.
-    pub(crate) fn hint(&self, conversation: &Conversation, refusal: &str) -> Option<String> {
+    /// Returns what to try, if the text of a rejection names a field that was sent.
+    pub(crate) fn hint(&self, conversation: &Conversation, rejection: &str) -> Option<String> {
         match self.variants.carrier(conversation.variant) {
-            Some(Carrier::BodyField(name)) if hint::names(refusal, name) => {
-                Some("The endpoint does not take the field of --body-field.".to_owned())
+            Some(Carrier::BodyField(name)) if hint::names(rejection, name) => {
+                Some("The endpoint does not accept the field named by --body-field.".to_owned())
             }
-            _ => hint::refused_field(refusal, &self.body(conversation)),
+            _ => hint::refused_field(rejection, &self.body(conversation)),
         }
     }
 
@@ -158,7 +160,7 @@ impl Client {
         for (name, value) in [
             (header::CONTENT_TYPE, "application/json"),
             (header::ACCEPT, "text/event-stream"),
-            // What compresses a stream holds its first tokens back.
+            // A proxy that compresses a stream delays its first tokens.
             (header::ACCEPT_ENCODING, "identity"),
             (header::USER_AGENT, agent),
         ] {
@@ -166,7 +168,7 @@ impl Client {
         }
         self.dialect.head(&self.api_key, headers);
         self.extra.head(headers);
-        // The whole difference between the variants.
+        // The key is the only difference between the variants.
         if let Some((Carrier::Header(_), key)) = carrier {
             request.extensions_mut().insert(key.clone());
         }
@@ -174,10 +176,10 @@ impl Client {
     }
 }
 
-/// Returns the protocol that the other side has shown not to speak.
-fn not_spoken(error: &legacy::Error) -> Option<&'static str> {
+/// Returns the protocol that the server does not speak, if the error shows that.
+fn protocol_not_spoken(error: &legacy::Error) -> Option<&'static str> {
     let mut causes = successors(error.source(), |&cause| {
-        // What an I/O error was made of is not its source.
+        // `source` of an I/O error skips the error that it wraps.
         let io = cause.downcast_ref().and_then(io::Error::get_ref);
         io.map_or_else(|| cause.source(), |cause| Some(cause))
     });
@@ -190,7 +192,7 @@ fn not_spoken(error: &legacy::Error) -> Option<&'static str> {
     })
 }
 
-/// Returns an address without its query, which may hold a credential.
+/// Returns an address without its query, which may contain a credential.
 pub(crate) fn shown(endpoint: &Uri) -> String {
     let scheme = endpoint.scheme_str().unwrap_or("http");
     let authority = endpoint
@@ -199,13 +201,20 @@ pub(crate) fn shown(endpoint: &Uri) -> String {
     format!("{scheme}://{authority}{}", endpoint.path())
 }
 
+fn no_roots(error: &io::Error) -> io::Error {
+    let help = "set SSL_CERT_FILE to a file of root certificates";
+    io::Error::other(format!(
+        "cannot load the root certificates: {error}; {help}"
+    ))
+}
+
 fn connector(endpoint: &Uri) -> io::Result<HttpsConnector<HttpConnector>> {
     let tls = ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    // Without TLS there is no need to read some hundred certificates, or to fail for want of them.
+    // Without TLS, a system without root certificates is not an error.
     let tls = if endpoint.scheme_str() == Some("https") {
-        tls.with_native_roots()?
+        tls.with_native_roots().map_err(|error| no_roots(&error))?
     } else {
         tls.with_root_certificates(RootCertStore::empty())
     };

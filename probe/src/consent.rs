@@ -1,4 +1,4 @@
-//! What a run will send, and whether it may.
+//! The confirmation before anything is sent.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -9,11 +9,15 @@ use crate::client::shown;
 use crate::plan::Plan;
 use crate::report::grouped;
 
-/// Says what will be sent, and asks unless `--yes` was given; otherwise returns why it will not.
+/// Says what will be sent, and asks for confirmation unless `--yes` is set.
+///
+/// # Errors
+///
+/// If the user declines, or cannot be asked.
 pub(crate) fn ask(args: &Args, plan: &Plan, endpoint: &Uri) -> Result<(), &'static str> {
     let size = plan.size();
     eprintln!(
-        "This sends {} requests with about {} prompt tokens to {},\nand asks for at most {} tokens of answers.",
+        "This sends {} requests with about {} prompt tokens to {}\nand asks for at most {} output tokens.",
         grouped(size.requests),
         grouped(size.prompt_tokens),
         shown(endpoint),
@@ -26,7 +30,7 @@ pub(crate) fn ask(args: &Args, plan: &Plan, endpoint: &Uri) -> Result<(), &'stat
     if let Some(file) = &args.conversations_file {
         let count = plan.recorded.len();
         eprintln!(
-            "It sends {count} recorded conversations from {}.",
+            "The prompts are {count} recorded conversations from {}.",
             file.display()
         );
     }
@@ -34,15 +38,17 @@ pub(crate) fn ask(args: &Args, plan: &Plan, endpoint: &Uri) -> Result<(), &'stat
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        return Err("nothing was sent: give --yes, since there is no terminal to ask at");
+        return Err(
+            "nothing was sent: pass --yes to confirm, since there is no terminal to ask on",
+        );
     }
-    eprint!("Go on? [y/N] ");
+    eprint!("Continue? [y/N] ");
     let mut answer = String::new();
-    // What cannot be read is no yes.
+    // Anything that cannot be read is not a yes.
     let _ = io::stdin().lock().read_line(&mut answer);
     if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {
-        Err("nothing was sent")
+        Err("nothing was sent: not confirmed")
     }
 }

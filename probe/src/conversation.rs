@@ -1,4 +1,4 @@
-//! The conversations: of seeded random words, or of a file.
+//! The conversations, made of seeded random words or read from a file.
 
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use tower_session_affinity::AffinityKey;
 use crate::plan::Plan;
 use crate::variant::{Variant, WITHOUT_KEY};
 
-/// Words that most tokenizers take as one token each.
+/// Words that are one token each in most tokenizers.
 const WORDS: [&str; 64] = [
     "river", "stone", "light", "house", "green", "water", "table", "north", "paper", "music",
     "bread", "cloud", "glass", "horse", "night", "plant", "round", "sound", "train", "world",
@@ -19,25 +19,25 @@ const WORDS: [&str; 64] = [
     "under", "visit", "white", "year",
 ];
 
-/// The words of a user's turn.
+/// The number of words in a user's turn.
 pub(crate) const TURN_WORDS: u32 = 40;
 
-/// The words at the very start of a conversation that no other one shares: 48 bits.
+/// The number of words that make the start of a conversation unique: 48 bits.
 const OPENING_WORDS: u32 = 8;
 
-/// One message, as the chat completions interface has it.
+/// One message, in the format of the Chat Completions API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) role: String,
-    /// A text or a list of parts.
+    /// A string or a list of parts.
     #[serde(default)]
     pub(crate) content: Value,
-    /// What else a recorded message has, such as the calls of tools.
+    /// The other fields of a recorded message, such as tool calls.
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
 
-/// A conversation in one variant: what was said so far, and what will be asked.
+/// A conversation in one variant: the messages so far, and those to come.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     pub(crate) variant: Variant,
@@ -50,10 +50,10 @@ pub(crate) struct Conversation {
 /// What comes next in a conversation.
 #[derive(Debug)]
 enum Script {
-    /// Random words, and then whatever the model answers.
+    /// Random words as questions, and the model's answers.
     Words(Rng),
-    /// The recorded turns that are still to come, the next one last. A turn is what was said from one
-    /// answer to the next: the recorded answers take the place of the model's.
+    /// The remaining recorded turns, the next one last. A turn begins with the previous recorded answer,
+    /// which takes the place of the model's.
     Recorded(Vec<Vec<Message>>),
 }
 
@@ -68,10 +68,10 @@ impl Message {
 }
 
 impl Conversation {
-    /// Makes every conversation in every variant.
+    /// Creates every conversation in every variant.
     ///
-    /// The seed decides on the words. `run` decides on the keys and on the words at the start of each
-    /// prompt: different ones in each run, so that what an earlier run left in a cache is of no use.
+    /// The seed determines the words. `run` determines the keys and the first words of each prompt, so
+    /// that no run finds the prompts of an earlier one in a cache.
     pub(crate) fn all(plan: &Plan, run: u64) -> Vec<Self> {
         let mut words = Rng::with_seed(plan.seed);
         let mut opening = Rng::with_seed(plan.seed ^ run);
@@ -101,17 +101,17 @@ impl Conversation {
         .collect()
     }
 
-    /// Returns what tells it from every other one.
+    /// Returns a unique identifier.
     pub(crate) fn id(&self) -> (u32, Variant) {
         (self.number, self.variant)
     }
 
-    /// Returns the key, in the variants that have one.
+    /// Returns the key, unless this is the variant without one.
     pub(crate) fn key(&self) -> Option<&AffinityKey> {
         (self.variant != WITHOUT_KEY).then_some(&self.key)
     }
 
-    /// Adds what is said next; it is false if nothing is.
+    /// Adds the next question; returns `false` if there is none.
     pub(crate) fn ask(&mut self) -> bool {
         match &mut self.script {
             Script::Words(words) => {
@@ -127,12 +127,12 @@ impl Conversation {
         }
     }
 
-    /// Adds what the model said, unless it is recorded what it said.
+    /// Adds the model's answer, unless the conversation is recorded with its answers.
     pub(crate) fn hear(&mut self, answer: &str) {
         if let Script::Recorded(_) = self.script {
             return;
         }
-        // Some endpoints refuse an empty message, which is what a model that only thought has said.
+        // Some endpoints reject an empty message, but a model that only reasoned gave no answer.
         let answer = if answer.trim().is_empty() {
             "Yes."
         } else {
@@ -142,7 +142,7 @@ impl Conversation {
     }
 }
 
-/// Begins a recorded conversation with words of its own, in its system prompt or as one.
+/// Begins a recorded conversation with unique words, in its system prompt or as a new one.
 fn begun(turns: &[Vec<Message>], start: &str) -> (Vec<Message>, Script) {
     let mut turns = turns.to_vec();
     let first = turns.first_mut().and_then(|turn| turn.first_mut());
@@ -161,7 +161,7 @@ fn begun(turns: &[Vec<Message>], start: &str) -> (Vec<Message>, Script) {
     (messages, Script::Recorded(turns))
 }
 
-/// Returns words that follow from a number, as the simulated model says them.
+/// Returns the word with this index, as the simulated model says it.
 pub(crate) fn word(index: usize) -> &'static str {
     WORDS[index % WORDS.len()]
 }
@@ -173,7 +173,7 @@ fn random_words(rng: &mut Rng, count: u32) -> String {
     words.join(" ")
 }
 
-/// Returns a random UUID, which fits the documented limit of every endpoint.
+/// Returns a random UUID, which is within the documented limits of every endpoint.
 fn random_key(rng: &mut Rng) -> AffinityKey {
     let version_4 = rng.u128(..) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{version_4:032x}");
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn another_run_of_the_same_seed_begins_its_prompts_with_other_words() {
+    fn runs_with_the_same_seed_start_their_prompts_with_different_words() {
         let first = |run| Conversation::all(&plan(&[]), run).swap_remove(0);
         let (one, two, again) = (first(1), first(2), first(1));
         assert_ne!(opening(&one), opening(&two));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_variant_but_one_has_keys_and_they_are_uuids() {
+    fn every_variant_except_the_first_has_uuids_as_keys() {
         for conversation in Conversation::all(&plan(&["--header-name=a,b"]), 7) {
             assert_eq!(
                 conversation.key().is_some(),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recorded_conversation_begins_with_words_of_its_own_and_keeps_its_answers() {
+    fn a_recorded_conversation_starts_with_unique_words_and_keeps_its_answers() {
         let turns = vec![
             vec![
                 Message::new("system", "Be kind."),

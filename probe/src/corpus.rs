@@ -1,4 +1,4 @@
-//! Recorded conversations, as evaluation sets and logs have them: a line of JSON each.
+//! Recorded conversations from JSON Lines, as evaluation sets and logs store them.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::conversation::Message;
 
-/// The longest line, in bytes: a conversation that fills the longest context.
+/// The longest line in bytes, enough for a conversation that fills the longest context.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// Where the messages of a line are.
+/// The places of the messages in a line.
 const PLACES: [&str; 6] = [
     "/messages",
     "/body/messages",
@@ -21,11 +21,14 @@ const PLACES: [&str; 6] = [
     "",
 ];
 
-/// A conversation: its turns, each up to where the model answers.
+/// A conversation by turns; each ends where the model answers.
 pub(crate) type Turns = Vec<Vec<Message>>;
 
-/// Reads the first conversations that have two turns or more, so many at most; the error says which
-/// line is wrong, and repeats nothing of it.
+/// Reads up to `most` conversations that have two or more turns.
+///
+/// # Errors
+///
+/// If the file cannot be read or a line is not valid. The message names the line and repeats none of it.
 pub(crate) fn read(path: &Path, most: usize) -> Result<Vec<Turns>, String> {
     let shown = path.display();
     let file = File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
@@ -43,7 +46,7 @@ pub(crate) fn read(path: &Path, most: usize) -> Result<Vec<Turns>, String> {
         }
         if line.len() as u64 == LONGEST_LINE {
             return Err(format!(
-                "{shown}, line {number}: it is longer than {} MiB",
+                "{shown}, line {number}: longer than {} MiB",
                 LONGEST_LINE >> 20
             ));
         }
@@ -55,17 +58,17 @@ pub(crate) fn read(path: &Path, most: usize) -> Result<Vec<Turns>, String> {
             continue;
         }
         let turns = turns(line).map_err(|why| format!("{shown}, line {number}: {why}"))?;
-        // With one turn there is nothing that could be in a cache.
+        // With a single turn, nothing could come from a cache.
         conversations.extend((turns.len() > 1).then_some(turns));
     }
     Ok(conversations)
 }
 
 fn turns(line: &[u8]) -> Result<Turns, &'static str> {
-    let line: Value = serde_json::from_slice(line).map_err(|_| "it is not JSON")?;
+    let line: Value = serde_json::from_slice(line).map_err(|_| "not valid JSON")?;
     let found = PLACES.iter().filter_map(|place| line.pointer(place));
     let messages = found.into_iter().find(|messages| messages.is_array());
-    let messages = messages.ok_or("it has no list of `messages`")?;
+    let messages = messages.ok_or("no `messages` array found")?;
     let messages: Vec<Message> =
         serde_json::from_value(messages.clone()).map_err(|_| "a message has no `role`")?;
     let mut turns: Turns = Vec::new();
@@ -80,7 +83,7 @@ fn turns(line: &[u8]) -> Result<Turns, &'static str> {
         }
         turn.push(message);
     }
-    // Behind the last answer, nothing is asked.
+    // After the last answer, there may be no further question.
     if turn.iter().any(|message| message.role != "assistant") {
         turns.push(turn);
     }
@@ -103,7 +106,7 @@ mod tests {
     const TWO: &str = r#"[{"role":"system","content":"s"},{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}]"#;
 
     #[test]
-    fn messages_are_found_where_evaluation_sets_and_logs_have_them() {
+    fn messages_are_found_where_evaluation_sets_and_logs_store_them() {
         for line in [
             format!(r#"{{"messages":{TWO},"id":1}}"#),
             format!(
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_calls_and_results_of_tools_are_kept() {
+    fn tool_calls_and_their_results_are_kept() {
         let line = r#"{"messages":[{"role":"user","content":"a"},
             {"role":"assistant","content":null,"tool_calls":[{"id":"1"}]},{"role":"tool","tool_call_id":"1","content":"7"}]}"#;
         let turns = &read_text(&line.replace('\n', ""), 9).expect("read")[0];
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_one_turn_is_passed_over_and_no_more_are_read_than_are_wanted() {
+    fn lines_with_one_turn_are_skipped_and_reading_stops_at_the_limit() {
         let one =
             r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#;
         let two = format!(r#"{{"messages":{TWO}}}"#);
@@ -142,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_told_by_its_number_and_not_repeated() {
+    fn an_invalid_line_is_reported_by_its_number_without_its_text() {
         for (line, why) in [
-            ("sk-secret", "it is not JSON"),
-            (r#"{"prompt":"a"}"#, "it has no list of `messages`"),
+            ("sk-secret", "not valid JSON"),
+            (r#"{"prompt":"a"}"#, "no `messages` array found"),
             (
                 r#"{"messages":[{"content":"a"}]}"#,
                 "a message has no `role`",

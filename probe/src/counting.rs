@@ -1,8 +1,7 @@
-//! The two ways of counting cached tokens, told apart by the numbers of a whole run.
+//! Whether an endpoint's prompt tokens include the cached tokens, decided over a whole run.
 //!
-//! OpenAI and most others report the cached tokens as a part of the prompt's; Anthropic, Bedrock and
-//! some proxies report them beside those. The names tell in most cases, and where the numbers
-//! contradict the names, the numbers are right.
+//! With OpenAI and most others they do; with Anthropic, Bedrock and some proxies they do not. The names
+//! of the fields usually tell. If the numbers contradict the names, the numbers decide.
 
 use std::collections::BTreeMap;
 
@@ -10,37 +9,37 @@ use crate::measure::Record;
 use crate::summary::Tokens;
 use crate::usage::Usage;
 
-/// The longest prompt that is believed: a thousand times the longest context of any model.
+/// The longest plausible prompt: a thousand times the longest context of any model.
 const MOST_TOKENS: u64 = 1_000_000_000;
 
-/// The part of the answers whose numbers may be wrong before none of them is believed: one in this many.
+/// If more than one in this many answers has implausible counts, all counts are discarded.
 const WRONG: usize = 10;
 
-/// What was made of the numbers of a run.
+/// How the token counts of a run were interpreted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
-    /// The cached tokens were not a part of the prompt's, and were added.
-    pub(crate) is_apart: bool,
-    /// Answers that left the cached tokens out, which then count as none.
+    /// The prompt tokens exclude the cached tokens, which were added.
+    pub(crate) excludes_cached: bool,
+    /// Answers without a count of cached tokens, which count as zero.
     pub(crate) omitted: usize,
-    /// Answers whose numbers do not fit together.
+    /// Answers with impossible counts.
     pub(crate) misfits: usize,
-    /// So many of them that nothing can be said.
+    /// Too many counts are impossible for a verdict.
     pub(crate) is_misfit: bool,
 }
 
-/// Works out the tokens of every record.
+/// Sets the tokens of every record.
 pub(crate) fn count(records: &mut [Record]) -> Counted {
     let is_reported = records
         .iter()
         .any(|record| record.usage.cached_tokens.is_some());
-    let is_apart = is_apart(records);
+    let excludes_cached = excludes_cached(records);
     let mut counted = Counted {
-        is_apart,
+        excludes_cached,
         ..Counted::default()
     };
     for record in records.iter_mut() {
-        let Some(prompt) = whole(&record.usage, is_apart) else {
+        let Some(prompt) = whole(&record.usage, excludes_cached) else {
             continue;
         };
         if prompt > MOST_TOKENS || record.usage.cached_tokens > Some(prompt) {
@@ -48,8 +47,8 @@ pub(crate) fn count(records: &mut [Record]) -> Counted {
             continue;
         }
         record.prompt_tokens = Some(prompt);
-        // vLLM, for one, leaves the field out where nothing was cached. An endpoint that never
-        // reports it is another matter: there nothing is known.
+        // vLLM, for one, omits the field if nothing was cached. If an endpoint never reports it, the
+        // count is unknown.
         if is_reported && record.usage.cached_tokens.is_none() {
             counted.omitted += 1;
         }
@@ -65,9 +64,9 @@ pub(crate) fn count(records: &mut [Record]) -> Counted {
     counted
 }
 
-/// Returns the length of a prompt. Zero is what some endpoints send for a number that they do not know.
-fn whole(usage: &Usage, is_apart: bool) -> Option<u64> {
-    let parts = if is_apart {
+/// Returns the length of a prompt. Zero means unknown, as some endpoints send it.
+fn whole(usage: &Usage, excludes_cached: bool) -> Option<u64> {
+    let parts = if excludes_cached {
         [usage.cached_tokens, usage.written_tokens]
     } else {
         [None; 2]
@@ -77,9 +76,9 @@ fn whole(usage: &Usage, is_apart: bool) -> Option<u64> {
     (whole > 0).then_some(whole)
 }
 
-fn is_apart(records: &[Record]) -> bool {
+fn excludes_cached(records: &[Record]) -> bool {
     let usages = || records.iter().map(|record| &record.usage);
-    if usages().any(|usage| usage.is_apart) {
+    if usages().any(|usage| usage.excludes_cached) {
         return true;
     }
     let cached = usages()
@@ -97,7 +96,7 @@ fn is_apart(records: &[Record]) -> bool {
         || shrinks(records, false) && !shrinks(records, true)
 }
 
-/// Whether the total is only reached with the cached tokens on top.
+/// Whether the total only adds up if the cached tokens are counted on top of the prompt's.
 fn adds_up(usage: &Usage) -> bool {
     let numbers = usage
         .total_tokens
@@ -111,14 +110,14 @@ fn adds_up(usage: &Usage) -> bool {
     })
 }
 
-/// Whether most conversations that were cached became shorter, which none does.
-fn shrinks(records: &[Record], is_apart: bool) -> bool {
+/// Whether most cached prompts are shorter than their predecessors, although conversations only grow.
+fn shrinks(records: &[Record], excludes_cached: bool) -> bool {
     let mut longest: BTreeMap<_, u64> = BTreeMap::new();
     let (mut shorter, mut all) = (0, 0);
     let mut ordered: Vec<_> = records.iter().collect();
     ordered.sort_by_key(|record| record.turn);
     for record in ordered {
-        let Some(prompt) = whole(&record.usage, is_apart) else {
+        let Some(prompt) = whole(&record.usage, excludes_cached) else {
             continue;
         };
         let before = longest
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
     use crate::measure::Record;
 
-    /// One conversation, of these prompts and cached tokens.
+    /// Returns the records of one conversation with these prompt and cached tokens.
     fn records(usages: &[(u64, Option<u64>)]) -> Vec<Record> {
         let turns = (1..).zip(usages);
         turns
@@ -161,49 +160,49 @@ mod tests {
     }
 
     #[test]
-    fn cached_tokens_that_are_a_part_of_the_prompt_stay_one() {
+    fn prompt_tokens_that_include_the_cached_tokens_are_kept() {
         let mut records = records(&[(1000, Some(0)), (1100, Some(900))]);
-        assert!(!count(&mut records).is_apart);
+        assert!(!count(&mut records).excludes_cached);
         assert_eq!(tokens(&records), [Some((1000, 0)), Some((1100, 900))]);
     }
 
     #[test]
-    fn the_names_tell_where_the_numbers_do_not() {
+    fn the_field_names_decide_if_the_numbers_do_not() {
         let mut records = records(&[(1200, Some(0)), (1250, Some(600))]);
         for record in &mut records {
-            record.usage.is_apart = true;
+            record.usage.excludes_cached = true;
             record.usage.written_tokens = Some(50);
         }
-        assert!(count(&mut records).is_apart);
+        assert!(count(&mut records).excludes_cached);
         assert_eq!(tokens(&records), [Some((1250, 0)), Some((1900, 600))]);
     }
 
     #[test]
-    fn more_cached_tokens_than_prompt_tokens_were_counted_apart() {
+    fn more_cached_than_prompt_tokens_means_the_prompt_excludes_them() {
         let mut records = records(&[(1200, Some(0)), (100, Some(1100))]);
-        assert!(count(&mut records).is_apart);
+        assert!(count(&mut records).excludes_cached);
         assert_eq!(tokens(&records), [Some((1200, 0)), Some((1200, 1100))]);
     }
 
     #[test]
-    fn a_prompt_that_shrinks_as_it_is_cached_was_counted_apart() {
+    fn a_prompt_that_shrinks_when_cached_excludes_the_cached_tokens() {
         let mut records = records(&[(1200, Some(0)), (700, Some(600)), (750, Some(700))]);
-        assert!(count(&mut records).is_apart);
+        assert!(count(&mut records).excludes_cached);
         assert_eq!(tokens(&records)[1], Some((1300, 600)));
     }
 
     #[test]
-    fn a_total_that_holds_the_cached_tokens_too_shows_that_they_are_apart() {
+    fn a_total_above_prompt_and_answer_means_the_prompt_excludes_cached_tokens() {
         let mut records = records(&[(1200, Some(0)), (1250, Some(600))]);
         records[1].usage.output_tokens = Some(8);
         records[1].usage.total_tokens = Some(1858);
-        assert!(count(&mut records).is_apart);
+        assert!(count(&mut records).excludes_cached);
         records[1].usage.total_tokens = Some(1258);
-        assert!(!count(&mut records).is_apart);
+        assert!(!count(&mut records).excludes_cached);
     }
 
     #[test]
-    fn numbers_that_no_prompt_has_are_told_and_not_added_up() {
+    fn impossible_counts_are_reported_and_not_added_up() {
         let mut records = records(&[(u64::MAX, Some(u64::MAX)); 12]);
         let counted = count(&mut records);
         assert_eq!((counted.misfits, counted.is_misfit), (12, true));
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_counts_as_none_only_where_it_is_reported_elsewhere() {
+    fn a_missing_count_is_zero_only_if_other_answers_report_one() {
         let mut some = records(&[(1000, None), (1100, Some(900))]);
         assert_eq!(count(&mut some).omitted, 1);
         assert_eq!(tokens(&some)[0], Some((1000, 0)));
@@ -221,12 +220,12 @@ mod tests {
         assert_eq!(
             none[1].prompt_tokens,
             Some(1100),
-            "and the prompt is known all the same"
+            "the prompt tokens are known even without cached tokens"
         );
     }
 
     #[test]
-    fn a_prompt_of_no_tokens_is_not_known() {
+    fn a_prompt_of_zero_tokens_is_unknown() {
         let mut records = records(&[(0, Some(0)), (0, Some(0))]);
         count(&mut records);
         assert_eq!(tokens(&records), [None, None]);

@@ -1,4 +1,4 @@
-//! What the program ends with.
+//! Exit codes.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -8,24 +8,24 @@ use crate::measure::Record;
 use crate::run::Ended;
 use crate::verdict::{Finding, Verdict};
 
-/// The endpoint gave nothing to measure, or stopped to.
+/// The endpoint failed before the run was complete.
 pub(crate) const FAILED: u8 = 1;
-/// Nothing was sent, since the command line does not say how.
+/// The command line is not valid; nothing was sent.
 pub(crate) const BAD_USAGE: u8 = 2;
-/// `--fail-if` or `--min-gain` is met.
+/// The condition of `--fail-if` or `--min-gain` failed the run.
 const CONDITION: u8 = 3;
-/// `--fail-if` or `--min-gain` was given, and there is no telling.
-const NO_TELLING: u8 = 4;
-/// 128 and the number of the signal, as shells have it.
+/// `--fail-if` or `--min-gain` could not be checked.
+const INCONCLUSIVE: u8 = 4;
+/// 128 plus the number of the signal, as shells do.
 const INTERRUPTED: u8 = 130;
 
-/// Says what went wrong, and returns its code.
+/// Prints an error and returns its code.
 pub(crate) fn fail(code: u8, error: &dyn Display) -> ExitCode {
     eprintln!("error: {error}");
     ExitCode::from(code)
 }
 
-/// Returns the code of a run that was told.
+/// Returns the code of a run whose result was printed.
 pub(crate) fn conclude(
     args: &Args,
     records: &[Record],
@@ -47,29 +47,29 @@ pub(crate) fn conclude(
     }
 }
 
-/// Returns the code and the reason, if a condition of the command line is met or cannot be judged.
+/// Returns the code and the reason, if a condition of the command line failed or could not be checked.
 fn condition(
     fail_if: Option<FailIf>,
     min_gain: Option<f64>,
     verdict: &Verdict,
 ) -> Option<(u8, String)> {
-    let is_met = |why: String| Some((CONDITION, why));
+    let failed = |why: String| Some((CONDITION, why));
     if fail_if.is_none() && min_gain.is_none() {
         return None;
     }
     let finding = verdict.finding;
-    if finding == Finding::Unknown {
+    if finding == Finding::Inconclusive {
         return Some((
-            NO_TELLING,
-            "there is no telling whether --fail-if or --min-gain is met".to_owned(),
+            INCONCLUSIVE,
+            "the result is inconclusive, so --fail-if and --min-gain cannot be checked".to_owned(),
         ));
     }
     match fail_if {
         Some(FailIf::Ignored) if finding == Finding::Ignored => {
-            return is_met("every name is ignored (--fail-if ignored)".to_owned());
+            return failed("the key is ignored (--fail-if ignored)".to_owned());
         }
-        Some(FailIf::NoGain) if finding != Finding::Honoured => {
-            return is_met("no name gains anything (--fail-if no-gain)".to_owned());
+        Some(FailIf::NoGain) if finding != Finding::Honored => {
+            return failed("the key gains nothing (--fail-if no-gain)".to_owned());
         }
         _ => {}
     }
@@ -80,12 +80,11 @@ fn condition(
         .map(|difference| 100.0 * difference.value);
     match gained {
         None => Some((
-            NO_TELLING,
-            "there is no telling what is gained (--min-gain): no cached tokens are reported"
-                .to_owned(),
+            INCONCLUSIVE,
+            "--min-gain cannot be checked: the endpoint reports no cached tokens".to_owned(),
         )),
-        Some(gained) if gained < least => is_met(format!(
-            "the gain is {gained:.1} points, less than {least} (--min-gain)"
+        Some(gained) if gained < least => failed(format!(
+            "the gain is {gained:.1} percentage points, less than the required {least} (--min-gain)"
         )),
         Some(_) => None,
     }

@@ -1,4 +1,4 @@
-//! What a user adds to the requests, and takes out of them.
+//! The headers and fields that a user adds to the requests or removes from them.
 
 use std::env;
 
@@ -10,7 +10,7 @@ use crate::dialect::Dialect;
 use crate::secret::Secrets;
 use crate::variant::{Carrier, Variants};
 
-/// Headers and fields beyond those of the interface; it has no `Debug`, since it holds credentials.
+/// Headers and fields from the command line. It has no `Debug`, since it holds credentials.
 #[derive(Clone, Default)]
 pub(crate) struct Extra {
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -19,7 +19,11 @@ pub(crate) struct Extra {
 }
 
 impl Extra {
-    /// Reads `--header`, `--set` and `--unset`; no error repeats a value.
+    /// Reads `--header`, `--set` and `--unset`.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is not valid. No message repeats a value, which may be a credential.
     pub(crate) fn new(
         args: &Args,
         dialect: &dyn Dialect,
@@ -33,19 +37,21 @@ impl Extra {
         for text in &args.header {
             let (name, value) = named_header(text)?;
             if variants.carriers().contains(&Carrier::Header(name.clone())) {
-                return Err(format!("--header {name}: the key has this name"));
+                return Err(format!("--header {name}: the key is sent in this header"));
             }
             secrets.add_header(&value);
             let mut value = HeaderValue::try_from(value).map_err(|_| {
-                format!("--header {name}: its value holds a character that no header has")
+                format!("--header {name}: the value contains a character that is not allowed in a header")
             })?;
             value.set_sensitive(true);
             extra.headers.push((name, value));
         }
         for text in &args.set {
-            let (field, value) = text.split_once('=').ok_or("--set takes FIELD=JSON")?;
+            let (field, value) = text
+                .split_once('=')
+                .ok_or("--set needs FIELD=JSON, such as --set top_k=1")?;
             let value = serde_json::from_str(value)
-                .map_err(|_| format!("--set {field}: its value is not JSON; a text has quotes: --set '{field}=\"text\"'"))?;
+                .map_err(|_| format!("--set {field}: the value is not valid JSON; a string needs quotes: --set '{field}=\"text\"'"))?;
             extra.set.push((field.trim().to_owned(), value));
         }
         let fields = extra
@@ -55,19 +61,23 @@ impl Extra {
         for field in fields {
             let top = field.split('.').next().unwrap_or_default();
             if dialect.conversation_fields().contains(&top) {
-                return Err(format!("--set and --unset: {top} holds the conversation"));
+                return Err(format!(
+                    "--set and --unset cannot change {top}, which holds the conversation"
+                ));
             }
             if variants
                 .carriers()
                 .contains(&Carrier::BodyField(top.to_owned()))
             {
-                return Err(format!("--set and --unset: {top} holds the key"));
+                return Err(format!(
+                    "--set and --unset cannot change {top}, which holds the key"
+                ));
             }
         }
         Ok(extra)
     }
 
-    /// Adds the headers; they replace those of the interface.
+    /// Adds the headers; they replace the API's own.
     pub(crate) fn head(&self, headers: &mut HeaderMap) {
         for (name, _) in &self.headers {
             headers.remove(name);
@@ -77,7 +87,7 @@ impl Extra {
         }
     }
 
-    /// Takes fields out of a body, and sets others.
+    /// Removes and sets the fields of a body.
     pub(crate) fn body(&self, body: &mut Map<String, Value>) {
         for field in &self.unset {
             if let Some((parent, name)) = parent(body, field, false) {
@@ -92,7 +102,7 @@ impl Extra {
     }
 }
 
-/// Finds the object that a field is in, and its name there; missing objects are made, if they should be.
+/// Returns the object that contains a field, and the field's name in it; `make` creates missing objects.
 fn parent<'a, 'b>(
     body: &'a mut Map<String, Value>,
     field: &'b str,
@@ -108,11 +118,11 @@ fn parent<'a, 'b>(
 }
 
 fn named_header(text: &str) -> Result<(HeaderName, String), String> {
-    let (name, value) = text.split_once(':').ok_or("--header takes 'Name: value'")?;
+    let (name, value) = text.split_once(':').ok_or("--header needs 'Name: value'")?;
     let name: HeaderName = name
         .trim()
         .parse()
-        .map_err(|_| "--header: its name is not one of a header")?;
+        .map_err(|_| "--header: the text before the colon is not a valid header name")?;
     let own = [
         header::CONNECTION,
         header::CONTENT_LENGTH,
@@ -122,27 +132,29 @@ fn named_header(text: &str) -> Result<(HeaderName, String), String> {
     ];
     if own.contains(&name) {
         return Err(format!(
-            "--header {name}: the requests need this header for something else"
+            "--header {name}: the probe sets this header itself"
         ));
     }
     let value = expand(value.trim()).map_err(|variable| {
-        format!("--header {name}: the environment variable {variable} is not set, or is not text")
+        format!(
+            "--header {name}: the environment variable {variable} is not set, or is not valid UTF-8"
+        )
     })?;
     Ok((name, value))
 }
 
-/// Puts variables of the environment in the place of `${NAME}`; the error is the name of a missing one.
+/// Replaces `${NAME}` with environment variables; the error is the name of a missing one.
 fn expand(text: &str) -> Result<String, String> {
     let mut expanded = String::new();
     let mut rest = text;
-    while let Some((before, behind)) = rest.split_once("${") {
-        let Some((variable, behind)) = behind.split_once('}') else {
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((variable, after)) = after.split_once('}') else {
             break;
         };
         let value = env::var(variable).map_err(|_| variable.to_owned())?;
         expanded += before;
         expanded += value.trim();
-        rest = behind;
+        rest = after;
     }
     Ok(expanded + rest)
 }
@@ -170,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_set_and_left_out_also_inside_of_objects() {
+    fn fields_are_set_and_removed_also_in_nested_objects() {
         assert_eq!(edited(&[("a", json!("x"))], &["b"]), json!({"a": "x"}));
         assert_eq!(
             edited(&[("b.c", json!(9))], &["b.d"]),
@@ -183,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_not_set_is_named_and_a_brace_without_its_other_half_stays() {
+    fn an_unset_variable_is_named_in_the_error_and_an_unclosed_brace_is_kept() {
         assert_eq!(
             expand("a ${NO_SUCH_VARIABLE_HERE}"),
             Err("NO_SUCH_VARIABLE_HERE".to_owned())

@@ -1,4 +1,4 @@
-//! What can go wrong with a request, each in one sentence.
+//! What can go wrong with a request, each with a message for the user.
 
 use std::error::Error;
 use std::fmt;
@@ -6,63 +6,67 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-/// How much of a text from outside is shown, in characters.
+/// The most characters that are shown of a text from the endpoint.
 pub(crate) const SHOWN: usize = 300;
 
-/// Why a request gave no measurement. Texts from outside were cleaned before.
+/// The hint for an address that is likely wrong.
+const FULL_ADDRESS: &str =
+    "--url must be the full address, usually ending in /v1/chat/completions.";
+
+/// Why a request gave no measurement. Texts from the endpoint are already cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// No connection came about.
+    /// The connection could not be established.
     Connect { endpoint: String, reason: String },
-    /// What answers there speaks another protocol than this one.
+    /// The server speaks a different protocol.
     OtherProtocol {
         expected: &'static str,
         reason: String,
     },
-    /// The connection ended before any answer.
+    /// The connection was closed before an answer.
     Closed { reason: String },
-    /// A status that is no success.
+    /// The status is not a success.
     Status {
         status: StatusCode,
         detail: String,
-        /// Which option may help.
+        /// The option that may help.
         hint: Option<String>,
     },
-    /// The endpoint is busy, and asks for more waiting than this tool does.
+    /// The endpoint is busy for longer than the probe waits.
     Busy {
         status: StatusCode,
         retry_after: Option<Duration>,
         tries: u32,
         detail: String,
     },
-    /// A success, but neither an event stream nor JSON.
+    /// The status is a success, but the body is neither an event stream nor JSON.
     NoStream {
         content_type: String,
         detail: String,
     },
-    /// An error inside of the stream.
+    /// The stream contains an error.
     ErrorEvent { detail: String },
-    /// An event that is no chunk of a chat.
-    NoChunk { detail: String },
+    /// The stream contains an event that is not a JSON object.
+    NotAnObject { detail: String },
     /// The stream ended before the answer did.
     BrokeOff {
-        pieces: u32,
+        chunks: u32,
         reason: String,
-        /// The last event that was none of the interface.
+        /// The last event that the API does not define.
         last: Option<String>,
     },
-    /// The answer is encoded in a way that this tool does not know.
+    /// The answer has a content encoding that the probe cannot decode.
     Encoding { name: String },
-    /// Nothing arrived for this long.
+    /// No data arrived for this long.
     Silent { limit: Duration },
-    /// The answer was not over after this long.
-    TookTooLong { pieces: u32, limit: Duration },
-    /// The answer has more than any answer needs.
+    /// The answer did not finish within this time.
+    TookTooLong { chunks: u32, limit: Duration },
+    /// The answer is larger than any answer needs to be.
     TooMuch { what: &'static str },
 }
 
 impl Failure {
-    /// Whether every other request would fail in the same way.
+    /// Whether every other request would fail the same way.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Connect { .. }
@@ -75,7 +79,7 @@ impl Failure {
             }
             Self::Closed { .. }
             | Self::ErrorEvent { .. }
-            | Self::NoChunk { .. }
+            | Self::NotAnObject { .. }
             | Self::BrokeOff { .. }
             | Self::Silent { .. }
             | Self::TookTooLong { .. }
@@ -83,7 +87,7 @@ impl Failure {
         }
     }
 
-    /// Whether the endpoint understood the request and does not want it as it is.
+    /// Whether the endpoint rejects the content of the request.
     pub(crate) fn is_refusal(&self) -> bool {
         let refusals = [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY];
         matches!(self, Self::Status { status, .. } if refusals.contains(status))
@@ -100,7 +104,7 @@ impl Failure {
             Self::NoStream { .. }
             | Self::Encoding { .. }
             | Self::ErrorEvent { .. }
-            | Self::NoChunk { .. }
+            | Self::NotAnObject { .. }
             | Self::BrokeOff { .. }
             | Self::TookTooLong { .. }
             | Self::TooMuch { .. } => Some(StatusCode::OK),
@@ -108,39 +112,47 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Failure {
+    /// Returns what to try, if there is something to try.
+    fn hint(&self) -> Option<&str> {
+        let hint = match self {
+            Self::Connect { reason, .. } if reason.contains("certificate") => {
+                "SSL_CERT_FILE can name a file of other root certificates to trust."
+            }
+            Self::Connect { .. } => {
+                "Check the host and the port of --url, and that the server is running."
+            }
+            Self::OtherProtocol { .. } => "Check the scheme and the port of --url.",
+            Self::Busy { .. } => "Try again later, or with a lower --concurrency.",
+            Self::NoStream { .. } => FULL_ADDRESS,
+            Self::Encoding { .. } => {
+                "It asks for `accept-encoding: identity`; --header can ask for a different one."
+            }
+            Self::Status { status, hint, .. } => {
+                return hint.as_deref().or_else(|| status_hint(*status));
+            }
+            _ => return None,
+        };
+        Some(hint)
+    }
+
+    fn message(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect { endpoint, reason } => {
-                write!(f, "no connection to {endpoint}: {reason}")
+                write!(f, "cannot connect to {endpoint}: {reason}")
             }
             Self::OtherProtocol { expected, reason } => {
-                write!(
-                    f,
-                    "the endpoint does not speak {expected}: {reason}\n--url may need another scheme or port."
-                )
+                write!(f, "the endpoint does not speak {expected}: {reason}")
             }
             Self::Closed { reason } => {
                 write!(
                     f,
-                    "the endpoint closed the connection without an answer: {reason}"
+                    "the endpoint closed the connection before answering: {reason}"
                 )
             }
-            Self::Status {
-                status,
-                detail,
-                hint,
-            } => {
-                write!(
-                    f,
-                    "the endpoint answered {}{}",
-                    named(*status),
-                    behind_colon(detail)
-                )?;
-                match hint {
-                    Some(hint) => write!(f, "\n{hint}"),
-                    None => f.write_str(usual_hint(*status)),
-                }
+            Self::Status { status, detail, .. } => {
+                let (status, detail) = (named(*status), after_colon(detail));
+                write!(f, "the endpoint answered {status}{detail}")
             }
             Self::Busy {
                 status,
@@ -153,10 +165,10 @@ impl fmt::Display for Failure {
                     |wait| format!("asks to wait {}", seconds(wait)),
                 );
                 let (status, tries) = (named(*status), count(*tries, "try", "tries"));
-                let detail = behind_colon(detail);
+                let detail = after_colon(detail);
                 write!(
                     f,
-                    "the endpoint answered {status} and {asks}; given up after {tries}{detail}"
+                    "the endpoint answered {status} and {asks}; gave up after {tries}{detail}"
                 )
             }
             Self::NoStream {
@@ -165,51 +177,54 @@ impl fmt::Display for Failure {
             } => write!(
                 f,
                 "the endpoint answered with {content_type} instead of an event stream{}",
-                behind_colon(detail)
+                after_colon(detail)
             ),
             Self::ErrorEvent { detail } => {
-                write!(
-                    f,
-                    "the endpoint sent an error inside of the stream: {detail}"
-                )
+                write!(f, "the endpoint sent an error in the stream: {detail}")
             }
-            Self::NoChunk { detail } => {
+            Self::NotAnObject { detail } => {
                 write!(
                     f,
-                    "the stream holds an event that is no chunk of a chat: {detail}"
+                    "the stream contains an event that is not a JSON object: {detail}"
                 )
             }
             Self::BrokeOff {
-                pieces,
+                chunks,
                 reason,
                 last,
             } => {
-                let pieces = count(*pieces, "piece", "pieces");
+                let chunks = count(*chunks, "chunk", "chunks");
                 write!(
                     f,
-                    "the stream broke off after {pieces} of the answer: {reason}"
+                    "the stream broke off after {chunks} of the answer: {reason}"
                 )?;
                 match last {
-                    Some(last) => write!(f, "; the last event was: {last}"),
+                    Some(last) => write!(f, "; the last unknown event was: {last}"),
                     None => Ok(()),
                 }
             }
             Self::Encoding { name } => write!(
                 f,
-                "the answer has the content-encoding {name}, which this tool does not read\n\
-                 It asks for `accept-encoding: identity`; --header can ask for something else."
+                "the answer has the content encoding {name}, which the probe cannot decode"
             ),
-            Self::TookTooLong { pieces, limit } => write!(
+            Self::TookTooLong { chunks, limit } => write!(
                 f,
-                "the answer was not over after {} s (--request-timeout) and {}",
+                "the answer did not finish within {} s (--request-timeout); {} arrived",
                 limit.as_secs(),
-                count(*pieces, "piece", "pieces")
+                count(*chunks, "chunk", "chunks")
             ),
-            Self::TooMuch { what } => write!(f, "the endpoint sent {what}: given up"),
+            Self::TooMuch { what } => write!(f, "gave up on an answer: the endpoint sent {what}"),
             Self::Silent { limit } => {
-                write!(f, "nothing arrived for {} s (--timeout)", limit.as_secs())
+                write!(f, "no data arrived for {} s (--timeout)", limit.as_secs())
             }
         }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message(f)?;
+        self.hint().map_or(Ok(()), |hint| write!(f, "\n{hint}"))
     }
 }
 
@@ -217,7 +232,7 @@ fn count(number: u32, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// Returns a status with its name, also where it is not a standard one.
+/// Returns a status with its name, if it is a standard one.
 fn named(status: StatusCode) -> String {
     match status.canonical_reason() {
         Some(reason) => format!("{} {reason}", status.as_u16()),
@@ -225,7 +240,7 @@ fn named(status: StatusCode) -> String {
     }
 }
 
-/// Writes a time in seconds, with a fraction where it has one.
+/// Writes a time in seconds, with a fraction if it has one.
 pub(crate) fn seconds(time: Duration) -> String {
     if time.subsec_millis() == 0 {
         format!("{} s", time.as_secs())
@@ -237,7 +252,7 @@ pub(crate) fn seconds(time: Duration) -> String {
     }
 }
 
-fn behind_colon(detail: &str) -> String {
+fn after_colon(detail: &str) -> String {
     if detail.is_empty() {
         String::new()
     } else {
@@ -245,22 +260,20 @@ fn behind_colon(detail: &str) -> String {
     }
 }
 
-fn usual_hint(status: StatusCode) -> &'static str {
+fn status_hint(status: StatusCode) -> Option<&'static str> {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            "\nThe API key is read from the variable that --api-key-env names."
+            Some("Check the API key in the environment variable named by --api-key-env.")
         }
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            "\n--url is the whole address, mostly one that ends in /v1/chat/completions."
-        }
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Some(FULL_ADDRESS),
         status if status.is_redirection() => {
-            "\nRedirects are not followed; give the final address with --url."
+            Some("Redirects are not followed; pass the final address as --url.")
         }
-        _ => "",
+        _ => None,
     }
 }
 
-/// Joins an error and its causes, from the inside of the first on.
+/// Joins the causes of an error, or returns its own text if it has none.
 pub(crate) fn causes(error: &dyn Error) -> String {
     let mut causes = Vec::new();
     let mut next = error.source();

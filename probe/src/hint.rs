@@ -1,19 +1,17 @@
-//! Which option helps, where an endpoint refuses a field that the probe sends.
+//! The option to try when an endpoint rejects a field that the probe sends.
 
 use serde_json::{Map, Value};
 
-/// Returns what to try, if the text of a refusal names a field of the body.
+/// Returns what to try, if the text of a rejection names a field of the body.
 pub(crate) fn refused_field(detail: &str, body: &Map<String, Value>) -> Option<String> {
     let is_named = |field: &str| names(detail, field);
-    // The field that is wanted instead is named beside the one that is not.
+    // Such a rejection also names the field to use instead.
     for (ours, theirs) in [
         ("max_tokens", "max_completion_tokens"),
         ("max_completion_tokens", "max_tokens"),
     ] {
         if let Some(value) = body.get(ours).filter(|_| is_named(theirs)) {
-            return Some(format!(
-                "--unset {ours} --set {theirs}={value} sends the other field."
-            ));
+            return Some(format!("Try --unset {ours} --set {theirs}={value}."));
         }
     }
     let nested = body
@@ -26,15 +24,15 @@ pub(crate) fn refused_field(detail: &str, body: &Map<String, Value>) -> Option<S
     });
     let mut fields: Vec<_> = body.keys().map(|name| (name.clone(), name)).collect();
     fields.extend(nested);
-    // Without these there is nothing to answer.
+    // No request works without these.
     fields.retain(|(_, name)| !["model", "messages", "input", "system"].contains(&name.as_str()));
     let (path, _) = fields.into_iter().find(|(_, name)| is_named(name))?;
     Some(format!(
-        "--unset {path} leaves the field out, and --set {path}=JSON changes it."
+        "Try --unset {path} to omit the field, or --set {path}=JSON to change it."
     ))
 }
 
-/// Whether a text names a field as a word of its own.
+/// Whether a text contains a field's name as a whole word.
 pub(crate) fn names(text: &str, field: &str) -> bool {
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.any(|word| word == field)
@@ -47,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_option_that_helps_is_named() {
+    fn the_hint_names_the_option_for_the_rejected_field() {
         let Value::Object(body) = json!({
             "model": "m", "messages": [], "stream": true, "stream_options": {"include_usage": true},
             "max_tokens": 8, "temperature": 0,
@@ -57,24 +55,24 @@ mod tests {
         for (detail, expected) in [
             (
                 "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
-                Some("--unset max_tokens --set max_completion_tokens=8 sends the other field."),
+                Some("Try --unset max_tokens --set max_completion_tokens=8."),
             ),
             (
                 r#"{"detail":[{"loc":["body","temperature"],"msg":"Extra inputs are not permitted"}]}"#,
                 Some(
-                    "--unset temperature leaves the field out, and --set temperature=JSON changes it.",
+                    "Try --unset temperature to omit the field, or --set temperature=JSON to change it.",
                 ),
             ),
             (
                 "unknown field `stream_options`",
                 Some(
-                    "--unset stream_options leaves the field out, and --set stream_options=JSON changes it.",
+                    "Try --unset stream_options to omit the field, or --set stream_options=JSON to change it.",
                 ),
             ),
             (
                 "include_usage is not allowed",
                 Some(
-                    "--unset stream_options.include_usage leaves the field out, and --set stream_options.include_usage=JSON changes it.",
+                    "Try --unset stream_options.include_usage to omit the field, or --set stream_options.include_usage=JSON to change it.",
                 ),
             ),
             ("the model is upstream", None),

@@ -5,7 +5,7 @@ use tower_session_affinity::Destinations;
 
 use crate::variant::Carrier;
 
-/// Returns what the row of the endpoint's host names, and then every other name of the table.
+/// Returns the known names for the endpoint's host, followed by all other known names.
 pub(crate) fn carriers(endpoint: &Uri) -> Vec<Carrier> {
     let known = Destinations::known();
     let rows = known.find(endpoint).into_iter().chain(known.iter());

@@ -1,4 +1,4 @@
-//! Tells whether an endpoint honours a session-affinity key, under which name, and what it gains.
+//! Tells whether an endpoint honors a session-affinity key, under which name, and what it gains.
 
 mod answer;
 mod args;
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     probe(&args, endpoint, access, &plan).unwrap_or_else(|error| fail(FAILED, &error))
 }
 
-/// Checks what can be checked before anything is sent.
+/// Checks the arguments and asks for confirmation, before anything is sent.
 fn prepare(args: &Args) -> Result<(Option<Uri>, Access, Plan), Box<dyn Error>> {
     let endpoint = args.endpoint()?;
     let api_key = args
@@ -90,20 +90,20 @@ fn prepare(args: &Args) -> Result<(Option<Uri>, Access, Plan), Box<dyn Error>> {
     ))
 }
 
-/// Runs the experiment and tells its result.
+/// Runs the experiment and reports its result.
 fn probe(
     args: &Args,
     endpoint: Option<Uri>,
     access: Access,
     plan: &Plan,
 ) -> Result<ExitCode, Box<dyn Error>> {
-    // One thread is enough to wait on, and leaves the others to what is measured.
+    // One thread is enough to wait on, and leaves the other cores to the endpoint.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (endpoint, mut ran) = runtime.block_on(async {
         let (endpoint, run) = match endpoint {
-            // The simulation is cold in each run, and repeats.
+            // The simulation starts cold, so its runs can use the same prompts.
             None => (simulation::start(args.replicas).await?, 0),
             Some(endpoint) => (endpoint, fastrand::u64(..)),
         };

@@ -12,30 +12,30 @@ use crate::summary::Tokens;
 use crate::usage::Usage;
 use crate::variant::Variant;
 
-/// How often a request is sent, at most, while the endpoint says that it is busy.
+/// How often a request is sent at most, while the endpoint is busy.
 const TRIES: u32 = 4;
 
-/// The longest wait that an endpoint can ask for.
+/// The longest wait that the probe accepts from an endpoint.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// What is known of one request.
+/// The measurement of one request.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Record {
     #[serde(skip)]
     pub(crate) variant: Variant,
-    /// How many requests were under way at once.
+    /// The number of concurrent requests.
     pub(crate) concurrency: u32,
     pub(crate) conversation: u32,
     pub(crate) turn: u32,
     pub(crate) tries: u32,
     pub(crate) status: Option<u16>,
-    /// From the last sending of the request to the first piece of the answer.
+    /// From sending the last try to the first content or reasoning token.
     pub(crate) ttft_ms: Option<f64>,
     pub(crate) total_ms: Option<f64>,
-    /// As it was reported.
+    /// The token counts as the endpoint reported them.
     #[serde(flatten)]
     pub(crate) usage: Usage,
-    /// What the report adds up to, if it fits together.
+    /// The token counts after interpretation, if they are plausible.
     #[serde(skip)]
     pub(crate) tokens: Option<Tokens>,
     #[serde(skip)]
@@ -44,7 +44,7 @@ pub(crate) struct Record {
     pub(crate) failure: Option<String>,
 }
 
-/// Sends a conversation as it stands; the answer becomes a part of it.
+/// Sends the conversation so far, and adds the answer to it.
 pub(crate) async fn measure(
     client: &Client,
     conversation: &mut Conversation,
@@ -64,7 +64,9 @@ pub(crate) async fn measure(
         };
         if let Err(Failure::Busy { status, .. }) = &result {
             let (status, wait) = (status.as_u16(), seconds(wait));
-            note(&format!("the endpoint is busy ({status}); waiting {wait}"));
+            note(&format!(
+                "the endpoint is busy ({status}); trying again in {wait}"
+            ));
         }
         tokio::time::sleep(wait).await;
     };
@@ -81,14 +83,14 @@ pub(crate) async fn measure(
     }
 }
 
-/// Returns how long to wait before the request is sent again, if it should be.
+/// Returns how long to wait before another try, if there should be one.
 fn wait(failure: &Failure, tries: u32) -> Option<Duration> {
     match failure {
         Failure::Busy { retry_after, .. } => {
             let wait = retry_after.unwrap_or(Duration::from_secs(1 << tries));
             (tries < TRIES && wait <= LONGEST_WAIT).then_some(wait)
         }
-        // A server may close a connection that it had promised to keep, just as it is used again.
+        // A server may close an idle connection just as the client reuses it.
         Failure::Closed { .. } if tries == 1 => Some(Duration::ZERO),
         _ => None,
     }
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_endpoint_is_waited_for_as_it_asks_but_not_over_a_minute_and_not_forever() {
+    fn a_busy_endpoint_gets_the_wait_it_asks_for_up_to_a_minute_and_four_tries() {
         let seconds = |failure, tries| wait(&failure, tries).map(|wait| wait.as_secs());
         assert_eq!(seconds(busy(Some(60)), 1), Some(60));
         assert_eq!(seconds(busy(Some(61)), 1), None);
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_endpoint_that_names_no_time_is_given_twice_as_much_at_each_try() {
+    fn without_retry_after_the_wait_doubles_with_each_try() {
         let seconds = [1, 2, 3].map(|tries| wait(&busy(None), tries).map(|wait| wait.as_secs()));
         assert_eq!(seconds, [Some(2), Some(4), Some(8)]);
     }

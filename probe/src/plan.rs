@@ -1,4 +1,4 @@
-//! What a run will do, decided before anything is sent.
+//! The plan of a run, made before anything is sent.
 
 use http::Uri;
 use tower_session_affinity::header::X_SESSION_AFFINITY;
@@ -11,29 +11,32 @@ use crate::known;
 use crate::variant::{Carrier, Variants};
 use crate::verdict::FEWEST;
 
-/// What a chat template adds to a message, in tokens, roughly.
+/// The tokens that a chat template adds to a message, roughly.
 const MESSAGE_OVERHEAD: u32 = 5;
 
-/// The bytes of a token of prose, roughly.
+/// The bytes per token of prose, roughly.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// What is measured.
+/// The most names that are tried in one run.
+const MOST_NAMES: usize = 32;
+
+/// The plan of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) variants: Variants,
-    /// Conversations in each variant, at each number of requests at once.
+    /// Conversations per variant and concurrency.
     pub(crate) conversations: u32,
     pub(crate) turns: u32,
-    /// Requests under way at once, one number after the other.
+    /// The numbers of concurrent requests, measured one after the other.
     pub(crate) levels: Vec<u32>,
     pub(crate) prefix_tokens: u32,
     pub(crate) max_tokens: u32,
     pub(crate) seed: u64,
-    /// Recorded conversations, or none for random words.
+    /// Recorded conversations; if empty, random words are sent.
     pub(crate) recorded: Vec<Turns>,
 }
 
-/// How much a run will send.
+/// The size of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) requests: u64,
@@ -42,7 +45,11 @@ pub(crate) struct Size {
 }
 
 impl Plan {
-    /// Says what is wrong with the arguments, if they make no run that ends with a verdict.
+    /// Makes the plan of a command line.
+    ///
+    /// # Errors
+    ///
+    /// If the arguments cannot lead to a verdict; the message says why.
     pub(crate) fn new(
         args: &Args,
         endpoint: Option<&Uri>,
@@ -52,7 +59,7 @@ impl Plan {
         levels.sort_unstable();
         levels.dedup();
         let busiest = levels.last().copied().unwrap_or(1);
-        // In a sweep, every variant has so many requests under way.
+        // In a sweep each variant runs alone, and needs a conversation for each concurrent request.
         let conversations = if levels.len() > 1 {
             args.conversations.max(busiest)
         } else {
@@ -60,7 +67,7 @@ impl Plan {
         };
         if (conversations as usize) < FEWEST {
             return Err(format!(
-                "a verdict takes at least {FEWEST} conversations, and --conversations is {conversations}"
+                "a verdict needs at least {FEWEST} conversations, but --conversations is {conversations}"
             ));
         }
         let mut plan = Self {
@@ -80,7 +87,7 @@ impl Plan {
             .find(|carrier| is_taken(carrier, dialect));
         if let Some(name) = taken {
             return Err(format!(
-                "--body-field {name}: the requests need this field for something else"
+                "--body-field {name}: the probe uses this field itself; choose a different name"
             ));
         }
         if let Some(path) = &args.conversations_file {
@@ -92,7 +99,7 @@ impl Plan {
     fn record(&mut self, recorded: Vec<Turns>) -> Result<(), String> {
         if recorded.len() < FEWEST {
             return Err(format!(
-                "--conversations-file has {} conversations of two turns or more, and a verdict takes at least {FEWEST}",
+                "--conversations-file has {} conversations with two or more turns, but a verdict needs at least {FEWEST}",
                 recorded.len()
             ));
         }
@@ -153,8 +160,11 @@ fn variants(args: &Args, endpoint: Option<&Uri>) -> Result<Variants, String> {
         carriers.push(Carrier::Header(X_SESSION_AFFINITY));
     }
     let variants = Variants::new(carriers);
-    if variants.len() > 33 {
-        return Err("more than 32 names are too many to try at once".to_owned());
+    let names = variants.carriers().len();
+    if names > MOST_NAMES {
+        return Err(format!(
+            "{names} names are too many for one run; try at most {MOST_NAMES}"
+        ));
     }
     Ok(variants)
 }
@@ -185,14 +195,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_size_is_what_the_turns_add_up_to() {
+    fn the_size_is_the_sum_over_all_turns() {
         let plan = plan(&[
             "--conversations=6",
             "--turns=2",
             "--prefix-tokens=100",
             "--max-tokens=10",
         ]);
-        // Each variant: 105 + 45, and then 105 + 2 × 45 + 15.
+        // A conversation: 105 + 45, and then 105 + 2 × 45 + 15.
         let expected = Size {
             requests: 24,
             prompt_tokens: 2 * 6 * (150 + 210),
@@ -202,7 +212,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_name_and_every_level_is_paid_for() {
+    fn the_size_covers_every_name_and_every_concurrency() {
         let requests = |arguments: &[&str]| plan(arguments).size().requests;
         assert_eq!(requests(&[]), 2 * 8 * 6);
         assert_eq!(
@@ -213,17 +223,17 @@ pub(crate) mod tests {
         assert_eq!(
             requests(&["--concurrency=1,4,16"]),
             3 * 2 * 16 * 6,
-            "as many as are under way at once"
+            "a conversation for each of the 16 concurrent requests"
         );
     }
 
     #[test]
-    fn a_field_that_the_requests_need_cannot_carry_the_key() {
+    fn a_field_that_the_probe_uses_itself_cannot_carry_the_key() {
         let args = Args::parse_from(["affinity-probe", "--body-field=messages"]);
         let error = Plan::new(&args, None, Api::Chat.dialect()).expect_err("taken");
         assert_eq!(
             error,
-            "--body-field messages: the requests need this field for something else"
+            "--body-field messages: the probe uses this field itself; choose a different name"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What prompts cost.
+//! The cost of the prompts.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use crate::args::Args;
 use crate::measure::Record;
 use crate::summary::Summary;
 
-/// Prices of a million prompt tokens, in whatever currency.
+/// Prices of a million prompt tokens, in any currency.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Prices {
     input: f64,
@@ -19,7 +19,7 @@ impl Prices {
         Some(Self { input, cached })
     }
 
-    /// Adds to each variant what the prompts of a thousand conversations cost.
+    /// Sets the prompt cost of a thousand conversations in each variant.
     #[expect(
         clippy::cast_precision_loss,
         reason = "token counts are far below 2^52"
@@ -50,7 +50,7 @@ mod tests {
     use crate::variant::{Carrier, Variants};
 
     #[test]
-    fn a_thousand_conversations_cost_what_their_tokens_cost() {
+    fn the_cost_is_that_of_the_tokens_of_a_thousand_conversations() {
         let record = |conversation, turn, cached| Record {
             tokens: Some(Tokens {
                 prompt: 1000,
@@ -71,12 +71,12 @@ mod tests {
             cached: 0.3,
         }
         .apply(&mut summaries, &records);
-        // Of each conversation 1,500 tokens at 3 and 500 at 0.3 a million.
+        // Each conversation has 1,500 tokens at 3 per million and 500 at 0.3.
         let cost = summaries[0].cost_of_1000_conversations.expect("known");
         assert!((cost - 4.65).abs() < 1e-9, "{cost}");
         assert_eq!(
             summaries[1].cost_of_1000_conversations, None,
-            "nothing was measured"
+            "a variant without measurements has no cost"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The progress bar, on the standard error, and only where that is a terminal.
+//! The progress bar, on standard error, shown only if that is a terminal.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,12 +11,12 @@ pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     pub(crate) fn new(requests: u64) -> Self {
-        let template = "{bar:30} {pos}/{len} requests, {elapsed} passed{to_go}";
+        let template = "{bar:30} {pos}/{len} requests, {elapsed} elapsed{left}";
         let style = ProgressStyle::with_template(template).expect("the template is valid");
-        let style = style.with_key("to_go", |state: &ProgressState, text: &mut dyn Write| {
-            // Before the first answer nothing is known.
+        let style = style.with_key("left", |state: &ProgressState, text: &mut dyn Write| {
+            // The first answer has to arrive before the rest can be estimated.
             if state.pos() > 0 {
-                let _ = write!(text, ", {:#} to go", HumanDuration(state.eta()));
+                let _ = write!(text, ", {:#} left", HumanDuration(state.eta()));
             }
         });
         let bar = ProgressBar::new(requests).with_style(style);
@@ -29,18 +29,18 @@ impl Progress {
         self.0.inc(1);
     }
 
-    /// Gives up requests that were still to come.
+    /// Takes requests off the total that will not be sent.
     pub(crate) fn skip(&self, requests: u64) {
         self.0
             .set_length(self.0.length().unwrap_or_default().saturating_sub(requests));
     }
 
-    /// Says something above the bar.
+    /// Prints a line above the bar.
     pub(crate) fn note(&self, text: &str) {
         self.0.suspend(|| eprintln!("{text}"));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn finish(&self) {
         self.0.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! The experiment: all variants, interleaved, turn by turn.
+//! The run: all variants, interleaved, turn by turn.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::variant::{Variant, WITHOUT_KEY};
 
-/// So many requests have to fail, and one of this many, before the run ends.
+/// A run ends after five failures, if these are at least a tenth of the requests.
 const FAILURES: usize = 5;
-const ONE_OF: usize = 10;
+const ONE_IN: usize = 10;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,16 +25,16 @@ pub(crate) enum Ended {
     Failed(Failure),
 }
 
-/// What a run gave.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) records: Vec<Record>,
-    /// The variants that the endpoint refused while it takes requests without a key, and how.
+    /// The variants that the endpoint rejected, and how.
     pub(crate) refused: BTreeMap<Variant, Failure>,
     pub(crate) ended: Ended,
 }
 
-/// Runs until the end, the endpoint's failure, or Ctrl-C; the records are kept in every case.
+/// Runs to the end, a failure of the endpoint, or Ctrl-C; the records are kept in every case.
 pub(crate) async fn run(plan: &Plan, client: &Client, run: u64) -> Ran {
     let progress = Progress::new(plan.size().requests);
     let mut driver = Driver {
@@ -51,7 +51,7 @@ pub(crate) async fn run(plan: &Plan, client: &Client, run: u64) -> Ran {
             Ok(()) => Ended::Complete,
             Err(failure) => Ended::Failed(failure),
         },
-        // A system without this signal cannot interrupt in this way.
+        // If the signal is not available, the run cannot be interrupted this way.
         Ok(()) = tokio::signal::ctrl_c() => Ended::Interrupted,
     };
     progress.finish();
@@ -78,7 +78,7 @@ struct Driver<'a> {
 impl Driver<'_> {
     async fn drive(&mut self, run: u64) -> Result<(), Failure> {
         for (level, &concurrency) in self.plan.levels.iter().enumerate() {
-            // New prompts: the caches are as cold as at the first level.
+            // New prompts, so that the caches are as cold as at the first level.
             let run = run.wrapping_add(level as u64);
             let mut conversations = Conversation::all(self.plan, run);
             conversations.retain(|conversation| !self.refused.contains_key(&conversation.variant));
@@ -91,10 +91,10 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Divides the conversations into those that are under way at once.
+    /// Divides the conversations into batches that run one after the other, each in random order.
     ///
-    /// A fixed order over as many replicas in round robin is sticky by accident. Before the shuffle
-    /// the order is that of the answers, which no seed repeats.
+    /// In a fixed order, round robin could send each conversation to the same replica every time.
+    /// Sorting first makes the shuffle depend on the seed alone, not on the order of the answers.
     fn batches(&mut self, conversations: &mut Vec<Conversation>) -> Vec<Vec<Conversation>> {
         conversations.sort_by_key(Conversation::id);
         self.order.shuffle(conversations);
@@ -102,7 +102,7 @@ impl Driver<'_> {
         if self.plan.levels.len() == 1 {
             return vec![conversations];
         }
-        // In a sweep a variant has the load to itself, or that of the others would be measured, too.
+        // In a sweep each variant runs alone, so that it is measured under its own load.
         let mut variants: BTreeMap<Variant, Vec<_>> = BTreeMap::new();
         for conversation in conversations {
             variants
@@ -115,14 +115,14 @@ impl Driver<'_> {
         batches
     }
 
-    /// Sends the next turn of these conversations, and returns those that go on.
+    /// Sends the next turn of these conversations, and returns those that continue.
     async fn turn(
         &mut self,
         mut batch: Vec<Conversation>,
         turn: u32,
         concurrency: u32,
     ) -> Result<Vec<Conversation>, Failure> {
-        // A recorded conversation may have fewer turns than others.
+        // Recorded conversations differ in their number of turns.
         batch.retain_mut(Conversation::ask);
         let (client, progress) = (self.client, self.progress);
         let requests = stream::iter(batch).map(async |mut conversation| {
@@ -147,9 +147,11 @@ impl Driver<'_> {
         Ok(answered)
     }
 
-    /// Takes note of a failure, which is returned if the run has to end.
+    /// Counts a failure. The conversation ends, since without its answer it would continue differently.
     ///
-    /// Without its answer a conversation would go on as a different one: it ends here.
+    /// # Errors
+    ///
+    /// Returns the failure if the run has to end.
     fn fail(
         &mut self,
         conversation: &Conversation,
@@ -170,7 +172,7 @@ impl Driver<'_> {
             return Ok(());
         }
         self.failures += 1;
-        if failure.is_final() || self.failures >= FAILURES.max(self.records.len() / ONE_OF) {
+        if failure.is_final() || self.failures >= FAILURES.max(self.records.len() / ONE_IN) {
             return Err(failure);
         }
         self.progress.note(&failure.to_string());

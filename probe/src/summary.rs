@@ -1,4 +1,4 @@
-//! What the records of each variant add up to.
+//! A summary of each variant's records.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::AddAssign;
@@ -9,14 +9,14 @@ use crate::measure::Record;
 use crate::variant::{Variant, Variants};
 use crate::verdict::percentile;
 
-/// Prompt tokens, and how many of these came from a cache.
+/// Prompt tokens, and how many of them came from a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Tokens {
     pub(crate) prompt: u64,
     pub(crate) cached: u64,
 }
 
-/// The time to the first piece of the answer, in milliseconds.
+/// The time to the first content or reasoning token, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Ttft {
     pub(crate) p50: f64,
@@ -24,31 +24,31 @@ pub(crate) struct Ttft {
     pub(crate) p99: f64,
 }
 
-/// One variant.
+/// The summary of one variant.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Summary {
-    /// Called so in the files of earlier versions.
-    #[serde(rename = "arm")]
+    /// The name of the variant in JSON.
+    #[serde(rename = "variant")]
     pub(crate) id: String,
     #[serde(skip)]
     pub(crate) variant: Variant,
     #[serde(skip)]
     pub(crate) name: String,
-    /// What carries the key.
+    /// The header or field that carries the key.
     pub(crate) carrier: Option<String>,
     pub(crate) requests: usize,
     pub(crate) failures: usize,
-    /// Of the requests that reported both numbers; nothing where none did.
+    /// Over the requests that reported both numbers.
     pub(crate) tokens: Tokens,
     pub(crate) tokens_from_turn_2: Tokens,
     pub(crate) tokens_by_turn: Vec<Tokens>,
-    /// Of all requests that reported this one.
+    /// Over all requests that reported prompt tokens.
     pub(crate) prompt_tokens: u64,
     pub(crate) ttft_ms: Option<Ttft>,
     pub(crate) ttft_ms_from_turn_2: Option<Ttft>,
-    /// The mean number of replicas that answered a conversation, if a header named them.
+    /// The mean number of replicas that answered a conversation, if a header names them.
     pub(crate) replicas_per_conversation: Option<f64>,
-    /// What the prompts of a thousand conversations cost, if prices are given.
+    /// The prompt cost of a thousand conversations, if prices are given.
     pub(crate) cost_of_1000_conversations: Option<f64>,
 }
 
@@ -97,7 +97,7 @@ impl Summary {
 }
 
 impl Tokens {
-    /// Returns the cached share, from 0 to 1, unless there are no tokens.
+    /// Returns the cached share, from 0 to 1, if there are any tokens.
     #[expect(
         clippy::cast_precision_loss,
         reason = "token counts are far below 2^52"

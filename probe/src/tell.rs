@@ -1,8 +1,9 @@
-//! What a run came to: printed, and written to files.
+//! The result of a run, printed and written to files.
 
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 
 use http::Uri;
 use terminal_size::{Width, terminal_size_of};
@@ -19,7 +20,7 @@ use crate::simulation;
 use crate::summary::Summary;
 use crate::verdict::{Evidence, Verdict};
 
-/// Prints the report, if there is something to report, and writes the files.
+/// Prints the report, if any request succeeded, and writes the files.
 pub(crate) fn tell(
     args: &Args,
     plan: &Plan,
@@ -32,7 +33,7 @@ pub(crate) fn tell(
         .iter()
         .map(|concurrency| judge(args, plan, ran, counted, *concurrency))
         .unzip();
-    // The other numbers of requests at once only show what load does.
+    // The verdict is that of the lowest concurrency; the others only show the effect of load.
     let verdict = verdicts.swap_remove(0);
     let sweep = (levels.len() > 1).then(|| Sweep::new(levels.clone()));
     let summaries = &levels[0].summaries;
@@ -46,11 +47,11 @@ pub(crate) fn tell(
         width: width(),
     };
     if ran.records.iter().any(|record| record.failure.is_none()) {
-        // A reader that has seen enough, such as `head`, is no failure.
+        // A reader that closes the pipe early, such as `head`, is not a failure.
         let _ = write!(io::stdout(), "{report}");
     }
     if let Some(path) = &args.markdown {
-        fs::write(path, report::markdown(&report))?;
+        write(path, &report::markdown(&report))?;
     }
     if let Some(path) = &args.json {
         let document = report::document(&Document {
@@ -63,18 +64,22 @@ pub(crate) fn tell(
             sweep: sweep.as_ref(),
             records: &ran.records,
         });
-        fs::write(path, document?)?;
+        write(path, &document?)?;
     }
     if let Some(path) = &args.svg {
-        fs::write(
+        write(
             path,
-            report::draw(summaries, &title(args, endpoint, summaries))?,
+            &report::draw(summaries, &title(args, endpoint, summaries))?,
         )?;
     }
     Ok(verdict)
 }
 
-/// Adds up and judges what was measured with so many requests at once.
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// Summarizes and judges what was measured at one concurrency.
 fn judge(
     args: &Args,
     plan: &Plan,
@@ -107,7 +112,7 @@ fn judge(
     )
 }
 
-/// Returns the columns of the terminal that the report is printed on.
+/// Returns the width of the terminal, if the report is printed on one.
 fn width() -> Option<usize> {
     let (Width(columns), _) = terminal_size_of(io::stdout())?;
     Some(usize::from(columns).max(40))
@@ -121,7 +126,7 @@ fn subject(args: &Args, plan: &Plan, endpoint: &Uri) -> String {
         "recorded conversations"
     };
     let size = format!(
-        "{} {what} of {}{} turns in each variant, {} requests at once,\nkey in {}",
+        "{} {what} of {}{} turns per variant, concurrency {},\nkey in {}",
         plan.conversations,
         if plan.recorded.is_empty() {
             ""
@@ -136,9 +141,9 @@ fn subject(args: &Args, plan: &Plan, endpoint: &Uri) -> String {
         return format!("{}\n{size}", shown(endpoint));
     }
     format!(
-        "Simulated on this machine: {} replica{} behind a gateway that hashes\n\
-         x-session-affinity. There is no model: a word is a token, a replica takes\n\
-         {} µs to read one that is not in its cache, and keeps {} tokens there.\n{size}",
+        "Simulation on this machine: {} replica{} behind a gateway that hashes\n\
+         x-session-affinity. There is no model: a word is a token, an uncached token\n\
+         takes {} µs to read, and a replica caches up to {} tokens.\n{size}",
         args.replicas,
         plural(args.replicas),
         simulation::PREFILL.as_micros(),

@@ -1,92 +1,41 @@
-//! What an endpoint reports of the tokens of a prompt, wherever and under whichever name.
+//! The token counts that an endpoint reports, in any place and under any known name.
+
+mod names;
 
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Fireworks, on dedicated deployments.
+use names::{CACHED, EXCLUDED, MISSED, OUTPUT, PROMPT, TOTAL, WRITTEN};
+
+/// Headers of Fireworks, on dedicated deployments.
 const CACHED_HEADER: &str = "fireworks-cached-prompt-tokens";
 const PROMPT_HEADER: &str = "fireworks-prompt-tokens";
 
-/// How deep a usage is looked for; Moonshot's is at three.
+/// How deep an event is searched for token counts; Moonshot's are at depth three.
 const DEEPEST: usize = 6;
 
-// The names of the fields, in lower case and without `_` and `-`, the most common first.
-const PROMPT: [&str; 8] = [
-    "prompttokens",
-    "inputtokens",
-    "prompttokencount",
-    "inputtokencount",
-    "promptevalcount",
-    "uncachedinputtokens",
-    "numprompttokens",
-    "numinputtokens",
-];
-const CACHED: [&str; 20] = [
-    "cachedtokens",
-    "promptcachehittokens",
-    "cachedprompttokens",
-    "promptcachedtokens",
-    "cachedinputtokens",
-    "inputcachedtokens",
-    "cachedcontenttokencount",
-    "promptevalcachedcount",
-    "cachereadinputtokens",
-    "cachereadinputtokencount",
-    "cachereadtokens",
-    "cachehittokens",
-    "numcachedtokens",
-    "cachedtokencount",
-    "nativetokenscached",
-    "cachetokens",
-    "cacheread",
-    "cachehit",
-    "cachedinputtokencount",
-    "cachen",
-];
-const WRITTEN: [&str; 7] = [
-    "cachecreationinputtokens",
-    "cachewriteinputtokens",
-    "cachewriteinputtokencount",
-    "cachecreationtokens",
-    "cachewritetokens",
-    "cachecreation",
-    "cachewrite",
-];
-const MISSED: [&str; 2] = ["promptcachemisstokens", "cachemisstokens"];
-const OUTPUT: [&str; 5] = [
-    "completiontokens",
-    "outputtokens",
-    "candidatestokencount",
-    "outputtokencount",
-    "evalcount",
-];
-const TOTAL: [&str; 2] = ["totaltokens", "totaltokencount"];
-
-/// Names that come with a prompt count that leaves out what came from the cache: Anthropic, Bedrock.
-const APART: [&str; 2] = ["cachereadinputtokens", "cachereadinputtokencount"];
-
-/// What became known of the prompt of one request, as it was reported.
+/// The token counts of one request, as the endpoint reported them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Usage {
     pub(crate) prompt_tokens: Option<u64>,
     pub(crate) cached_tokens: Option<u64>,
-    /// The field or header that told it.
+    /// The field or header that reported the cached tokens.
     pub(crate) cached_tokens_from: Option<String>,
-    /// Tokens that were written to the cache, where these are reported.
+    /// Tokens that were written to the cache, if reported.
     pub(crate) written_tokens: Option<u64>,
-    /// llama.cpp: the prompt tokens that were reused.
+    /// llama.cpp: the cached prompt tokens.
     pub(crate) cache_n: Option<u64>,
-    /// llama.cpp: the prompt tokens that were computed.
+    /// llama.cpp: the computed prompt tokens.
     pub(crate) prompt_n: Option<u64>,
     #[serde(skip)]
     pub(crate) output_tokens: Option<u64>,
     #[serde(skip)]
     pub(crate) total_tokens: Option<u64>,
-    /// The names say that the cached tokens are not a part of the prompt's.
+    /// The names say that the prompt tokens exclude the cached tokens.
     #[serde(skip)]
-    pub(crate) is_apart: bool,
-    /// The headers told it, and not the body.
+    pub(crate) excludes_cached: bool,
+    /// The counts come from headers, not from the body.
     #[serde(skip)]
     pub(crate) is_of_headers: bool,
 }
@@ -104,27 +53,28 @@ impl Usage {
         }
     }
 
-    /// Takes over what an event says; the body outranks the headers.
+    /// Adds the counts of an event; the body takes precedence over the headers.
     pub(crate) fn update(&mut self, event: &Value) {
         let mut found = Vec::new();
         find(event, "", 0, &mut found);
-        // The fullest first, and of these the one nearest to the root.
+        // The most complete first, and among those the one nearest to the root.
         found.sort_by_key(|usage| {
             usize::from(usage.prompt_tokens.is_none()) + usize::from(usage.cached_tokens.is_none())
         });
-        let Some(told) = found.into_iter().reduce(Self::or) else {
+        let Some(reported) = found.into_iter().reduce(Self::or) else {
             return;
         };
         if std::mem::take(&mut self.is_of_headers) {
-            *self = told.or(std::mem::take(self));
+            *self = reported.or(std::mem::take(self));
         } else {
-            self.add(told);
+            self.add(reported);
         }
     }
 
-    /// Fills in what is missing.
+    /// Fills in missing counts.
     fn or(self, other: Self) -> Self {
-        let is_apart = self.is_apart || (self.cached_tokens.is_none() && other.is_apart);
+        let excludes_cached =
+            self.excludes_cached || (self.cached_tokens.is_none() && other.excludes_cached);
         let from = self
             .cached_tokens
             .map_or(other.cached_tokens_from, |_| self.cached_tokens_from);
@@ -137,32 +87,32 @@ impl Usage {
             prompt_n: self.prompt_n.or(other.prompt_n),
             output_tokens: self.output_tokens.or(other.output_tokens),
             total_tokens: self.total_tokens.or(other.total_tokens),
-            is_apart,
+            excludes_cached,
             is_of_headers: false,
         }
     }
 
-    /// Counts only grow in the course of an answer: some endpoints begin with zeros, some end with them.
-    fn add(&mut self, told: Self) {
-        let more_cached = told.cached_tokens > self.cached_tokens;
+    /// Keeps the larger of each count: some endpoints begin with zeros, and some end with them.
+    fn add(&mut self, reported: Self) {
+        let more_cached = reported.cached_tokens > self.cached_tokens;
         if more_cached || self.cached_tokens_from.is_none() {
-            self.cached_tokens_from = told.cached_tokens_from;
+            self.cached_tokens_from = reported.cached_tokens_from;
         }
-        self.is_apart |= told.is_apart;
+        self.excludes_cached |= reported.excludes_cached;
         for (ours, theirs) in [
-            (&mut self.prompt_tokens, told.prompt_tokens),
-            (&mut self.cached_tokens, told.cached_tokens),
-            (&mut self.written_tokens, told.written_tokens),
-            (&mut self.cache_n, told.cache_n),
-            (&mut self.prompt_n, told.prompt_n),
-            (&mut self.output_tokens, told.output_tokens),
-            (&mut self.total_tokens, told.total_tokens),
+            (&mut self.prompt_tokens, reported.prompt_tokens),
+            (&mut self.cached_tokens, reported.cached_tokens),
+            (&mut self.written_tokens, reported.written_tokens),
+            (&mut self.cache_n, reported.cache_n),
+            (&mut self.prompt_n, reported.prompt_n),
+            (&mut self.output_tokens, reported.output_tokens),
+            (&mut self.total_tokens, reported.total_tokens),
         ] {
             *ours = theirs.max(*ours);
         }
     }
 
-    /// Reads an object that may be a usage.
+    /// Reads the counts of an object, if it has any.
     fn of(object: &Map<String, Value>, path: &str) -> Option<Self> {
         let names: Vec<_> = fields(object);
         let of = |wanted: &[&str]| pick(&names, wanted).map(|(_, number)| number);
@@ -176,13 +126,13 @@ impl Usage {
         let missed = of(&MISSED).zip(cached.as_ref().map(|(_, number)| *number));
         let computed = prompt_n.map(|computed| (computed, cache_n.unwrap_or_default()));
         let added = |(one, other): (u64, u64)| one.saturating_add(other);
-        let is_apart = cached
+        let excludes_cached = cached
             .as_ref()
-            .is_some_and(|(name, _)| APART.contains(&plain(name).as_str()))
+            .is_some_and(|(name, _)| EXCLUDED.contains(&plain(name).as_str()))
             && prompt
                 .as_ref()
                 .is_some_and(|(name, _)| plain(name).starts_with("input"));
-        let is_apart = is_apart
+        let excludes_cached = excludes_cached
             || prompt
                 .as_ref()
                 .is_some_and(|(name, _)| plain(name).starts_with("uncached"));
@@ -198,7 +148,7 @@ impl Usage {
             prompt_n,
             output_tokens: of(&OUTPUT),
             total_tokens: of(&TOTAL),
-            is_apart,
+            excludes_cached,
             is_of_headers: false,
         };
         (usage.prompt_tokens.is_some() || usage.cached_tokens.is_some()).then_some(usage)
@@ -213,7 +163,7 @@ fn find(value: &Value, path: &str, depth: usize, found: &mut Vec<Usage>) {
         Value::Object(object) => {
             found.extend(Usage::of(object, path));
             for (name, value) in object {
-                // Its details belong to the usage around them.
+                // Details belong to the counts around them.
                 if value.is_object() && !is_details(name) || value.is_array() {
                     find(value, &format!("{path}/{name}"), depth + 1, found);
                 }
@@ -228,14 +178,14 @@ fn find(value: &Value, path: &str, depth: usize, found: &mut Vec<Usage>) {
     }
 }
 
-/// Returns the numbers of an object by name, those inside of its details first.
+/// Returns the numbers of an object by name, with those in its details first.
 fn fields(object: &Map<String, Value>) -> Vec<(String, u64)> {
     let numbers = |prefix: String, object: &Map<String, Value>| {
         let named =
             |(name, value): (&String, &Value)| Some((format!("{prefix}{name}"), number(value)?));
         object.iter().filter_map(named).collect::<Vec<_>>()
     };
-    // `completion_tokens_details` has the same names for what is not a part of the prompt.
+    // `completion_tokens_details` uses the same names for tokens of the answer.
     let of_prompt = |name: &str| {
         !["completion", "output"]
             .iter()
@@ -256,7 +206,7 @@ fn is_details(name: &str) -> bool {
     plain(name).ends_with("details")
 }
 
-/// Returns the first of these fields that is above zero, or else the first that is there.
+/// Returns the first of these fields that is above zero, or else the first one present.
 fn pick(fields: &[(String, u64)], wanted: &[&str]) -> Option<(String, u64)> {
     let of = |wanted: &&str| {
         let named = |(name, _): &&(String, u64)| {
@@ -278,7 +228,7 @@ fn plain(name: &str) -> String {
         .collect()
 }
 
-/// Reads a count, which some endpoints send as a float or as text.
+/// Reads a count; some endpoints send it as a float or a string.
 fn number(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
@@ -293,7 +243,7 @@ fn number(value: &Value) -> Option<u64> {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "it is not negative, and what is too large becomes the largest"
+    reason = "it is not negative, and the cast saturates"
 )]
 fn whole(number: f64) -> Option<u64> {
     (number.is_finite() && number >= 0.0).then(|| number.round() as u64)

@@ -1,10 +1,10 @@
-//! The variants of an experiment: without a key, and with one in each of several places.
+//! The variants of a run: one without a key, and one for each name that carries it.
 
 use std::fmt;
 
 use http::HeaderName;
 
-/// What carries the key.
+/// The place of the key in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
     /// A request header.
@@ -13,18 +13,18 @@ pub(crate) enum Carrier {
     BodyField(String),
 }
 
-/// Which variant a request belongs to: its place in [`Variants`], where 0 is the one without a key.
+/// The index of a variant in [`Variants`]; 0 is the variant without a key.
 pub(crate) type Variant = usize;
 
 /// The variant without a key.
 pub(crate) const WITHOUT_KEY: Variant = 0;
 
-/// The carriers that are tried beside the variant without a key; there is at least one.
+/// The carriers to try in addition to the variant without a key; there is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Variants(Vec<Carrier>);
 
 impl Variants {
-    /// Keeps the first of each carrier that is there twice.
+    /// Removes duplicates.
     pub(crate) fn new(carriers: impl IntoIterator<Item = Carrier>) -> Self {
         let mut kept = Vec::new();
         for carrier in carriers {
@@ -39,7 +39,7 @@ impl Variants {
         &self.0
     }
 
-    /// Returns the number of variants, the one without a key included.
+    /// Returns the number of variants, including the one without a key.
     pub(crate) fn len(&self) -> usize {
         1 + self.0.len()
     }
@@ -49,7 +49,7 @@ impl Variants {
         1..self.len()
     }
 
-    /// Returns what carries the key, unless the variant has none.
+    /// Returns the carrier of a variant's key, if it has one.
     pub(crate) fn carrier(&self, variant: Variant) -> Option<&Carrier> {
         self.0.get(variant.checked_sub(1)?)
     }
@@ -72,7 +72,7 @@ impl Variants {
         }
     }
 
-    /// Returns the carriers as a list in words.
+    /// Returns the names of the carriers as a list in words.
     pub(crate) fn list(&self) -> String {
         listed(&self.0.iter().map(Carrier::to_string).collect::<Vec<_>>())
     }
@@ -87,7 +87,7 @@ impl fmt::Display for Carrier {
     }
 }
 
-/// Joins words as a sentence does.
+/// Joins words with commas and "and".
 pub(crate) fn listed(words: &[String]) -> String {
     match words {
         [] => String::new(),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn one_carrier_is_called_with_key_and_several_by_their_names() {
+    fn a_single_carrier_is_called_with_key_and_several_are_called_by_name() {
         let one = headers(&["x-session-id"]);
         assert_eq!([one.name(0), one.name(1)], ["without key", "with key"]);
         let two = headers(&["x-session-id", "x-session-affinity"]);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_carrier_that_is_named_twice_is_tried_once() {
+    fn a_carrier_given_twice_is_tried_once() {
         assert_eq!(headers(&["x-session-id", "x-session-id"]).len(), 2);
     }
 }

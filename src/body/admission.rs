@@ -1,4 +1,4 @@
-//! Which bodies may be written into, by the head of the request.
+//! Decides from a request's headers whether its body may be changed.
 
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::Outcome;
 
-/// Headers that hold a signature or a digest of the body, or say what a signature covers.
+/// Headers with a signature or a digest of the body, or with what a signature covers.
 const SIGNATURES: [&str; 6] = [
     "content-digest",
     "content-md5",
@@ -17,10 +17,10 @@ const SIGNATURES: [&str; 6] = [
     "signature-input",
 ];
 
-/// The end of the names under which vendors send a digest: `x-amz-`, `x-ms-`, `x-goog-content-sha256`.
+/// The suffix of vendors' digest headers: `x-amz-`, `x-ms-` and `x-goog-content-sha256`.
 const DIGEST_SUFFIX: &str = "content-sha256";
 
-/// Returns why a body with these headers must stay as it is, if it must.
+/// Returns why a body with these headers must not be changed, if so.
 pub(super) fn refuse(headers: &HeaderMap) -> Option<Outcome> {
     match content_length(headers) {
         _ if !is_json(headers) => Some(Outcome::NotJson),
@@ -32,20 +32,20 @@ pub(super) fn refuse(headers: &HeaderMap) -> Option<Outcome> {
     }
 }
 
-/// Longer than a body can be, so that a length and a member's never exceed a `u64`.
+/// Longer than any body, and short enough that adding a member's length does not overflow a `u64`.
 const MAX_LENGTH: u64 = u64::MAX >> 1;
 
-/// A length that is not a number, or is two.
+/// A `content-length` that is not a number, or several different ones.
 #[derive(Debug)]
 pub(super) struct InvalidLength;
 
-/// Returns the length that is announced, if one is.
+/// Returns the `content-length`, if there is one.
 pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, InvalidLength> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter().map(length);
     let Some(first) = lengths.next() else {
         return Ok(None);
     };
-    // Several that are the same are one (RFC 9110, section 8.6).
+    // Equal values count as one (RFC 9110, section 8.6).
     if first.is_none() || lengths.any(|length| length != first) {
         return Err(InvalidLength);
     }
@@ -54,7 +54,7 @@ pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Invalid
 
 fn length(value: &HeaderValue) -> Option<u64> {
     let digits = value.to_str().ok()?.trim();
-    // `parse` also takes a sign.
+    // `parse` also accepts a sign.
     let are_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
     digits
         .parse()
@@ -62,7 +62,7 @@ fn length(value: &HeaderValue) -> Option<u64> {
         .filter(|&length| are_digits && length <= MAX_LENGTH)
 }
 
-/// Whether there is one content type, and it is JSON in UTF-8.
+/// Whether there is exactly one content type, and it is JSON in UTF-8.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else {
@@ -86,7 +86,7 @@ fn is_json_type(essence: &str) -> bool {
     }
 }
 
-/// Whether a parameter does not name a character set that writes ASCII in other bytes.
+/// Whether a parameter is not a `charset` other than UTF-8 or ASCII.
 fn is_utf8(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else {
         return true;
@@ -103,7 +103,7 @@ fn is_encoded(headers: &HeaderMap) -> bool {
         || has_coding_but(headers, TRANSFER_ENCODING, "chunked")
 }
 
-/// Whether a list of codings has one that is not this one, which leaves the bytes as they are.
+/// Whether a list of codings has one other than `plain`, which does not change the bytes.
 fn has_coding_but(headers: &HeaderMap, name: HeaderName, plain: &str) -> bool {
     let is_plain = |coding: &[u8]| {
         let coding = coding.trim_ascii();
@@ -121,8 +121,8 @@ fn is_signed(headers: &HeaderMap) -> bool {
     headers.keys().any(is_signature) || headers.get_all(AUTHORIZATION).iter().any(is_signing_scheme)
 }
 
-/// Whether credentials are a signature: `AWS4-HMAC-SHA256`, other vendors' `…-HMAC-…`, `Signature`, `AWS`,
-/// and HTTP's digest, which may cover the body.
+/// Whether credentials are a signature: `AWS4-HMAC-SHA256`, other vendors' `…-HMAC-…`, `Signature`, `AWS`, or
+/// HTTP's `Digest`, which may cover the body.
 fn is_signing_scheme(credentials: &HeaderValue) -> bool {
     let mut words = credentials.as_bytes().split(|byte| *byte == b' ');
     let scheme = words.next().unwrap_or_default();

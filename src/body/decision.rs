@@ -1,4 +1,4 @@
-//! What is decided about a body before it is read.
+//! What a layer decides about a body before it is read.
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Request};
@@ -14,7 +14,7 @@ use crate::stamp::{Stamp, Stampable};
 use crate::{KeyExtractor, Outcome, RequestHead};
 
 impl<K: KeyExtractor> Stamp<K> {
-    /// Gives a request the body that writes the member, or one that passes everything on.
+    /// Wraps a request's body in one that writes the member, or in one that changes nothing.
     pub(super) fn wrap<B: Body>(&self, mut request: Request<B>) -> Request<FieldBody<B>> {
         let is_empty = is_empty(request.body());
         let Some(member) = self.admit(&mut request, is_empty) else {
@@ -25,7 +25,7 @@ impl<K: KeyExtractor> Stamp<K> {
         request.map(|body| FieldBody::new(body, Edit::new(member, report)))
     }
 
-    /// Returns the member of a request whose head admits one, else tells why not.
+    /// Returns the member to write if the head allows one, or else reports why not.
     pub(super) fn admit(&self, request: &mut impl Stampable, is_empty: bool) -> Option<Member> {
         let settings = &self.settings;
         let decided = self.decide(request.head(), is_empty);
@@ -64,17 +64,17 @@ impl<K: KeyExtractor> Stamp<K> {
     }
 }
 
-/// Whether it is known that no byte will come.
+/// Whether the body is known to have no bytes.
 pub(super) fn is_empty(body: &impl Body) -> bool {
     body.is_end_stream() || body.size_hint().upper() == Some(0)
 }
 
-/// Corrects the length that is announced, where one is.
+/// Adds the member's length to `content-length`, if there is one.
 pub(super) fn lengthen(headers: &mut HeaderMap, member: &Member) {
     let Ok(Some(length)) = content_length(headers) else {
         return;
     };
-    // In its place, since a header map that is full refuses to insert, also what it has.
+    // In place, because a full header map refuses an insertion even of a name that it has.
     for (name, value) in headers.iter_mut() {
         if *name == CONTENT_LENGTH {
             *value = HeaderValue::from(length + member.len() as u64);

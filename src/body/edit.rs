@@ -1,4 +1,4 @@
-//! What is sent of an object, and when: all of it at once, but its end.
+//! Writes a member into an object: everything is sent at once, except the object's end.
 
 use std::mem;
 
@@ -9,18 +9,18 @@ use super::report::Report;
 use super::scanner::Scanner;
 use crate::Outcome;
 
-/// An object on its way, and the member that goes into it.
+/// An object that is being sent, and the member to write into it.
 #[derive(Clone)]
 pub(super) struct Edit {
     scanner: Scanner,
     member: Member,
-    /// The closing brace and the white space behind it, until it is known that nothing else follows.
+    /// The closing brace and the white space after it, until it is known that nothing else follows.
     held: Bytes,
     report: Option<Report>,
 }
 
-/// The most that is held back, in bytes: a caller can send white space without an end. With more of it
-/// the object is taken to have ended.
+/// The most bytes that are held back, because a caller can send white space without end. After more of it
+/// the object counts as ended.
 const MAX_HELD: usize = 1024;
 
 impl Edit {
@@ -33,7 +33,7 @@ impl Edit {
         }
     }
 
-    /// Takes a chunk, and returns what can be sent.
+    /// Reads a chunk, and returns what can be sent.
     pub(super) fn push(&mut self, mut chunk: Bytes) -> [Bytes; 2] {
         let before_end = self.scanner.scan(self.member.field(), &chunk);
         if !self.scanner.is_closed() {
@@ -47,22 +47,22 @@ impl Edit {
         [chunk, Bytes::new()]
     }
 
-    /// Returns whether too much is held back to wait for more.
+    /// Returns whether more than [`MAX_HELD`] is held back.
     pub(super) const fn is_full(&self) -> bool {
         self.held.len() > MAX_HELD
     }
 
-    /// Returns whether there was any byte.
+    /// Returns whether any byte was read.
     pub(super) const fn has_begun(&self) -> bool {
         self.scanner.has_begun()
     }
 
-    /// Returns how many bytes are sent beyond those to come.
+    /// Returns how many bytes are still to be sent besides those that the inner body still gives.
     pub(super) fn growth(&self) -> u64 {
         (self.held.len() + self.member.len()) as u64
     }
 
-    /// Ends the object, and returns what remains to be sent.
+    /// Ends the object, reports the outcome, and returns what remains to be sent.
     pub(super) fn end(self) -> [Bytes; 2] {
         let found = self.scanner.end();
         if let Some(report) = &self.report {
@@ -71,14 +71,14 @@ impl Edit {
         }
         match found {
             Ok(object) => [self.member.into_bytes(object), self.held],
-            // Nothing stays nothing.
+            // An empty body stays empty.
             Err(Outcome::NotJson) => Default::default(),
             Err(_) => [self.member.into_padding(), Bytes::new()],
         }
     }
 }
 
-/// Returns a whole text with the member in it, or why it stays as it is.
+/// Returns a complete text with the member in it, or why it stays unchanged.
 #[cfg(feature = "reqwest")]
 pub(super) fn insert(member: &Member, text: &[u8]) -> Result<Vec<u8>, Outcome> {
     let mut scanner = Scanner::new();

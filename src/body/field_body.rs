@@ -1,4 +1,4 @@
-//! The body that a member is written into while it passes.
+//! The body that writes a member into an object while it streams.
 
 use std::fmt;
 use std::mem;
@@ -13,19 +13,10 @@ use pin_project_lite::pin_project;
 use super::edit::Edit;
 
 pin_project! {
-    /// A request body whose JSON object gets one more member on its way, if it does not have it yet.
+    /// A request body that adds one member to its JSON object while it streams, unless the object has it.
     ///
-    /// Made by [`PromptCacheKey`](crate::PromptCacheKey). Nothing is collected: the frames are the inner
-    /// body's own bytes, not copied where they are [`Bytes`], and only the closing brace, with the white
-    /// space behind it, waits until it is known that nothing else follows. Trailers and errors are the
-    /// inner body's.
-    ///
-    /// Whether the object has the member already is known only at its end. So the body grows by the same
-    /// number of bytes in any case: where the member is not written, spaces are, behind the end. That
-    /// makes [`size_hint`](Body::size_hint) exact where the inner body's is. A body without any byte stays
-    /// empty.
-    ///
-    /// [`From`] makes one that changes nothing, for a request that does not come through the layer.
+    /// [`PromptCacheKey`](crate::PromptCacheKey) makes it. [`From`] makes one that changes nothing, for a
+    /// request that does not come through the layer.
     ///
     /// # Examples
     ///
@@ -38,19 +29,29 @@ pin_project! {
     /// let body = FieldBody::from(Full::<Bytes>::from("{}"));
     /// assert_eq!(body.size_hint().exact(), Some(2));
     /// ```
+    ///
+    /// # Streaming
+    ///
+    /// Nothing is buffered except the closing brace and the white space after it, until it is known that
+    /// nothing else follows. The frames are the inner body's own bytes, which are not copied if they are
+    /// [`Bytes`]. Trailers and errors are the inner body's.
+    ///
+    /// Only the end of the object tells whether it has the member already. So the body always grows by the
+    /// same number of bytes: if the member is not written, as many spaces follow the end. This keeps
+    /// [`size_hint`](Body::size_hint) exact if the inner body's is exact. An empty body stays empty.
     #[derive(Clone)]
     pub struct FieldBody<B> {
         #[pin]
         inner: B,
         phase: Phase,
-        // What is sent before the inner body is asked again.
+        // What is sent before the inner body is polled again.
         ready: Ready,
     }
 }
 
 #[derive(Clone)]
 enum Phase {
-    /// Whatever comes is passed on.
+    /// Everything is passed on unchanged.
     Through,
     /// The object is being read.
     Reading(Edit),
@@ -58,7 +59,7 @@ enum Phase {
     Ended,
 }
 
-/// Pieces of data, the first one first, and then perhaps the trailers.
+/// Pieces of data in their order, and after them the trailers, if any.
 #[derive(Clone, Default)]
 struct Ready {
     pieces: [Bytes; 3],
@@ -111,7 +112,7 @@ impl<B: Body> Body for FieldBody<B> {
                     let pass = |frame: Frame<B::Data>| frame.map_data(into_bytes);
                     return Poll::Ready(polled.map(|given| given.map(pass)));
                 }
-                // The end is known with the last frame, and so is sent with it.
+                // The last frame tells that this is the end, so the end is sent without another poll.
                 Phase::Reading(_) if this.inner.is_end_stream() => None,
                 Phase::Reading(_) => ready!(this.inner.as_mut().poll_frame(cx)),
             };
@@ -152,7 +153,7 @@ impl<B: Body> Body for FieldBody<B> {
 }
 
 impl Phase {
-    /// Takes what the inner body gave while the object was read, and makes ready what can be sent.
+    /// Takes what the inner body gave while the object was read, and prepares what can be sent.
     fn take<D: Buf>(&mut self, given: Option<Frame<D>>, ready: &mut Ready) {
         match given.map(Frame::into_data) {
             Some(Ok(data)) => ready.pieces = self.push(into_bytes(data)),
@@ -185,7 +186,7 @@ impl Phase {
         }
     }
 
-    /// Returns by how much what is sent will exceed what the inner body still gives.
+    /// Returns by how many bytes the output will exceed what the inner body still gives.
     fn growth(&self) -> u64 {
         match self {
             Self::Reading(edit) => edit.growth(),
@@ -216,12 +217,12 @@ impl Ready {
     }
 }
 
-/// Takes over [`Bytes`], and copies what is not.
+/// Takes [`Bytes`] without a copy, and copies any other buffer.
 fn into_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(data.remaining())
 }
 
-/// Shows neither what the body holds nor what goes into it.
+/// Shows neither the body nor the member.
 impl<B> fmt::Debug for FieldBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FieldBody").finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! The layer that writes into bodies, and its settings.
+//! The layer that sends the key in a body field, and its settings.
 
 use http::HeaderName;
 use tower_layer::Layer;
@@ -13,43 +13,12 @@ use crate::{AffinitySecret, DerivedFromHeaders};
 
 /// Sends the session's key in a top-level field of a JSON body, such as OpenAI's `prompt_cache_key`.
 ///
-/// It is what [`SessionAffinityLayer`] is for providers that read a header: the key comes from the same
-/// sources by the same rules. Only the [`Destinations`] whose row names a body field get it, by default the
-/// [known](Destinations::known) ones: `api.openai.com`, `api.x.ai` and `api.mistral.ai`, at the paths that
-/// read `prompt_cache_key`.
+/// It does for a body field what [`SessionAffinityLayer`] does for a header: the key comes from the same
+/// sources by the same rules. It is sent only to [`Destinations`] whose row names a body field. By default
+/// these are the [known](Destinations::known) ones: `api.openai.com`, `api.x.ai` and `api.mistral.ai`, at the
+/// paths that read `prompt_cache_key`.
 ///
-/// # What becomes of a body
-///
-/// It streams, and nothing is collected or written anew, since another order of keys or other digits would
-/// change the very prompt that is to be cached. The member is written before the closing brace, and
-/// every other byte stays as it is and in its place. A field that is there already stays, also if it is
-/// `null`: the caller's value wins.
-///
-/// Whether it is there is known only at the end, when the length has long been announced. So the
-/// body grows by the same number of bytes in any case: where the member is not written, spaces are,
-/// behind the end. `content-length` is corrected where there is one, and added to no request.
-///
-/// A body passes untouched where its head says that it must, and the [`Outcome`] says why:
-///
-/// | | outcome |
-/// |---|---|
-/// | the host or the path is not listed, or its row does not name a field | [`HostNotAllowed`](Outcome::HostNotAllowed), [`FieldNotRead`](Outcome::FieldNotRead) |
-/// | the URI does not have an authority | [`NoAuthority`](Outcome::NoAuthority) |
-/// | [`NoAffinity`](crate::NoAffinity) in the extensions (a field of the caller's stays) | [`Suppressed`](Outcome::Suppressed) |
-/// | not `application/json`, `text/json` or `…+json`; a `charset` other than UTF-8; no body | [`NotJson`](Outcome::NotJson) |
-/// | a `content-encoding`, or a length that cannot be read | [`Encoded`](Outcome::Encoded) |
-/// | signed: `authorization: AWS4-…` or an HMAC of another vendor, `x-amz-content-sha256` and its like, `content-digest`, `digest`, `content-md5`, `signature`, `signature-input` | [`Signed`](Outcome::Signed) |
-/// | no key, only invalid ones, or one that is longer than the row takes (64 bytes at OpenAI) | [`NoKey`](Outcome::NoKey), [`InvalidKey`](Outcome::InvalidKey), [`TooLong`](Outcome::TooLong) |
-///
-/// Else the end of the body decides between [`Stamped`](Outcome::Stamped), [`Kept`](Outcome::Kept) (the
-/// field is there, or a name with an escape, which is not decoded) and
-/// [`NotAnObject`](Outcome::NotAnObject). A body that fails, or is dropped before its end, has no outcome.
-///
-/// # Where it goes in a stack
-///
-/// Inside whatever changes the host, such as redirects. Outside the [`SessionAffinityLayer`], if that
-/// takes headers out that name the session. The inner service's requests have a
-/// [`FieldBody`](crate::FieldBody) around the caller's body; a service of reqwest keeps its own body type.
+/// The feature `body-field` adds the crates `http-body`, `memchr` and `pin-project-lite`.
 ///
 /// # Examples
 ///
@@ -77,6 +46,49 @@ use crate::{AffinitySecret, DerivedFromHeaders};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # What happens to a body
+///
+/// The body streams. It is neither buffered nor reserialized, because a different order of keys or a
+/// different number format would change the very prompt that is to be cached. The member is written before the
+/// closing brace, and every other byte stays unchanged and in its place. If the field is there already, even
+/// as `null`, the caller's value wins.
+///
+/// Only the end of the object tells whether the field is there, and by then the length has been sent. So the
+/// body always grows by the same number of bytes: if the member is not written, as many spaces follow the end.
+/// `content-length` is corrected if there is one, and never added.
+///
+/// # When a body is not changed
+///
+/// The layer may decide from the request's head to pass the body on unchanged. The [`Outcome`] says why:
+///
+/// - [`HostNotAllowed`](Outcome::HostNotAllowed): the host or the path is not listed.
+/// - [`FieldNotRead`](Outcome::FieldNotRead): the host's row does not name a field.
+/// - [`NoAuthority`](Outcome::NoAuthority): the URI has no authority.
+/// - [`Suppressed`](Outcome::Suppressed): [`NoAffinity`](crate::NoAffinity) is in the extensions. A field that
+///   the caller has set stays.
+/// - [`NotJson`](Outcome::NotJson): the content type is not `application/json`, `text/json` or `…+json`, its
+///   `charset` is not UTF-8, or there is no body.
+/// - [`Encoded`](Outcome::Encoded): there is a `content-encoding`, or a length that cannot be read.
+/// - [`Signed`](Outcome::Signed): the request is signed, or has a digest of the body: `authorization: AWS4-…` or
+///   a different vendor's HMAC, `x-amz-content-sha256` and similar, `content-digest`, `digest`, `content-md5`,
+///   `signature` or `signature-input`.
+/// - [`NoKey`](Outcome::NoKey), [`InvalidKey`](Outcome::InvalidKey), [`TooLong`](Outcome::TooLong): there is no
+///   key, there are only invalid ones, or the key is longer than the row takes (64 bytes at OpenAI).
+///
+/// Otherwise the outcome is known at the end of the body:
+///
+/// - [`Stamped`](Outcome::Stamped): the field was written.
+/// - [`Kept`](Outcome::Kept): the field is there, or a name with an escape, which is not decoded.
+/// - [`NotAnObject`](Outcome::NotAnObject): the body is not one JSON object.
+///
+/// A body that fails, or is dropped before its end, has no outcome.
+///
+/// # Where it goes in a stack
+///
+/// Put it inside whatever changes the host, such as redirects. Put it outside a [`SessionAffinityLayer`] that
+/// removes the headers that name the session. The inner service gets a [`FieldBody`](crate::FieldBody) around
+/// the caller's body; a service of reqwest keeps its own body type.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct PromptCacheKeyLayer<K = FromExtension> {
@@ -85,21 +97,20 @@ pub struct PromptCacheKeyLayer<K = FromExtension> {
 }
 
 impl PromptCacheKeyLayer {
-    /// Takes the key from the request's extensions, and sends it to the [known](Destinations::known)
-    /// destinations that read a body field.
+    /// Takes the key from the request's extensions, and sends it where [`Destinations::known`] says.
     pub fn new() -> Self {
         Self::from_source(FromExtension)
     }
 }
 
 impl<K> PromptCacheKeyLayer<K> {
-    /// Takes the key from this source, and not from the request's extensions.
+    /// Takes the key from this source instead of the request's extensions.
     pub fn from_source(source: K) -> Self {
         let settings = SessionAffinityLayer::from_source(source);
         Self { settings }.destinations(Destinations::known())
     }
 
-    /// Asks this source where no earlier one has a key.
+    /// Adds a source, which is asked if no earlier one has a key.
     ///
     /// # Examples
     ///
@@ -114,7 +125,7 @@ impl<K> PromptCacheKeyLayer<K> {
         }
     }
 
-    /// Asks this closure where no earlier source has a key.
+    /// Adds a closure, which is called if no earlier source has a key.
     pub fn or_fn<F>(self, fallback: F) -> PromptCacheKeyLayer<Or<K, FromFn<F>>>
     where
         F: Fn(RequestHead<'_>) -> Option<AffinityKey>,
@@ -124,10 +135,10 @@ impl<K> PromptCacheKeyLayer<K> {
         }
     }
 
-    /// Adopts the session that a caller names in one of these headers, and takes the headers out.
+    /// Adopts the session that a caller names in one of these headers, and removes the headers.
     ///
-    /// Where a [`SessionAffinityLayer`] inside of this one is to find the headers, read them with
-    /// [`FromHeaders`] here, and let that layer adopt them.
+    /// If a [`SessionAffinityLayer`] inside this layer needs the headers, read them with [`FromHeaders`] here,
+    /// and let that layer adopt them.
     pub fn adopt(
         self,
         names: impl IntoIterator<Item = HeaderName>,
@@ -139,8 +150,8 @@ impl<K> PromptCacheKeyLayer<K> {
 
     /// Sends each provider of this table the body field that it reads.
     ///
-    /// The first row that matches the request decides. Where a row does not name a field nothing is
-    /// sent, so one table serves this layer and a [`SessionAffinityLayer`].
+    /// The first row that matches the request decides. If it does not name a field, nothing is sent. So one
+    /// table serves this layer and a [`SessionAffinityLayer`].
     ///
     /// # Examples
     ///
@@ -152,15 +163,15 @@ impl<K> PromptCacheKeyLayer<K> {
     /// # Ok::<_, tower_session_affinity::InvalidDestination>(())
     /// ```
     pub fn destinations(mut self, destinations: Destinations) -> Self {
-        // Not by the setting of its own, which also takes out the headers of the table.
+        // Not by the header layer's own setting, which also removes the headers of the table.
         let settings = &mut self.settings.stamp.settings;
         settings.special_mut().destinations = Some(destinations);
         self
     }
 
-    /// Calls this closure once for each request, with what the layer did and the head that is sent.
+    /// Calls this closure once for each request, with the outcome and the head that is sent.
     ///
-    /// Where the body decides it is called at the body's end, with a copy of the head.
+    /// If the body decides, the closure is called at the body's end, with a copy of the head.
     pub fn on_outcome<F>(self, hook: F) -> Self
     where
         F: Fn(Outcome, RequestHead<'_>) + Send + Sync + 'static,
@@ -170,7 +181,7 @@ impl<K> PromptCacheKeyLayer<K> {
         }
     }
 
-    /// Says that every request should have a key: [`Outcome::NoKey`] becomes a warning (feature `tracing`).
+    /// Emits a warning for each request without a key ([`Outcome::NoKey`]), with the feature `tracing`.
     pub fn expect_key(self) -> Self {
         Self {
             settings: self.settings.expect_key(),
@@ -180,26 +191,28 @@ impl<K> PromptCacheKeyLayer<K> {
 
 #[cfg(feature = "hmac")]
 impl<K> PromptCacheKeyLayer<K> {
-    /// Sends a key that is derived from the raw value and the host that it goes to, the same as
-    /// [`SessionAffinityLayer::derive_per_host`] sends in a header.
+    /// Sends a key that is derived from the raw value and the host that it goes to.
     ///
-    /// It has 36 bytes, so it fits wherever a limit is known.
+    /// It is the key that [`SessionAffinityLayer::derive_per_host`] sends in a header. It has 36 bytes, so it
+    /// fits every documented limit.
     pub fn derive_per_host(self, secret: AffinitySecret) -> Self {
         Self {
             settings: self.settings.derive_per_host(secret),
         }
     }
 
-    /// Sends a key that is derived from the raw value and this label of the destination, the same as
-    /// [`SessionAffinityLayer::derive_for`] sends in a header.
+    /// Sends a key that is derived from the raw value and this label of the destination.
+    ///
+    /// It is the key that [`SessionAffinityLayer::derive_for`] sends in a header.
     pub fn derive_for(self, secret: AffinitySecret, label: &str) -> Self {
         Self {
             settings: self.settings.derive_for(secret, label),
         }
     }
 
-    /// [`adopt`](Self::adopt)s the session that a caller names, and sends a key that is derived from it, the
-    /// same as [`SessionAffinityLayer::adopt_derived`] sends in a header.
+    /// [`adopt`](Self::adopt)s the session that a caller names, and sends a key that is derived from it.
+    ///
+    /// It is the key that [`SessionAffinityLayer::adopt_derived`] sends in a header.
     pub fn adopt_derived(
         self,
         names: impl IntoIterator<Item = HeaderName>,

@@ -1,4 +1,4 @@
-//! The member that is written into the object, and the spaces that stand in for it.
+//! The member that is written into an object, and the spaces that replace it.
 
 use bytes::Bytes;
 
@@ -11,11 +11,11 @@ pub(super) struct Member {
     field: usize,
 }
 
-/// What stands before the field's name: a comma and a quote.
+/// The length of what precedes the field's name: a comma and a quote.
 const BEFORE: usize = 2;
 
 impl Member {
-    /// Makes the member; the name needs no escapes, a value of visible ASCII perhaps does.
+    /// Makes the member. The name never needs escapes, but the value may.
     pub(super) fn new(field: &str, value: &str) -> Self {
         let escapes = value.chars().filter(|char| is_escaped(*char)).count();
         let mut text = String::with_capacity(field.len() + value.len() + escapes + 6);
@@ -40,7 +40,7 @@ impl Member {
         &self.text[BEFORE..BEFORE + self.field]
     }
 
-    /// Returns by how much a body grows.
+    /// Returns by how many bytes a body grows.
     pub(super) fn len(&self) -> usize {
         self.text.len()
     }
@@ -54,7 +54,7 @@ impl Member {
         text.into()
     }
 
-    /// Returns as many spaces.
+    /// Returns as many spaces as the member has bytes.
     pub(super) fn into_padding(self) -> Bytes {
         let mut text = self.text.into_bytes();
         text.fill(b' ');

@@ -1,4 +1,4 @@
-//! The outcome of a body, which is known at its end.
+//! Reports the outcome of a body, which is known at its end.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::outcome::Hook;
 use crate::stamp::Settings;
 use crate::{Outcome, RequestHead};
 
-/// Who is told, and what they are shown of a request that has been sent meanwhile.
+/// Who is told the outcome, and a copy of the head, because the request has been sent by then.
 #[derive(Clone)]
 pub(super) struct Report {
     hook: Option<(Hook, Arc<Head>)>,
-    /// The event belongs to the request, and not to the connection that reads the body.
+    /// The span of the request: without it, the event would be in that of the connection that reads the body.
     #[cfg(feature = "tracing")]
     span: tracing::Span,
 }
@@ -29,7 +29,7 @@ struct Head {
 }
 
 impl Report {
-    /// Returns `None` where there is nobody to tell.
+    /// Returns `None` if there is nobody to tell.
     pub(super) fn new(settings: &Settings, head: RequestHead<'_>) -> Option<Self> {
         let hook = settings.hook();
         (hook.is_some() || cfg!(feature = "tracing")).then(|| Self {
@@ -42,7 +42,7 @@ impl Report {
     pub(super) fn tell(&self, outcome: Outcome, field: &str) {
         #[cfg(feature = "tracing")]
         let _in_span = self.span.enter();
-        // None of what a body decides is a warning, so there is no pause to keep to.
+        // No outcome that a body decides is a warning, so no pauses are shared.
         #[cfg(feature = "tracing")]
         Warnings::new().report(outcome, Carrier::Field(field), false);
         #[cfg(not(feature = "tracing"))]

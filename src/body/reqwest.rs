@@ -1,4 +1,4 @@
-//! The service around a `reqwest` client.
+//! The body-field service around a client of reqwest 0.13.
 
 use std::task::{Context, Poll};
 
@@ -21,12 +21,10 @@ use crate::outcome::Carrier;
 use crate::stamp::{Stamp, Stampable};
 use crate::{KeyExtractor, Outcome};
 
-/// Serves a [`reqwest::Client`], and a service around one.
+/// Wraps a [`reqwest::Client`] of reqwest 0.13, or a service around one (feature `reqwest`).
 ///
-/// A body in memory stays in memory, so that retries and redirects can send it again; it is copied once if
-/// the member is written, and is left as it is otherwise. A body that streams is wrapped in a
-/// [`FieldBody`](crate::FieldBody). The rest is as for [`SessionAffinity`](crate::SessionAffinity): the
-/// extensions of a request of reqwest are not seen.
+/// As with [`SessionAffinity`](crate::SessionAffinity), a key in the extensions of a reqwest request is not
+/// seen.
 ///
 /// # Examples
 ///
@@ -53,6 +51,9 @@ use crate::{KeyExtractor, Outcome};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A body in memory stays in memory, so retries and redirects can send it again. It is copied once if the
+/// member is written. A body that streams is wrapped in a [`FieldBody`](crate::FieldBody).
 impl<S, K> Service<Request> for PromptCacheKey<S, K>
 where
     S: Service<Request>,
@@ -106,8 +107,8 @@ impl<K: KeyExtractor> Stamp<K> {
         *body = body.take().map(wrap);
     }
 
-    /// In a browser only forms are not in memory, and they are not JSON.
+    /// In a browser every body but a form is in memory, and a form is not JSON.
     #[cfg(target_arch = "wasm32")]
-    #[expect(clippy::unused_self, reason = "it has one on other targets")]
+    #[expect(clippy::unused_self, reason = "it is used on other targets")]
     fn stream(&self, _: &mut StampableRequest<'_>, _: Member) {}
 }

@@ -1,4 +1,4 @@
-//! The layer as a middleware of `reqwest-middleware`.
+//! The body-field layer as a middleware of reqwest-middleware 0.5.
 
 use async_trait::async_trait;
 use http::Extensions;
@@ -9,11 +9,10 @@ use super::PromptCacheKeyLayer;
 use crate::KeyExtractor;
 use crate::client::reqwest::StampableRequest;
 
-/// Writes into the bodies of a [`ClientWithMiddleware`](reqwest_middleware::ClientWithMiddleware).
+/// A middleware for reqwest-middleware 0.5, which wraps reqwest 0.13 (feature `reqwest-middleware`).
 ///
-/// The extensions are those of `reqwest-middleware`, as for
-/// [`SessionAffinityLayer`](crate::SessionAffinityLayer). A body in memory stays in memory, so retries may be
-/// above or below; one that streams cannot be sent again, with this layer or without it.
+/// A key in the extensions of `reqwest-middleware` is seen, as with
+/// [`SessionAffinityLayer`](crate::SessionAffinityLayer).
 ///
 /// # Examples
 ///
@@ -38,6 +37,9 @@ use crate::client::reqwest::StampableRequest;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A body in memory stays in memory, so retries may be above or below. A body that streams cannot be sent
+/// again, with or without this layer.
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl<K> Middleware for PromptCacheKeyLayer<K>

@@ -1,4 +1,4 @@
-//! Where a JSON object ends, and whether it has a field, found in chunks of any size.
+//! Finds where a JSON object ends and whether it has a field, in chunks of any size.
 
 use memchr::memchr;
 
@@ -6,13 +6,13 @@ use crate::Outcome;
 
 /// Follows a JSON text: strings, escapes, depth, and the names of the top level.
 ///
-/// The top level is held to JSON's grammar, since a member that is written there must come between the
-/// right two bytes. Inside of values only strings and brackets are followed: whatever else is wrong in
-/// there is as wrong with one member more.
+/// The top level must match JSON's grammar, because a member is written there and must come between the right
+/// two bytes. Inside values only strings and brackets are followed: an added member does not change whether
+/// the rest is valid.
 #[derive(Clone, Debug)]
 pub(super) struct Scanner {
     state: State,
-    /// How many brackets are open. A `u64` counts those of any stream.
+    /// How many brackets are open. A `u64` is enough for any stream.
     depth: u64,
 }
 
@@ -24,23 +24,23 @@ pub(super) struct WithoutField {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing was read, or this many bytes of a byte order mark.
+    /// After this many bytes of a byte order mark; at 0 nothing was read.
     Mark(usize),
     /// Before the opening brace.
     Opening,
     /// Between the tokens of the top level, before this one.
     Before(Token),
-    /// In a name of the top level that begins with this many bytes of the field's.
+    /// In a name of the top level, of which this many bytes match the field's; `None` if it differs.
     Name(Option<usize>),
     /// In a number or a literal of the top level.
     Scalar,
-    /// In a string of a value, perhaps behind a backslash.
+    /// In a string of a value, perhaps after a backslash.
     String {
         escaped: bool,
     },
     /// In an object or an array of the top level, outside of strings.
     Nested,
-    /// Behind the closing brace.
+    /// After the closing brace.
     Closed(WithoutField),
     Present,
     NotAnObject,
@@ -60,14 +60,14 @@ enum Token {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Space,
-    /// Of a number or a literal. Python also writes and reads `NaN` and `Infinity`.
+    /// Part of a number or a literal. Python also writes and reads `NaN` and `Infinity`.
     Scalar,
     Separator,
     Quote,
     Open,
     Close,
-    /// In no JSON text. It could begin a comment or a string of another notation, which may hold quotes
-    /// and brackets.
+    /// Not in any JSON text. It could begin a comment or a string of a different notation, which may contain
+    /// quotes and brackets.
     Foreign,
 }
 
@@ -97,7 +97,7 @@ const fn class_of(byte: u8) -> Class {
     }
 }
 
-/// Looking at this many bytes, a word at a time, costs less than calling a search (`benches/body_field.rs`).
+/// Comparing this many bytes, a word at a time, costs less than calling a search (`benches/body_field.rs`).
 const SHORT: usize = 32;
 
 impl Scanner {
@@ -108,8 +108,9 @@ impl Scanner {
         }
     }
 
-    /// Reads a chunk and returns how much of it lies before the end of the object: before the closing
-    /// brace, behind which there is nothing but white space so far.
+    /// Reads a chunk, and returns how many of its bytes come before the end of the object.
+    ///
+    /// The end is the closing brace, if only white space has followed it so far.
     #[inline]
     pub(super) fn scan(&mut self, field: &str, chunk: &[u8]) -> usize {
         let mut at = 0;
@@ -134,17 +135,17 @@ impl Scanner {
         if self.is_closed() { end } else { chunk.len() }
     }
 
-    /// Returns whether the object may have ended, and what is held back may be its end.
+    /// Returns whether the object may have ended.
     pub(super) const fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed(_))
     }
 
-    /// Returns whether a byte was read.
+    /// Returns whether any byte was read.
     pub(super) const fn has_begun(&self) -> bool {
         !matches!(self.state, State::Mark(0))
     }
 
-    /// Returns what the text is if it ends here, or the outcome of what cannot be written into.
+    /// Returns the object if the text ends here, or the outcome if the text cannot be written into.
     pub(super) const fn end(&self) -> Result<WithoutField, Outcome> {
         match self.state {
             State::Closed(object) => Ok(object),
@@ -154,7 +155,7 @@ impl Scanner {
         }
     }
 
-    /// Reads a byte that is alone a token, begins one, or is between two.
+    /// Reads a byte that is a token, begins one, or is between two.
     fn token(&mut self, state: State, byte: u8) -> State {
         match (state, class(byte)) {
             (State::Mark(read), _) if MARK.get(read) == Some(&byte) => match read {
@@ -193,7 +194,7 @@ impl Scanner {
         }
     }
 
-    /// Reads a name of the top level on, and returns where it was left.
+    /// Continues a name of the top level, and returns the index after what was read.
     fn name(&mut self, field: &str, matched: Option<usize>, chunk: &[u8], at: usize) -> usize {
         let rest = &chunk[at..];
         let end = quote(rest);
@@ -202,7 +203,7 @@ impl Scanner {
             .filter(|&from| field.as_bytes()[from..].starts_with(piece))
             .map(|from| from + piece.len());
         self.state = match end {
-            // Only decoding would tell what it spells.
+            // Without decoding, the name might be the field's.
             _ if piece.contains(&b'\\') => State::Present,
             None => State::Name(matched),
             Some(_) if matched == Some(field.len()) => State::Present,
@@ -211,7 +212,7 @@ impl Scanner {
         at + piece.len() + usize::from(end.is_some())
     }
 
-    /// Reads a string on, and returns where it was left.
+    /// Continues a string, and returns the index after what was read.
     fn string(&mut self, chunk: &[u8], mut at: usize) -> usize {
         while let Some(end) = quote(&chunk[at..]) {
             let piece = &chunk[at..at + end];
@@ -234,7 +235,7 @@ impl Scanner {
         }
     }
 
-    /// Reads a nested value on, and returns where it was left.
+    /// Continues a nested value, and returns the index after what was read.
     fn nested(&mut self, chunk: &[u8], mut at: usize) -> usize {
         while self.state == State::Nested {
             let rest = chunk[at..].iter();
@@ -257,7 +258,7 @@ impl Scanner {
 }
 
 impl Class {
-    /// Whether a byte means nothing to who follows brackets and strings.
+    /// Whether a byte neither opens nor closes a bracket or a string.
     const fn is_plain(self) -> bool {
         matches!(self, Self::Space | Self::Scalar | Self::Separator)
     }
@@ -268,13 +269,13 @@ fn class(byte: u8) -> Class {
     CLASSES[usize::from(byte)]
 }
 
-/// Whether what follows these bytes of a string is escaped.
+/// Whether the byte after these bytes of a string is escaped.
 fn ends_in_escape(piece: &[u8]) -> bool {
     let backslashes = piece.iter().rev().take_while(|byte| **byte == b'\\');
     backslashes.count() % 2 == 1
 }
 
-/// Returns where the next quote is.
+/// Returns the index of the first quote.
 #[inline]
 fn quote(bytes: &[u8]) -> Option<usize> {
     let mut read = 0;
@@ -294,12 +295,12 @@ fn quote(bytes: &[u8]) -> Option<usize> {
     end.map(|end| read + end)
 }
 
-/// Returns a word whose lowest bit that is set is in its first byte that is a quote.
+/// Returns a word whose lowest set bit is in the first byte that is a quote; 0 if there is no quote.
 #[inline]
 fn quotes_in_word(word: &[u8]) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     let word = u64::from_le_bytes(word.try_into().expect("8 bytes"));
     let differences = word ^ (ONES * u64::from(b'"'));
-    // What is zero borrows from the byte above, so that the bits below the lowest are right.
+    // A zero byte borrows from the byte above, so bits above the lowest set one may be wrong.
     differences.wrapping_sub(ONES) & !differences & (ONES << 7)
 }

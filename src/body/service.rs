@@ -1,4 +1,4 @@
-//! The service that writes into bodies.
+//! The service that sends the key in a body field.
 
 use std::task::{Context, Poll};
 
@@ -10,10 +10,10 @@ use super::FieldBody;
 use crate::stamp::Stamp;
 use crate::{FromExtension, KeyExtractor};
 
-/// Hands each request to the inner service with a body that writes the session's key into itself.
+/// Wraps each request's body in a [`FieldBody`], which writes the session's key into it.
 ///
-/// Made by [`PromptCacheKeyLayer`](crate::PromptCacheKeyLayer). Its readiness, response, error and future
-/// are the inner service's own; the inner service's requests have a [`FieldBody`] around the caller's body.
+/// [`PromptCacheKeyLayer`](crate::PromptCacheKeyLayer) makes it. Its readiness, response, error and future are
+/// the inner service's own.
 #[derive(Clone, Debug)]
 pub struct PromptCacheKey<S, K = FromExtension> {
     pub(super) inner: S,
@@ -31,7 +31,7 @@ impl<S, K> PromptCacheKey<S, K> {
         &mut self.inner
     }
 
-    /// Returns the inner service and forgets the rest.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }

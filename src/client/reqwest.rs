@@ -9,7 +9,7 @@ use tower_service::Service;
 use crate::stamp::Stampable;
 use crate::{KeyExtractor, RequestHead, SessionAffinity};
 
-/// A request of reqwest, with the two things that it does not show.
+/// A request of reqwest, with the URI and the extensions that it does not expose.
 pub(crate) struct StampableRequest<'a> {
     pub(crate) request: &'a mut Request,
     uri: Uri,
@@ -28,25 +28,20 @@ impl<'a> StampableRequest<'a> {
 
 /// Returns a URI without an authority for a URL without a host, or one that is not a valid URI.
 fn to_uri(url: &Url) -> Uri {
-    // To a `Uri`, `tel:443` would be a host and its port.
+    // `Uri` would read `tel:443` as a host and its port.
     let uri = url.has_host().then(|| url.as_str().parse().ok());
     uri.flatten().unwrap_or_default()
 }
 
-/// Serves a [`reqwest::Client`] of reqwest 0.13, and a service around one.
+/// Wraps a [`reqwest::Client`] of reqwest 0.13, or a service around one (feature `reqwest`).
 ///
-/// reqwest hides the extensions of its requests, so an [`AffinityKey`](crate::AffinityKey) or a
-/// [`NoAffinity`](crate::NoAffinity) there is not seen. The other sources work: a fixed key, a closure,
-/// [`FromHeaders`](crate::FromHeaders), and `FromScope` (feature `scope`).
-///
-/// A URL without a host, or one that is not a valid [`Uri`], counts as having no authority. reqwest follows
-/// redirects below this service, with the header that the first request has; a client with
-/// [`Policy::none`](reqwest::redirect::Policy::none) does not.
+/// The feature is for reqwest 0.13 only. It adds reqwest without its default features, so turn on TLS and the
+/// rest on your own dependency.
 ///
 /// # Examples
 ///
-/// The service has neither `get` nor `post`, and `RequestBuilder::send` would go around the layer: let the
-/// client inside build the request, and the service send it.
+/// Build the request with the inner client, and send it with the service. `RequestBuilder::send` would bypass
+/// the layer.
 ///
 /// ```
 /// use reqwest::Client;
@@ -70,12 +65,24 @@ fn to_uri(url: &Url) -> Uri {
 /// # }
 /// ```
 ///
+/// # Limits
+///
+/// reqwest hides the extensions of its requests, so an [`AffinityKey`](crate::AffinityKey) or a
+/// [`NoAffinity`](crate::NoAffinity) in them is not seen. The other sources work: a fixed key, a closure,
+/// [`FromHeaders`](crate::FromHeaders), and `FromScope` (feature `scope`).
+///
+/// A URL without a host, or one that is not a valid [`Uri`], counts as having no authority.
+///
+/// reqwest follows redirects below this service, and repeats the header of the first request. A client with
+/// [`Policy::none`](reqwest::redirect::Policy::none) does not follow redirects.
+///
 /// # The compiler says E0599
 ///
-/// | message | reason | instead |
-/// |---|---|---|
-/// | ``no method named `post` found for struct `SessionAffinity<S, K>` `` | it sends requests and does not build them | `client.get_ref().post(…)…build()?`, then `client.oneshot(request)` |
-/// | ``the method `oneshot` exists for struct `SessionAffinity<Client>`, but its trait bounds were not satisfied`` | the client is of reqwest 0.12, or the feature `reqwest` is off | reqwest 0.13, or for 0.12 the lines below |
+/// - ``no method named `post` found for struct `SessionAffinity<S, K>` ``: the service sends requests, but
+///   does not build them. Write `client.get_ref().post(…)…build()?`, then `client.oneshot(request)`.
+/// - ``the method `oneshot` exists for struct `SessionAffinity<Client>`, but its trait bounds were not
+///   satisfied``: the client is of reqwest 0.12, or the feature `reqwest` is off. Use reqwest 0.13, or for 0.12
+///   the lines below.
 ///
 /// ```compile_fail,E0599
 /// # use tower_session_affinity::SessionAffinityLayer;
@@ -84,12 +91,12 @@ fn to_uri(url: &Url) -> Uri {
 /// let sent = client.post("https://api.example/v1/chat").send();
 /// ```
 ///
-/// reqwest 0.12 has a method and headers of the same `http` 1, so that its requests can be stamped in
+/// reqwest 0.12 uses the methods and headers of the same `http` 1, so the header can be set on a request's
 /// parts:
 ///
 /// ```
 /// # use http::Extensions;
-/// # use reqwest::{Method, Request}; // those of 0.12 are alike
+/// # use reqwest::{Method, Request}; // the same in 0.12
 /// # use tower_session_affinity::{AffinityKey, SessionAffinityLayer};
 /// # let layer = SessionAffinityLayer::new().or(AffinityKey::from_static("chat-7"));
 /// # let mut request = Request::new(Method::POST, "https://api.example/v1/chat".parse()?);

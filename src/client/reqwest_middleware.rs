@@ -1,4 +1,4 @@
-//! The layer as a middleware of `reqwest-middleware`.
+//! The layer as a middleware of reqwest-middleware 0.5.
 
 use async_trait::async_trait;
 use http::Extensions;
@@ -8,14 +8,10 @@ use reqwest_middleware::{Middleware, Next, Result};
 use super::reqwest::StampableRequest;
 use crate::{KeyExtractor, SessionAffinityLayer};
 
-/// Stamps the requests of a [`ClientWithMiddleware`](reqwest_middleware::ClientWithMiddleware) of
-/// reqwest-middleware 0.5, which is around reqwest 0.13.
+/// A middleware for reqwest-middleware 0.5, which wraps reqwest 0.13 (feature `reqwest-middleware`).
 ///
-/// Its requests are built and sent as before: `client.post(…).send()`. The extensions are those of
-/// `reqwest-middleware`: an [`AffinityKey`](crate::AffinityKey) or a [`NoAffinity`](crate::NoAffinity) that
-/// is given by `.with_extension(…)` arrives here. An attempt of a retry carries the same key, whether the
-/// retries are above or below. The rest is as around a `reqwest::Client`, redirects included: see
-/// `Service<Request>` of [`SessionAffinity`](crate::SessionAffinity).
+/// The feature includes `reqwest` and adds `async-trait`. Requests are built and sent as before:
+/// `client.post(…).send()`.
 ///
 /// # Examples
 ///
@@ -37,6 +33,11 @@ use crate::{KeyExtractor, SessionAffinityLayer};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// The extensions are those of `reqwest-middleware`: the layer sees an [`AffinityKey`](crate::AffinityKey) or a
+/// [`NoAffinity`](crate::NoAffinity) that is set by `.with_extension(…)`. Every attempt of a retry sends the
+/// same key, whether the retries are above or below. Everything else, redirects included, is as around a
+/// `reqwest::Client`: see `Service<Request>` of [`SessionAffinity`](crate::SessionAffinity).
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl<K> Middleware for SessionAffinityLayer<K>

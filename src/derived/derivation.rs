@@ -1,4 +1,4 @@
-//! What leaves instead of a raw value.
+//! The value that is sent instead of a raw one.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::format::{Label, Message, hexadecimal};
 use crate::AffinitySecret;
 use crate::host::{bracketed, host_of};
 
-/// Derives the value that leaves from the one that would have left.
-// One pointer, so that a service without derivation is cloned and dropped for one comparison more.
+/// Derives the value that is sent from the one that would be sent otherwise.
+// One pointer, so that cloning or dropping a service without a derivation costs one comparison.
 #[derive(Clone, Debug)]
 pub(crate) struct Derivation(Arc<Recipe>);
 
@@ -42,7 +42,7 @@ impl Derivation {
         }))
     }
 
-    /// Returns the key for this value at its destination, or `None` if the URI names none.
+    /// Returns the key for this value at its destination, or `None` if the URI has no host and needs one.
     pub(crate) fn derive(&self, uri: &Uri, raw: &HeaderValue) -> Option<HeaderValue> {
         let mut message = self.0.secret.message(Label::Destination);
         match &self.0.destination {
@@ -56,20 +56,20 @@ impl Derivation {
     }
 }
 
-/// Returns the host as it is written, less one trailing dot.
+/// Returns the host as it is written, without one trailing dot.
 fn host(uri: &Uri) -> Option<&str> {
     let host = host_of(uri.authority()?.as_str());
     Some(host.strip_suffix('.').unwrap_or(host)).filter(|host| !host.is_empty())
 }
 
-/// Writes the one spelling that a host has in the format.
+/// Writes the host in the one spelling that the format allows.
 fn write_host(message: &mut Message, host: &str) {
     if let Some(address) = bracketed(host) {
         let text: [u8; 39] = hexadecimal(address.octets(), b':', [2, 4, 6, 8, 10, 12, 14]);
         return message.part(&text);
     }
     message.begin_part(host.len());
-    // In pieces, since a lower-case copy of the whole would be an allocation.
+    // In pieces, because a lower-case copy of the whole host would allocate.
     for piece in host.as_bytes().chunks(64) {
         let mut lower_case = [0; 64];
         let lower_case = &mut lower_case[..piece.len()];

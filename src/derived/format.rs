@@ -1,6 +1,6 @@
 //! The format of derived keys: a message, its HMAC, and a UUID.
 //!
-//! [`AffinitySecret`](crate::AffinitySecret#format) has it in words.
+//! [`AffinitySecret`](crate::AffinitySecret#format) documents it.
 
 use bytes::Bytes;
 use hmac::Hmac;
@@ -9,7 +9,7 @@ use http::HeaderValue;
 use sha2::Sha256;
 use zeroize::ZeroizeOnDrop;
 
-/// What a derived key is for. All labels have one length, so none begins another one's message.
+/// What a derived key is for. All labels have the same length, so no label is a prefix of a different one.
 #[derive(Clone, Copy)]
 pub(crate) enum Label {
     Key,
@@ -53,11 +53,11 @@ impl Message {
         let mac = self.0.finalize_fixed();
         let mut octets = [0; 16];
         octets.copy_from_slice(&mac[..16]);
-        // What is masked off is what is set, so an exclusive `or` would do the same.
+        // The bits that are set are the ones masked off, so an exclusive `or` would do the same.
         octets[6] = 0x80 | octets[6] & 0x0f;
         octets[8] = 0x80 | octets[8] & 0x3f;
         let text: [u8; 36] = hexadecimal(octets, b'-', [4, 6, 8, 10]);
-        // Unlike a copy of a slice, an owner is counted from the start: no clone allocates.
+        // Unlike a copy of a slice, an owner has its reference count from the start: no clone allocates.
         HeaderValue::from_maybe_shared(Bytes::from_owner(text)).expect("a UUID is a header value")
     }
 }
@@ -91,7 +91,7 @@ const DIGITS: [[u8; 2]; 256] = {
     digits
 };
 
-// Stops compiling without the features that wipe, which `AffinitySecret` promises.
+// `AffinitySecret` promises to wipe its state; without the features that do so, this does not compile.
 const _: () = {
     const fn is_wiped<T: ZeroizeOnDrop>() {}
     is_wiped::<sha2::block_api::Sha256VarCore>();

@@ -2,10 +2,9 @@
 
 use crate::{AffinityKey, AffinitySecret, FromCookie, KeyExtractor, RequestHead};
 
-/// Derives a key from the first value of a cookie that is not blank.
+/// Derives a key from the first value of a cookie that is not blank; made by [`FromCookie::derived`].
 ///
-/// Made by [`FromCookie::derived`]. Any value makes a valid key, since the key is the UUID that
-/// [`AffinitySecret::key_for`] derives from it.
+/// Any value makes a valid key, because the key is the UUID that [`AffinitySecret::key_for`] derives from it.
 #[derive(Clone, Debug)]
 pub struct DerivedFromCookie {
     cookie: FromCookie,
@@ -15,8 +14,8 @@ pub struct DerivedFromCookie {
 impl FromCookie {
     /// Derives the key from the first value that is not blank, valid or not.
     ///
-    /// The key is [`secret.key_for`](AffinitySecret::key_for) of the value. It is for the cookie of a
-    /// login, and for values that are longer than a key may be, such as a JWT.
+    /// The key is [`secret.key_for`](AffinitySecret::key_for) of the value. Use it for a login's cookie, and for
+    /// a value that is too long to be a key, such as a JWT. Needs the feature `hmac`.
     ///
     /// # Examples
     ///

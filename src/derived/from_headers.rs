@@ -5,10 +5,9 @@ use http::HeaderValue;
 use crate::merge::is_blank;
 use crate::{AffinityKey, AffinitySecret, FromHeaders, KeyExtractor, RequestHead};
 
-/// Derives a key from the first value among several headers of the request that is not blank.
+/// Derives a key from the first value of several headers that is not blank; made by [`FromHeaders::derived`].
 ///
-/// Made by [`FromHeaders::derived`]. Any value makes a valid key, since the key is the UUID that
-/// [`AffinitySecret::key_for`] derives from it.
+/// Any value makes a valid key, because the key is the UUID that [`AffinitySecret::key_for`] derives from it.
 #[derive(Clone, Debug)]
 pub struct DerivedFromHeaders {
     headers: FromHeaders,
@@ -19,7 +18,7 @@ impl FromHeaders {
     /// Derives the key from the first value that is not blank, valid or not.
     ///
     /// The key is [`secret.key_for`](AffinitySecret::key_for) of the value without the spaces and tabs at
-    /// both ends.
+    /// both ends. Needs the feature `hmac`.
     ///
     /// # Examples
     ///

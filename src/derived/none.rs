@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Uri};
 
-/// There is none, so that an `Option` of it is `None` at compile time.
+/// Uninhabited, so the compiler knows that an `Option` of it is `None`.
 #[derive(Clone, Debug)]
 pub(crate) enum Derivation {}
 

@@ -13,23 +13,11 @@ use crate::AffinityKey;
 
 pub use text::InvalidAffinitySecret;
 
-/// A secret that turns raw ids into keys that are stable and reveal nothing.
-///
-/// An e-mail address, a user id or a chat title does not belong in a header: gateways log it, and a
-/// provider may keep headers outside its promise to keep no data. A plain hash does not hide it, since
-/// anyone who can guess the id can hash the guess. Without the secret of an HMAC, a guessed id cannot be
-/// confirmed.
+/// A secret that turns raw ids into stable keys that reveal nothing.
 ///
 /// [`key_for`](Self::key_for) derives a key from any bytes.
 /// [`derive_per_host`](crate::SessionAffinityLayer::derive_per_host) and
 /// [`derive_for`](crate::SessionAffinityLayer::derive_for) derive every value that a layer sends.
-///
-/// Make the secret at random, and use it for nothing else. Its bytes are not kept. What is kept is the
-/// state of the HMAC after the secret, which is as good as the secret; it is wiped when the last clone
-/// is dropped. `Debug` shows nothing of it. A clone is one more reference.
-///
-/// Rotating the secret changes every key: each conversation misses the cache once, and while some
-/// processes have the old secret and some the new one, the same conversation goes to two replicas.
 ///
 /// # Examples
 ///
@@ -46,18 +34,36 @@ pub use text::InvalidAffinitySecret;
 /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
 /// ```
 ///
+/// # Why not the id, or its hash
+///
+/// An e-mail address, a user id or a chat title does not belong in a header: gateways log headers, and a
+/// provider's promise to keep no data may not cover them. A plain hash does not hide an id, because anyone
+/// who guesses the id can hash the guess. Without the secret of an HMAC, a guessed id cannot be confirmed.
+/// More: [derived keys](crate::guide::privacy#derived-keys).
+///
+/// # Handling
+///
+/// Make the secret at random, use the same one in every process, and use it for nothing else. Its bytes are
+/// not kept. The state of the HMAC after the secret is kept, which is as sensitive as the secret; it is wiped
+/// when the last clone is dropped. `Debug` shows nothing of it. A clone is a reference to the same state.
+///
+/// Rotating the secret changes every key: each conversation misses the cache once. While some processes have
+/// the old secret and some the new one, a conversation goes to two replicas.
+///
+/// The feature `hmac` adds the crates `hmac`, `sha2`, `zeroize` and `data-encoding`.
+///
 /// # Format
 ///
-/// Version 1, the same in every language. A key is made of the secret, a label of ten ASCII bytes, and
-/// parts, which are bytes (text is UTF-8, not normalised):
+/// The format is version 1, and the same in every language. A key is made from the secret, a label of ten
+/// ASCII bytes, and parts, which are bytes (text is UTF-8, not normalized):
 ///
-/// 1. The message is the label, then each part behind its length in bytes, as an unsigned 64-bit
-///    big-endian number. Nothing is between the parts or behind them, nor is their number written: two
-///    lists of parts never make the same message.
-/// 2. The first 16 bytes of HMAC-SHA-256 (RFC 2104, FIPS 180-4) of the message under the secret are a
-///    `UUIDv8` (RFC 9562, section 5.8): the upper four bits of byte 6 become `1000`, the upper two of
-///    byte 8 become `10`, and 122 bits of the HMAC remain.
-/// 3. The key is the 36 bytes of its text: lower-case hexadecimal, hyphens before bytes 4, 6, 8 and 10.
+/// 1. The message is the label, followed by each part. In front of each part is its length in bytes, as an
+///    unsigned 64-bit big-endian number. Nothing else is written, so two lists of parts never make the same
+///    message.
+/// 2. The first 16 bytes of the HMAC-SHA-256 (RFC 2104, FIPS 180-4) of the message under the secret become a
+///    `UUIDv8` (RFC 9562, section 5.8): the upper four bits of byte 6 are set to `1000`, and the upper two of
+///    byte 8 to `10`. 122 bits of the HMAC remain.
+/// 3. The key is the UUID's text of 36 bytes: lower-case hexadecimal, with hyphens before bytes 4, 6, 8 and 10.
 ///
 /// | | label | parts |
 /// |---|---|---|
@@ -65,15 +71,17 @@ pub use text::InvalidAffinitySecret;
 /// | [`derive_for`](crate::SessionAffinityLayer::derive_for) | `tsa-dst-v1` | the destination's label; the raw value |
 /// | [`derive_per_host`](crate::SessionAffinityLayer::derive_per_host) | `tsa-dst-v1` | the host; the raw value |
 ///
-/// - The raw value is the header value that would be sent without derivation, less the spaces and tabs
-///   at both ends, which are no part of a header's value.
-/// - The host is that of the URI, without user and port: a name or an IPv4 address as it is written,
-///   ASCII letters in lower case, less one trailing dot; an IPv6 address in its longest form, eight
-///   groups of four lower-case hexadecimal digits between colons, without brackets and without a
-///   dotted part (`2001:0db8:0000:0000:0000:0000:0000:0007`); any other literal with its brackets, in
-///   lower case.
+/// - The raw value is the header value that would be sent without derivation, without the spaces and tabs at
+///   both ends, which are not part of a header's value.
+/// - The host is that of the URI, without user and port:
+///   - a name or an IPv4 address as it is written, with ASCII letters in lower case and without one trailing
+///     dot;
+///   - an IPv6 address in its longest form, which is eight groups of four lower-case hexadecimal digits with
+///     colons between them, without brackets and without a dotted part
+///     (`2001:0db8:0000:0000:0000:0000:0000:0007`);
+///   - any other literal with its brackets, in lower case.
 ///
-/// With the secret of 32 bytes `00 01 02 … 1f`, the parts `ab` and `c` give
+/// With the 32-byte secret `00 01 02 … 1f`, the parts `ab` and `c` give
 ///
 /// ```text
 /// message  74 73 61 2d 6b 65 79 2d 76 31                     tsa-key-v1
@@ -85,25 +93,14 @@ pub use text::InvalidAffinitySecret;
 ///
 /// # Fan-out
 ///
-/// A conversation that starts fifty sub-agents at once can keep them on one warm replica or share them
-/// among several. The parts of their keys decide:
+/// A conversation may start fifty sub-agents at once. The parts of their keys decide whether they stay on one
+/// warm replica or are spread over several:
 ///
-/// | a child's parts | when | on the busiest of 8 replicas, simulated | replicas that read the shared prompt, simulated | on the busiest of 4, measured | prompt tokens computed, measured |
-/// |---|---|---|---|---|---|
-/// | `[tenant, chat]`, its parent's | few children, or one at a time, whose prompts begin as the parent's | 100 % | 1 | 100 % | 6,711 |
-/// | `[tenant, chat, number % 4]` | many at once, whose prompts share a long beginning | 42 % | 3.3 | 49 % | 19,283 |
-/// | `[tenant, chat, number % 16]` | the same, and one replica is soon full | 27 % | 7.0 | 37 % | 25,560 |
-/// | `[tenant, chat, number]`, its own | prompts that share little | 20 % | 8.0 | 33 % | 25,550 |
-///
-/// Simulated are 50 children, rendezvous hashing and the mean of 400 conversations (`tests/fan_out.rs`); an
-/// even share is 12.5 %. Measured are three conversations of 50 children at once, whose prompts share 500
-/// tokens, on four llama.cpp servers behind nginx (`gateways/tests/fan_out.rs`). A balancer that bounds the
-/// requests of a replica shares the parent's key, too. At 1.5 times the mean HAProxy came to 38 % and 19,312
-/// tokens, and Envoy, whose bound a burst on new connections outruns, to 87 % and 8,811
-/// (`gateways/README.md`, "A hot key").
-///
-/// Elsewhere, children with the parent's key found 4,992 of about 6,319 tokens cached instead of none
-/// (opencode, pull request 50495), and 43 of 47 requests went to one binding (`CLIProxyAPI`, issue 4674).
+/// - `[tenant, chat]`, the parent's own parts: for few children, or one at a time, whose prompts begin like
+///   the parent's;
+/// - `[tenant, chat, number % 4]`: for many children at once whose prompts share a long beginning;
+/// - `[tenant, chat, number % 16]`: the same, if one replica is soon full;
+/// - `[tenant, chat, number]`, a key for each child: for prompts that share little.
 ///
 /// ```
 /// # use tower_session_affinity::AffinitySecret;
@@ -116,14 +113,27 @@ pub use text::InvalidAffinitySecret;
 /// assert_ne!(key_of_child(1), key_of_child(2));
 /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
 /// ```
+///
+/// A simulation of 50 children on 8 replicas with rendezvous hashing, as the mean of 400 conversations
+/// (`tests/fan_out.rs`); an even share is 12.5 %:
+///
+/// | last part | children on the busiest replica | replicas that read the shared prompt |
+/// |---|---|---|
+/// | none | 100 % | 1 |
+/// | `number % 4` | 42 % | 3.3 |
+/// | `number % 16` | 27 % | 7.0 |
+/// | `number` | 20 % | 8.0 |
+///
+/// A load balancer that bounds the requests of a replica also spreads the parent's key. For measurements on a
+/// real engine, with and without a bound, see [a hot key](crate::guide::gateways#a-hot-key).
 #[derive(Clone)]
 pub struct AffinitySecret(Arc<Hmac<Sha256>>);
 
 impl AffinitySecret {
-    /// The fewest bytes that a secret can have: as many as HMAC-SHA-256 gives.
+    /// The fewest bytes that a secret can have, which is the output length of HMAC-SHA-256.
     pub const MIN_LEN: usize = 32;
 
-    /// Takes the bytes of a secret; wiping the caller's copy is up to the caller.
+    /// Makes a secret from bytes; wiping the caller's copy is up to the caller.
     ///
     /// # Errors
     ///
@@ -137,10 +147,10 @@ impl AffinitySecret {
         Ok(Self(Arc::new(mac)))
     }
 
-    /// Derives the key of any number of parts, each of any bytes.
+    /// Derives a key from any number of parts, each of any bytes.
     ///
-    /// Where one part ends counts: `["ab", "c"]` and `["a", "bc"]` have different keys. The key is a
-    /// lower-case UUID, which every documented limit of a peer lets through.
+    /// The boundaries of the parts count: `["ab", "c"]` and `["a", "bc"]` have different keys. The key is a
+    /// lower-case UUID (36 bytes), which fits every documented limit.
     ///
     /// # Examples
     ///
@@ -150,6 +160,7 @@ impl AffinitySecret {
     /// let (tenant, chat) = ("tenant-7", 4711_u64);
     /// let key = secret.key_for([tenant.as_bytes(), &chat.to_be_bytes()]);
     /// assert_eq!(key.as_str().len(), 36);
+    /// assert_ne!(secret.key_for(["ab", "c"]), secret.key_for(["a", "bc"]));
     /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
     /// ```
     #[must_use]

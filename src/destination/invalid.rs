@@ -8,8 +8,9 @@ use http::header::InvalidHeaderName;
 
 use crate::InvalidHostPattern;
 
-/// The error returned for an invalid [`Destination`](crate::Destination). It says which part is invalid and
-/// why.
+/// The error returned for a [`Destination`](crate::Destination) that is not valid.
+///
+/// It says which part is wrong, and why.
 ///
 /// # Examples
 ///

@@ -61,59 +61,69 @@ static UNCONFIRMED: LazyLock<Destinations> = LazyLock::new(|| {
     ])
 });
 
-/// The tables.
-///
-/// Each row has a grade for its evidence (November 2026), as in [`header`](crate::header): **D**, the
-/// vendor's documentation or the project's own source; **P**, a pull request or issue of the project; **T**,
-/// a third party only; **U**, not confirmed.
 impl Destinations {
-    /// The hosted providers whose header or field is documented, or is sent by the provider's own client.
+    /// Returns the rows for the hosted providers that this version knows.
     ///
-    /// | host | header | body field | limit | evidence |
-    /// |---|---|---|---|---|
-    /// | `api.cloudflare.com` | `x-session-affinity` | | none documented | **D** Workers AI, "Prompt caching" |
-    /// | `api.fireworks.ai` | `x-session-affinity` | | none documented | **D**; a dedicated deployment needs `--enable-session-affinity` |
-    /// | `openrouter.ai` | `x-session-id` | | 256 | **D** API reference |
-    /// | `api.x.ai`, path `…/responses` | | `prompt_cache_key` | none documented | **D** "Maximizing cache hits" |
-    /// | `api.x.ai`, any other path | `x-grok-conv-id` | | none documented | **D** the same |
-    /// | `api.mistral.ai` | `x-affinity` | `prompt_cache_key`, path `…/chat/completions` | none documented | header: sent by Mistral's own `mistral-vibe` (**P** zed 48584); field: **D** "Prompt caching" |
-    /// | `opencode.ai` | `x-opencode-session` | | none documented | **D** OpenCode's own client; required since September 2026 |
-    /// | `api.llmgateway.io` | `x-session-id` | | none documented | **D** "Sessions" |
-    /// | `*.api.baseten.co` | `x-baseten-session-id` | | none documented | **D**; must be enabled for the account |
-    /// | `*.modal.run` | `modal-session-id` | | none documented | **D** "Sticky sessions"; the host **T** |
-    /// | `api.openai.com`, paths `…/chat/completions` and `…/responses` | | `prompt_cache_key` | 64 | **D** "Prompt caching"; the limit **P** pi 4719 |
-    /// | `api.openai.com`, any other path | | | | **D** |
-    /// | `*.openai.azure.com`, `*.services.ai.azure.com` | | | | no header: **D**; the body field is in [`unconfirmed`](Self::unconfirmed) |
-    /// | `api.cerebras.ai` | | | | **D** "no header modifications"; answers the body field with 422 (**P**) |
-    /// | `api.groq.com`, `integrate.api.nvidia.com` | | | | no header documented; answer the body field with 400 (**P**) |
-    /// | `api.anthropic.com`, `api.deepseek.com`, `api.kimi.com`, `api.moonshot.ai`, `api.together.xyz`, `api-inference.together.ai` | | | | no header documented (**U**) |
+    /// A header or field is in the list if it is documented, or if the provider's own client sends it. The
+    /// evidence is of November 2026. "Documented" means by the vendor's documentation or the project's own
+    /// source. No limit is documented unless one is given.
     ///
-    /// A row applies to any port, and to `http` as well as `https`. Rows may change from one version to the next:
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_session_affinity::{Destination, Destinations};
+    ///
+    /// let known = Destinations::known();
+    /// let row = known.find(&"https://api.mistral.ai/v1/chat/completions".parse()?);
+    /// assert_eq!(row.and_then(Destination::header_name).unwrap(), "x-affinity");
+    /// assert_eq!(row.and_then(Destination::body_field_name), Some("prompt_cache_key"));
+    /// # Ok::<_, http::uri::InvalidUri>(())
+    /// ```
+    ///
+    /// # Headers
+    ///
+    /// - `api.cloudflare.com`: `x-session-affinity`, documented (Workers AI, "Prompt caching")
+    /// - `api.fireworks.ai`: `x-session-affinity`, documented; a dedicated deployment needs
+    ///   `--enable-session-affinity`
+    /// - `openrouter.ai`: `x-session-id`, at most 256 bytes, documented (API reference)
+    /// - `api.x.ai`, except paths `…/responses`: `x-grok-conv-id`, documented ("Maximizing cache hits")
+    /// - `api.mistral.ai`: `x-affinity`, sent by Mistral's own `mistral-vibe` (pull request or issue: zed 48584)
+    /// - `opencode.ai`: `x-opencode-session`, documented (OpenCode's own client); required since September 2026
+    /// - `api.llmgateway.io`: `x-session-id`, documented ("Sessions")
+    /// - `*.api.baseten.co`: `x-baseten-session-id`, documented; must be enabled for the account
+    /// - `*.modal.run`: `modal-session-id`, documented ("Sticky sessions"); the host by a third party only
+    ///
+    /// # Body fields
+    ///
+    /// The field is `prompt_cache_key`.
+    ///
+    /// - `api.openai.com`, paths `…/chat/completions` and `…/responses`: at most 64 bytes, documented ("Prompt
+    ///   caching"; the limit by a pull request or issue: pi 4719)
+    /// - `api.x.ai`, paths `…/responses`: documented ("Maximizing cache hits")
+    /// - `api.mistral.ai`, paths `…/chat/completions`: documented ("Prompt caching")
+    ///
+    /// # Nothing
+    ///
+    /// - `api.openai.com`, any other path: documented
+    /// - `*.openai.azure.com`, `*.services.ai.azure.com`: no header, documented; the body field is in
+    ///   [`unconfirmed`](Self::unconfirmed)
+    /// - `api.cerebras.ai`: documented ("no header modifications"); answers the body field with 422 (pull
+    ///   request or issue)
+    /// - `api.groq.com`, `integrate.api.nvidia.com`: no header documented; answer the body field with 400 (pull
+    ///   request or issue)
+    /// - `api.anthropic.com`, `api.deepseek.com`, `api.kimi.com`, `api.moonshot.ai`, `api.together.xyz`,
+    ///   `api-inference.together.ai`: no header documented (unconfirmed)
+    ///
+    /// A row applies to every port, and to `http` as well as `https`. Rows may change with a version;
     /// `CHANGELOG.md` names each change.
     #[must_use]
     pub fn known() -> Self {
         KNOWN.clone()
     }
 
-    /// Rows with weaker evidence, to add if you have verified them.
+    /// Returns rows with weaker evidence, to add if you have seen that they hold.
     ///
-    /// | host | header | body field | limit | evidence |
-    /// |---|---|---|---|---|
-    /// | `aiplatform.googleapis.com` | `x-vertex-ai-session-id` | | none documented | **T** Claude on the global endpoint |
-    /// | `api.deepinfra.com` | `x-session-affinity` | | none documented | **P** weave-os/router 275 |
-    /// | `api.z.ai`, `open.bigmodel.cn` | `x-session-id` | | none documented | **T** openclaw 68079, "per support" |
-    /// | `chatgpt.com` | `session-id` | | 64 | **P** lingtai 435; a UUID, and the same as the body's key |
-    /// | `inference.baseten.co` | `x-baseten-session-id` | | none documented | **P** pi 9629 |
-    /// | `*.api.openai.com` | | `prompt_cache_key` | 64 | **P** kimi-code, picoclaw, openclaw |
-    /// | `*.openai.azure.com`, `*.services.ai.azure.com` | | `prompt_cache_key` | 64 | **D** for GPT-5.6 and later; other models answer 400 (**P**) |
-    /// | `api.venice.ai`, path `…/chat/completions` | | `prompt_cache_key` | none documented | **P** rig's builder |
-    ///
-    /// The body fields apply to paths that end in `/chat/completions` or `/responses`.
-    ///
-    /// SageMaker is not a row, because a pattern cannot express its host,
-    /// `runtime.sagemaker.<region>.amazonaws.com`. It reads `x-amzn-sagemaker-prefix-aware-id` of at most 64 characters (**D**) at endpoints with
-    /// `RoutingStrategy=PREFIX_AWARE`, and the header must be there before the request is signed. Name your
-    /// region's host in a row of your own.
+    /// The evidence is of November 2026. No limit is documented unless one is given.
     ///
     /// # Examples
     ///
@@ -125,6 +135,31 @@ impl Destinations {
     /// assert!(row.is_some());
     /// # Ok::<_, http::uri::InvalidUri>(())
     /// ```
+    ///
+    /// # Headers
+    ///
+    /// - `aiplatform.googleapis.com`: `x-vertex-ai-session-id`, for Claude on the global endpoint (third party)
+    /// - `api.deepinfra.com`: `x-session-affinity` (pull request or issue: weave-os/router 275)
+    /// - `api.z.ai`, `open.bigmodel.cn`: `x-session-id` (third party: openclaw 68079, "per support")
+    /// - `chatgpt.com`: `session-id`, at most 64 bytes; a UUID, and the same as the body's key (pull request or
+    ///   issue: lingtai 435)
+    /// - `inference.baseten.co`: `x-baseten-session-id` (pull request or issue: pi 9629)
+    ///
+    /// # Body fields
+    ///
+    /// The field is `prompt_cache_key`, for paths that end in `/chat/completions` or `/responses`.
+    ///
+    /// - `*.api.openai.com`: at most 64 bytes (pull request or issue: kimi-code, picoclaw, openclaw)
+    /// - `*.openai.azure.com`, `*.services.ai.azure.com`: at most 64 bytes, documented for GPT-5.6 and later;
+    ///   other models answer 400 (pull request or issue)
+    /// - `api.venice.ai`, paths `…/chat/completions` only (pull request or issue: rig's builder)
+    ///
+    /// # SageMaker
+    ///
+    /// A pattern cannot name every region of SageMaker, so name your region's host in a row of your own.
+    /// `runtime.sagemaker.<region>.amazonaws.com` reads `x-amzn-sagemaker-prefix-aware-id`, at most 64
+    /// characters, at endpoints with `RoutingStrategy=PREFIX_AWARE` (documented). The header must be there
+    /// before the request is signed.
     #[must_use]
     pub fn unconfirmed() -> Self {
         UNCONFIRMED.clone()

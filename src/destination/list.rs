@@ -29,19 +29,19 @@ use crate::host::Table;
 pub struct Destinations(Arc<Table<Destination>>);
 
 impl Destinations {
-    /// A list of your own rows; the first that matches decides.
+    /// Makes a list of your own rows; the first that matches decides.
     #[must_use]
     pub fn new(rows: impl IntoIterator<Item = Destination>) -> Self {
         rows.into_iter().collect()
     }
 
-    /// Puts a row in front of the others.
+    /// Adds a row before all others.
     #[must_use]
     pub fn with(self, row: Destination) -> Self {
         self.with_all([row])
     }
 
-    /// Puts these rows in front of the others, in their order.
+    /// Adds these rows before all others, in their order.
     ///
     /// # Examples
     ///
@@ -49,13 +49,16 @@ impl Destinations {
     /// use tower_session_affinity::Destinations;
     ///
     /// let all = Destinations::known().with_all(Destinations::unconfirmed());
+    /// assert_eq!(all.iter().next(), Destinations::unconfirmed().iter().next());
     /// ```
     #[must_use]
     pub fn with_all(self, rows: impl IntoIterator<Item = Destination>) -> Self {
         rows.into_iter().chain(self.iter().cloned()).collect()
     }
 
-    /// Removes all rows with this pattern. Patterns are compared as they are, not by what they match.
+    /// Removes all rows with this host pattern.
+    ///
+    /// The patterns are compared, not the hosts that they match.
     ///
     /// # Examples
     ///
@@ -71,9 +74,9 @@ impl Destinations {
         self.into_iter().filter(|row| row.host != *host).collect()
     }
 
-    /// Returns the row that decides for a request to this URI.
+    /// Returns the first row that matches a request to this URI.
     ///
-    /// There is none for a URI without an authority.
+    /// A URI without an authority matches none.
     #[must_use]
     #[inline]
     pub fn find(&self, uri: &Uri) -> Option<&Destination> {

@@ -5,7 +5,18 @@ use std::str::FromStr;
 
 use super::{Host, HostPattern, bracketed, known_scheme};
 
-/// The error returned for a text that is not a valid [`HostPattern`]. It says what is wrong and where.
+/// The error returned for a text that is not a valid [`HostPattern`].
+///
+/// It says what is wrong and, for an invalid character, where.
+///
+/// # Examples
+///
+/// ```
+/// use tower_session_affinity::HostPattern;
+///
+/// let error = "gateway.internal:0".parse::<HostPattern>().unwrap_err();
+/// assert_eq!(error.to_string(), "host pattern has an invalid port, expected 1 to 65535");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidHostPattern(Reason);
 
@@ -155,7 +166,7 @@ fn parse_name(host: &str, offset: usize) -> Result<Host, Reason> {
 
 fn invalid(character: char, index: usize) -> Reason {
     let expected = match character {
-        '/' | '?' | '#' => "no path behind the host",
+        '/' | '?' | '#' => "no path after the host",
         '@' => "no user before the host",
         ':' => "a host with an optional port, and brackets around an IPv6 address",
         _ if !character.is_ascii() => "the name's Punycode form (`xn--…`)",
@@ -186,7 +197,7 @@ impl fmt::Display for InvalidHostPattern {
         match self.0 {
             Reason::Empty => f.write_str("has no host"),
             Reason::Scheme => f.write_str(
-                "begins with a scheme other than `http://`, `https://`, `ws://` and `wss://`",
+                "has an invalid scheme, expected `http://`, `https://`, `ws://` or `wss://`",
             ),
             Reason::Invalid {
                 character,
@@ -200,15 +211,21 @@ impl fmt::Display for InvalidHostPattern {
                     "has invalid byte {byte:#04x} ({character:?}) at index {index}, expected {expected}"
                 )
             }
-            Reason::Wildcard => f.write_str("has a `*` that is not a leading `*.`"),
-            Reason::WildcardAddress => f.write_str("has a wildcard on an IP address"),
+            Reason::Wildcard => f.write_str(
+                "has a misplaced `*`, expected it only at the start, as in `*.example.com`",
+            ),
+            Reason::WildcardAddress => {
+                f.write_str("has a wildcard before an IP address, expected a domain name")
+            }
             Reason::Label => {
                 write!(
                     f,
-                    "has a label that is empty or has over {MAX_LABEL_LEN} bytes"
+                    "has an invalid label, expected 1 to {MAX_LABEL_LEN} bytes between dots"
                 )
             }
-            Reason::TooLong { len } => write!(f, "has {len} bytes, at most {MAX_NAME_LEN}"),
+            Reason::TooLong { len } => {
+                write!(f, "has {len} bytes, expected at most {MAX_NAME_LEN}")
+            }
             Reason::Port => f.write_str("has an invalid port, expected 1 to 65535"),
             Reason::Ipv6 => f.write_str("has an invalid IPv6 address in its brackets"),
         }

@@ -8,23 +8,9 @@ use crate::{AffinitySecret, DerivedFromHeaders, FromHeaders, Or, SessionAffinity
 impl<K> SessionAffinityLayer<K> {
     /// Sends a key that is derived from the raw value and the host that it goes to.
     ///
-    /// A session then has a different key at each provider, and nobody without the secret can link two
-    /// of them. At one host the key is stable: the case of its name, one trailing dot and the port do
-    /// not count.
-    ///
-    /// The raw value is never sent. Under [`MergePolicy::Keep`](crate::MergePolicy::Keep) a caller's header is the raw value,
-    /// whatever its bytes. A key that was derived before is not an exception: two layers derive twice, and
-    /// so does a second [`stamp`](Self::stamp) of the same headers. Under [`MergePolicy::Replace`](crate::MergePolicy::Replace) a
-    /// second stamp begins with the source's key again.
-    ///
-    /// Put the layer inside whatever adds or changes the host, such as redirects: a request whose URI does
-    /// not have a host is sent without the header. Where that cannot be, use
-    /// [`derive_for`](Self::derive_for). Of two derivations the last one set applies.
-    ///
-    /// It is for clients. On the server side of HTTP/1.1 a request has no authority, so no key is sent; over
-    /// HTTP/2 and with a URI in absolute form the *caller* chooses the host, and so which key is derived.
-    ///
-    /// [`AffinitySecret`](crate::AffinitySecret#format) has the format, byte by byte.
+    /// Each provider then sees a different key for the same session, and without the secret nobody can link
+    /// two of them. At one host the key is stable: the case of the host's name, one trailing dot and the port
+    /// do not count. Needs the feature `hmac`.
     ///
     /// # Examples
     ///
@@ -48,6 +34,21 @@ impl<K> SessionAffinityLayer<K> {
     /// assert_eq!(sent_to("/inference/v1"), None);
     /// # Ok::<_, tower_session_affinity::InvalidAffinitySecret>(())
     /// ```
+    ///
+    /// The raw value is never sent. Under [`MergePolicy::Keep`](crate::MergePolicy::Keep) a caller's header is
+    /// the raw value, whatever its bytes, even if it is a derived key. So two layers derive twice, and so does
+    /// a second [`stamp`](Self::stamp) of the same headers. Under
+    /// [`MergePolicy::Replace`](crate::MergePolicy::Replace) a second `stamp` starts from the source's key
+    /// again.
+    ///
+    /// Put the layer inside whatever adds or changes the host, such as redirects: a request whose URI has no
+    /// host is sent without the header. If that is not possible, use [`derive_for`](Self::derive_for). If a
+    /// derivation is set twice, the last one applies.
+    ///
+    /// Use it on clients. On an HTTP/1.1 server a request has no authority, so no key is sent. Over HTTP/2, and
+    /// with a URI in absolute form, the *caller* chooses the host, and so which key is derived.
+    ///
+    /// The format is [documented byte by byte](crate::AffinitySecret#format).
     pub fn derive_per_host(mut self, secret: AffinitySecret) -> Self {
         self.stamp.settings.special_mut().derivation = Some(Derivation::per_host(secret));
         self
@@ -55,10 +56,10 @@ impl<K> SessionAffinityLayer<K> {
 
     /// Sends a key that is derived from the raw value and this label of the destination.
     ///
-    /// It is [`derive_per_host`](Self::derive_per_host) for a stack that adds the host below the layer:
-    /// the label says where the requests go, and a request without an authority gets its key too. The
-    /// label is taken as it is; a host's name in lower case gives the keys that `derive_per_host` gives
-    /// at that host.
+    /// Use it instead of [`derive_per_host`](Self::derive_per_host) if the stack adds the host below the layer:
+    /// the label says where the requests go, so a request without an authority gets a key, too. The label is
+    /// used unchanged. A host's name in lower case gives the same keys as `derive_per_host` at that host. Needs
+    /// the feature `hmac`.
     ///
     /// # Examples
     ///
@@ -85,12 +86,9 @@ impl<K> SessionAffinityLayer<K> {
     /// [`adopt`](Self::adopt)s the session that a caller names, and sends a key that is derived from it.
     ///
     /// The key is [`secret.key_for`](AffinitySecret::key_for) of the first value that is not blank, without
-    /// the spaces and tabs at both ends. So any value makes a valid key, also one with a space, a comma or 300
-    /// bytes; and no raw value of these headers is sent on, not even under the name that carries the key.
-    ///
-    /// An e-mail address as an id stays private that way. It does not keep callers apart: two of them that
-    /// name the same session share a key. Where they must not, derive the key from the tenant and the
-    /// session, in a closure: `secret.key_for([tenant, session])`.
+    /// the spaces and tabs at both ends. Any value makes a valid key, even one with a space, a comma or 300
+    /// bytes. No raw value of these headers is sent, not even under the name that carries the key. Needs the
+    /// feature `hmac`.
     ///
     /// # Examples
     ///
@@ -108,6 +106,10 @@ impl<K> SessionAffinityLayer<K> {
     /// assert_eq!(parts.headers.len(), 1);
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// An id such as an e-mail address stays private that way, but callers are not kept apart: two that name
+    /// the same session share a key. To keep them apart, derive the key from the tenant and the session in a
+    /// closure: `secret.key_for([tenant, session])`.
     pub fn adopt_derived(
         mut self,
         names: impl IntoIterator<Item = HeaderName>,

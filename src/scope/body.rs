@@ -1,4 +1,4 @@
-//! The body of a response, which is polled in the scope of its request.
+//! The response body that is polled in the scope of its request.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,13 +10,12 @@ use super::context::Scope;
 use super::future::InScope;
 
 pin_project! {
-    /// A response body whose frames are made in the scope of the request's key.
+    /// A response body that is polled, and dropped, in the scope of the request's key.
     ///
-    /// Made by [`AffinityScope`](crate::AffinityScope). Frames, trailers and hints are the inner body's
-    /// own, and it is dropped in the scope.
+    /// [`AffinityScope`](crate::AffinityScope) makes it. Frames, trailers and hints are the inner body's own.
     #[derive(Debug)]
     pub struct ScopedBody<B> {
-        // Where there is none, the body is empty.
+        // Without an inner body, it is empty.
         #[pin]
         body: InScope<B>,
     }
@@ -30,7 +29,7 @@ impl<B> ScopedBody<B> {
     }
 }
 
-/// An empty body, which layers such as a timeout answer with in the place of the inner service.
+/// Makes an empty body, for layers such as a timeout that answer instead of the inner service.
 impl<B> Default for ScopedBody<B> {
     fn default() -> Self {
         Self {

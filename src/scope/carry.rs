@@ -1,11 +1,11 @@
-//! Closures that run elsewhere, in the scope that they were made in.
+//! Closures that run elsewhere, in the scope in which they were made.
 
 use super::context::Scope;
 use super::future::Scoped;
 
-/// Runs a closure in the scope that `carry` is called in, on whichever thread.
+/// Makes a closure that runs in the scope in which `carry` is called, on any thread.
 ///
-/// A scope without a key is carried as well, and so is the parent.
+/// The parent is carried as well, and so is a scope without a key.
 ///
 /// # Examples
 ///
@@ -35,13 +35,29 @@ where
     }
 }
 
-/// Runs a callback, and the future that it returns, in the scope that `carry_async` is called in.
+/// Makes a callback that runs, with the future that it returns, in the scope in which `carry_async` is called.
 ///
-/// It is for callbacks that a library calls in a task of its own, such as that of a WebSocket's
-/// `on_upgrade`. There [`in_current_affinity`](crate::AffinityFutureExt::in_current_affinity) would come
-/// too late, since the callback already runs outside the scope.
+/// Use it for a callback that a library calls in a task of its own, such as that of a WebSocket's
+/// `on_upgrade`. In such a callback,
+/// [`in_current_affinity`](crate::AffinityFutureExt::in_current_affinity) comes too late: the callback already
+/// runs outside the scope.
 ///
 /// # Examples
+///
+/// ```
+/// use tower_session_affinity::{AffinityKey, carry_async};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tokio::task::JoinError> {
+/// let chat = async |_socket: ()| AffinityKey::current();
+/// let key = AffinityKey::from_static("chat-7");
+/// let callback = key.clone().sync_scope(|| carry_async(chat));
+/// assert_eq!(tokio::spawn(async { callback(()).await }).await?, Some(key));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A WebSocket of axum:
 ///
 /// ```
 /// use axum::extract::ws::{WebSocket, WebSocketUpgrade};

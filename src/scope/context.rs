@@ -1,4 +1,4 @@
-//! What a thread holds for the task that it runs.
+//! The keys that a thread holds for the task that it runs.
 
 use std::cell::RefCell;
 use std::mem::{swap, take};
@@ -15,23 +15,23 @@ thread_local! {
 /// The keys of a scope, and the task that is in it.
 #[derive(Debug)]
 struct Context {
-    // A thread that is in a scope can run other tasks: those of a `LocalSet`, or of a runtime that is
-    // blocked on. `None` is the code outside of every task, on a plain thread or in `block_on`.
+    // A thread in a scope can run other tasks: those of a `LocalSet`, or of a runtime that it blocks on.
+    // `None` stands for code outside every task, on a plain thread or in `block_on`.
     task: Option<Id>,
     key: Option<AffinityKey>,
-    // Seldom there, so it is kept small: each poll moves a context twice.
+    // It is rare, so it is kept small: each poll moves a context twice.
     parent: Option<Arc<ParentKey>>,
 }
 
-/// A scope that is entered with each poll, and left after it.
+/// A scope that is entered for each poll.
 #[derive(Debug)]
 pub(super) struct Scope {
-    // What the scope sets, or while it is entered, what it hides.
+    // What the scope sets, or what it hides while it is entered.
     context: Context,
     sets: Sets,
 }
 
-/// The keys that a scope sets; the other one stays that of the scope around it.
+/// The keys that a scope sets; it inherits the rest from the scope around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sets {
     Key,
@@ -49,7 +49,7 @@ impl Context {
         parent: None,
     };
 
-    /// Reads the context of the running task, if that is in a scope.
+    /// Reads the context of the running task, if the task is in a scope.
     #[inline]
     fn read<T>(read: impl FnOnce(&Self) -> Option<T>) -> Option<T> {
         let of_task = |context: &RefCell<Self>| {
@@ -60,13 +60,13 @@ impl Context {
                 None
             }
         };
-        // The locals of a thread that ends may be gone.
+        // The locals of a thread that is ending may be gone.
         CURRENT.try_with(of_task).ok().flatten()
     }
 }
 
 impl Scope {
-    /// Sets the key; with none, the scope has no parent either.
+    /// Makes a scope that sets the key. If there is none, the scope has no parent either.
     pub(super) fn with_key(key: Option<AffinityKey>) -> Self {
         let sets = if key.is_some() { Sets::Key } else { Sets::Both };
         Self {
@@ -99,7 +99,7 @@ impl Scope {
         }
     }
 
-    /// Takes the scope that the call is made in along, also one without a key.
+    /// Copies the scope that the call is made in, even one without a key.
     pub(super) fn current() -> Self {
         let both = Context::read(|context| Some((context.key.clone(), context.parent.clone())));
         let (key, parent) = both.unwrap_or_default();
@@ -121,12 +121,12 @@ impl Scope {
         Entered(self)
     }
 
-    /// Exchanges what the scope sets for what the thread holds; to do it twice changes nothing.
+    /// Exchanges what the scope sets for what the thread holds; a second call reverses the first.
     #[inline]
     fn exchange(&mut self) {
         let with_thread = |thread: &RefCell<Context>| {
             let (ours, theirs) = (&mut self.context, &mut *thread.borrow_mut());
-            // From the scope of a different task nothing is inherited.
+            // Nothing is inherited from a different task's scope.
             let sets = if ours.task == theirs.task {
                 self.sets
             } else {
@@ -140,11 +140,11 @@ impl Scope {
                 swap(&mut ours.parent, &mut theirs.parent);
             }
         };
-        // Where the locals of a thread that ends are gone, code runs outside of every scope.
+        // If the locals of a thread that is ending are gone, its code runs outside every scope.
         let _ = CURRENT.try_with(with_thread);
     }
 
-    /// Takes the scope out, and leaves one without keys.
+    /// Moves the scope out, and leaves one without keys.
     pub(super) fn take(&mut self) -> Self {
         Self {
             context: Context {

@@ -1,4 +1,4 @@
-//! Methods of futures that take a scope along.
+//! Methods that give a future a scope.
 
 use super::context::Scope;
 use super::future::Scoped;
@@ -6,7 +6,7 @@ use crate::{AffinityKey, ParentKey};
 
 /// Gives a future a scope, as `tracing`'s `Instrument` gives it a span.
 ///
-/// A spawned task does not inherit the scope; these methods take it along.
+/// A spawned task does not inherit the scope, so give it the scope with one of these methods.
 ///
 /// # Examples
 ///
@@ -27,10 +27,10 @@ use crate::{AffinityKey, ParentKey};
 /// # }
 /// ```
 pub trait AffinityFutureExt: Future + Sized {
-    /// Runs the future in the scope that this method is called in: its key, its parent, or that it has none.
+    /// Runs the future in the scope in which this method is called, with its key and its parent, if any.
     ///
-    /// The scope is that of the place where the method is *called*. In the callback of an `on_upgrade`
-    /// there is none left: see [`carry_async`](crate::carry_async).
+    /// What counts is where the method is *called*. In the callback of an `on_upgrade` it is called outside the
+    /// scope: use [`carry_async`](crate::carry_async) there.
     ///
     /// # Examples
     ///
@@ -50,13 +50,14 @@ pub trait AffinityFutureExt: Future + Sized {
         Scoped::within(Scope::current(), self)
     }
 
-    /// Runs the future in the scope of this key: [`AffinityKey::scope`], from the future's side.
+    /// Runs the future in the scope of this key, like [`AffinityKey::scope`].
     fn in_affinity(self, key: AffinityKey) -> Scoped<Self> {
         key.scope(self)
     }
 
-    /// Runs the future as a sub-agent: in the scope of this key, whose parent is the key of the scope
-    /// that this method is called in.
+    /// Runs the future as a sub-agent, in the scope of this key.
+    ///
+    /// Its parent is the key of the scope in which this method is called.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! A future that is polled in a scope.
+//! The future that is polled in a scope.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,29 +9,35 @@ use super::context::Scope;
 use crate::AffinityKey;
 
 pin_project! {
-    /// Runs a future in a scope.
+    /// A future that is polled, and dropped, in a scope.
     ///
-    /// Made by [`AffinityKey::scope`] and by the methods of
-    /// [`AffinityFutureExt`](crate::AffinityFutureExt).
+    /// [`AffinityKey::scope`] and the methods of [`AffinityFutureExt`](crate::AffinityFutureExt) make it.
+    /// [`Scoped::new`] has an example.
     ///
-    /// The future is polled in the scope, and dropped in it. A scope belongs to its future, not to a
-    /// thread: `join!`, `select!` and streams inside it are in the scope wherever they resume. And it is
-    /// seen by the task that polls the future alone: a spawned task is not in the scope, even where it
-    /// runs on the same thread in the middle of a poll, as a task of a `LocalSet` can.
+    /// # What is in the scope
     ///
-    /// # What cannot be told apart
+    /// A scope belongs to its future, not to a thread: `join!`, `select!` and streams inside the future are in
+    /// the scope, on whichever thread they resume. Only the task that polls the future sees the scope. A
+    /// spawned task does not, even if it runs on the same thread in the middle of a poll, as a task of a
+    /// `LocalSet` can.
     ///
-    /// Tasks are told apart by [`tokio::task::try_id`]. Whatever runs other work as part of the task that
-    /// is in the scope shows that work its key:
+    /// # Limits
     ///
-    /// - an executor that is not tokio's and is driven inside the scope, such as
-    ///   `futures::executor::LocalPool`, or a rayon thread that steals a job while it waits;
-    /// - a future that several tasks poll, such as `futures::future::Shared`, or that is sent to a
-    ///   different task: it sees the scope of the task that polls it at the time;
-    /// - a waker that runs code when it is woken instead of scheduling a task.
+    /// Tasks are told apart by [`tokio::task::try_id`]. So work that runs as part of the task sees its key,
+    /// even if it belongs elsewhere:
     ///
-    /// There, give the future a scope of its own with
-    /// [`in_current_affinity`](crate::AffinityFutureExt::in_current_affinity) where it is made.
+    /// - work of an executor other than tokio that is driven inside the scope, such as
+    ///   `futures::executor::LocalPool`, or of a rayon thread that steals a job while it waits;
+    /// - a future that several tasks poll, such as `futures::future::Shared`, or that is sent to a different
+    ///   task: it sees the scope of the task that polls it at the time;
+    /// - a waker that runs code when it is woken, instead of scheduling a task.
+    ///
+    /// In these cases, give the future a scope of its own where it is made, with
+    /// [`in_current_affinity`](crate::AffinityFutureExt::in_current_affinity).
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after it has completed.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Scoped<F> {
@@ -41,11 +47,11 @@ pin_project! {
 }
 
 pin_project! {
-    /// Something pinned that is used in a scope, and dropped in it.
+    /// A pinned value that is used, and dropped, in a scope.
     #[derive(Debug)]
     pub(super) struct InScope<T> {
         scope: Scope,
-        // `None` once it is dropped, and of a body that is empty from the start.
+        // `None` after it was dropped, and for a body that is empty from the start.
         #[pin]
         inner: Option<T>,
     }
@@ -58,11 +64,11 @@ pin_project! {
 }
 
 impl<F: Future> Scoped<F> {
-    /// Runs a future in the scope of this key, or with `None` outside of every scope.
+    /// Runs a future in the scope of this key, or with `None` in a scope without a key.
     ///
     /// # Examples
     ///
-    /// The side call of a conversation, such as its title, is made outside of the scope:
+    /// The side call of a conversation, such as its title, is made without its key:
     ///
     /// ```
     /// use tower_session_affinity::{AffinityKey, Scoped};
@@ -99,12 +105,12 @@ impl<T> InScope<T> {
         Self { scope, inner }
     }
 
-    /// Borrows what is in the scope, if there is something.
+    /// Borrows the value, if there is one.
     pub(super) const fn get_ref(&self) -> Option<&T> {
         self.inner.as_ref()
     }
 
-    /// Uses what is in the scope, if there is something.
+    /// Uses the value in the scope, if there is one.
     #[inline]
     pub(super) fn with<R>(self: Pin<&mut Self>, f: impl FnOnce(Pin<&mut T>) -> R) -> Option<R> {
         let this = self.project();
@@ -130,8 +136,8 @@ impl<F: Future> Future for Scoped<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut future = self.project().future;
         let poll = future.as_mut().with(|future| future.poll(cx));
-        let output = ready!(poll.expect("`Scoped` was polled after it was done"));
-        // What it holds is free as soon as it is done, as with any `async` block.
+        let output = ready!(poll.expect("`Scoped` was polled after it had completed"));
+        // Like an `async` block, it drops what it holds as soon as it has completed.
         future.drop_inner();
         Poll::Ready(output)
     }

@@ -5,19 +5,14 @@ use tower_layer::Layer;
 use super::AffinityScope;
 use crate::{AffinityKey, FromExtension, FromFn, KeyExtractor, Or, RequestHead, from_fn};
 
-/// Answers each request in the scope of its key, so that every call made meanwhile can carry it.
+/// A server layer that handles each request in the scope of its key, so the handler's calls can send it.
 ///
-/// It is a layer for servers. The key comes from the request's extensions, else from the fallbacks, in
-/// the order in which they were added. The inner service's `call`, its future, and the response's body
-/// while it is streamed run in the scope. A request without a key, or with
-/// [`NoAffinity`](crate::NoAffinity) in its extensions, is answered in a scope that has none. The
-/// [`ParentKey`](crate::ParentKey) of the scope is the one in the request's extensions.
+/// The key comes from the request's extensions, or else from the first fallback that has one, in the order in
+/// which they were added. A client takes it from the scope with [`FromScope`](crate::FromScope), and a handler
+/// with [`AffinityKey::current`].
 ///
-/// On the client, [`FromScope`](crate::FromScope) takes the key from there; a handler reads it with
-/// [`AffinityKey::current`]. The request itself goes on as it came.
-///
-/// Put the layer *inside* of whatever its key depends on, such as an authentication that adds the
-/// caller's claims: outside of it there is no claim yet, and so no key.
+/// The feature `scope` adds tokio with its feature `rt`, `http-body` and `pin-project-lite`. It tells tasks
+/// apart by their tokio id; under a different executor see the [limits](crate::Scoped#limits).
 ///
 /// # Examples
 ///
@@ -40,6 +35,15 @@ use crate::{AffinityKey, FromExtension, FromFn, KeyExtractor, Or, RequestHead, f
 /// # Ok(())
 /// # }
 /// ```
+///
+/// The inner service's `call`, its future, and the response's body while it streams run in the scope. The
+/// request is passed on unchanged. A request without a key, or with [`NoAffinity`](crate::NoAffinity) in its
+/// extensions, is handled in a scope without a key. The [`ParentKey`](crate::ParentKey) of the scope is the one
+/// in the request's extensions.
+///
+/// Put the layer *inside* whatever its key depends on, such as an authentication layer that adds the caller's
+/// claims. Outside it, the claims are not there yet, so there is no key. More:
+/// [what a scope reaches](crate::guide::scope).
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct AffinityScopeLayer<K = FromExtension> {
@@ -56,17 +60,17 @@ impl AffinityScopeLayer {
 }
 
 impl<K> AffinityScopeLayer<K> {
-    /// Asks this source where no earlier one has a key.
+    /// Adds a source, which is asked if no earlier one has a key.
     ///
-    /// Where none has one, the key of an outer scope is hidden; with
-    /// `.or(`[`FromScope`](crate::FromScope)`)` it stays.
+    /// If no source has a key, the key of an outer scope is hidden. To keep it, add
+    /// `.or(`[`FromScope`](crate::FromScope)`)`.
     pub fn or<E: KeyExtractor>(self, fallback: E) -> AffinityScopeLayer<Or<K, E>> {
         AffinityScopeLayer {
             extractor: Or::new(self.extractor, fallback),
         }
     }
 
-    /// Asks this closure where no earlier source has a key.
+    /// Adds a closure, which is called if no earlier source has a key.
     pub fn or_fn<F>(self, fallback: F) -> AffinityScopeLayer<Or<K, FromFn<F>>>
     where
         F: Fn(RequestHead<'_>) -> Option<AffinityKey>,

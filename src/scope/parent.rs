@@ -7,7 +7,8 @@ use crate::ParentKey;
 impl ParentKey {
     /// Runs a future in a scope with this parent; the key stays that of the scope around it.
     ///
-    /// [`in_child_affinity`](crate::AffinityFutureExt::in_child_affinity) sets both at once.
+    /// [`in_child_affinity`](crate::AffinityFutureExt::in_child_affinity) sets the parent and the key at once.
+    /// Needs the feature `scope`.
     ///
     /// # Examples
     ///
@@ -25,7 +26,9 @@ impl ParentKey {
         Scoped::within(Scope::with_parent(self), future)
     }
 
-    /// Runs a closure in a scope with this parent.
+    /// Runs a closure in a scope with this parent; the key stays that of the scope around it.
+    ///
+    /// Needs the feature `scope`.
     pub fn sync_scope<F, R>(self, f: F) -> R
     where
         F: FnOnce() -> R,
@@ -36,6 +39,8 @@ impl ParentKey {
     }
 
     /// Returns the parent of the innermost scope that sets one, unless a scope without a key is inside it.
+    ///
+    /// Needs the feature `scope`.
     #[must_use]
     pub fn current() -> Option<Self> {
         context::parent()

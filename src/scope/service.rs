@@ -1,4 +1,4 @@
-//! The server service that answers in a scope, and its future.
+//! The server service that handles requests in a scope, and its future.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,10 +11,10 @@ use super::context::Scope;
 use super::{Scoped, ScopedBody};
 use crate::{AffinityKey, FromExtension, KeyExtractor, NoAffinity, ParentKey};
 
-/// Answers each request in the scope of its key.
+/// Handles each request in the scope of its key.
 ///
-/// Made by [`AffinityScopeLayer`](crate::AffinityScopeLayer). Its readiness and error are the inner
-/// service's own. Readiness belongs to no request, so it is polled outside the scope.
+/// [`AffinityScopeLayer`](crate::AffinityScopeLayer) makes it. Its readiness and error are the inner service's
+/// own. Readiness does not belong to a request, so it is polled outside the scope.
 #[derive(Clone, Debug)]
 pub struct AffinityScope<S, K = FromExtension> {
     inner: S,
@@ -22,7 +22,7 @@ pub struct AffinityScope<S, K = FromExtension> {
 }
 
 pin_project! {
-    /// The future of an [`AffinityScope`]: it and the response's body run in the scope.
+    /// The future of an [`AffinityScope`]: it and the response's body are polled in the scope.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct ScopedResponseFuture<F> {
@@ -46,14 +46,14 @@ impl<S, K> AffinityScope<S, K> {
         &mut self.inner
     }
 
-    /// Returns the inner service and forgets the rest.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
 }
 
 impl<S, K: KeyExtractor> AffinityScope<S, K> {
-    /// Returns the scope that a request is answered in.
+    /// Returns the scope in which a request is handled.
     fn scope_of<B>(&self, request: &Request<B>) -> Scope {
         let extensions = request.extensions();
         if extensions.get::<NoAffinity>().is_some() {
@@ -81,7 +81,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut scope = self.scope_of(&request);
         let future = {
-            // A service may do its work here and return a future that is done.
+            // A service may do its work here and return a completed future.
             let _entered = scope.enter();
             self.inner.call(request)
         };
@@ -105,11 +105,10 @@ where
     }
 }
 
-/// Copies a key that is a slice of one of these headers.
+/// Copies a key that is a slice of one of these headers, and returns any other key unchanged.
 ///
-/// hyper's header values are slices of a read buffer of 8 KiB, and what keeps a key, for as long as a
-/// stream lasts or in a map of its own, would keep the buffer. A key of a different origin is taken as
-/// it is.
+/// hyper's header values are slices of a read buffer of 8 KiB. Without a copy, a key would keep that buffer
+/// alive, while a stream lasts or in a handler's own map.
 fn own(key: AffinityKey, headers: &HeaderMap) -> AffinityKey {
     let start = key.as_header_value().as_bytes().as_ptr();
     let is_slice_of = |bytes: &[u8]| bytes.as_ptr_range().contains(&start);

@@ -177,16 +177,11 @@ impl Settings {
 }
 
 impl Special {
-    /// Fails if there is a list of hosts and this one is not on it.
     #[inline]
     fn admit(&self, uri: &Uri) -> Result<(), Outcome> {
-        let Some(hosts) = &self.only_hosts else {
-            return Ok(());
-        };
-        match is_listed(hosts, uri) {
-            Some(true) => Ok(()),
-            Some(false) => Err(Outcome::HostNotAllowed),
-            None => Err(Outcome::NoAuthority),
+        match &self.only_hosts {
+            Some(hosts) => admit(hosts, uri),
+            None => Ok(()),
         }
     }
 
@@ -243,6 +238,16 @@ impl Special {
     }
 }
 
+/// Fails if this host is not on the list.
+#[inline]
+pub(crate) fn admit(hosts: &[HostPattern], uri: &Uri) -> Result<(), Outcome> {
+    match is_listed(hosts, uri) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Outcome::HostNotAllowed),
+        None => Err(Outcome::NoAuthority),
+    }
+}
+
 /// Returns the header that the host reads, or why none may be sent to it.
 // Not inlined: this keeps the case without a table short.
 #[inline(never)]
@@ -268,6 +273,6 @@ fn row<'a>(destinations: &'a Destinations, uri: &Uri) -> Result<&'a Destination,
 ///
 /// A `CONNECT` that opens a WebSocket over HTTP/2 (RFC 8441) has a scheme and goes to the host itself.
 #[inline]
-fn is_tunnel(head: RequestHead<'_>) -> bool {
+pub(crate) fn is_tunnel(head: RequestHead<'_>) -> bool {
     head.uri().scheme().is_none() && *head.method() == Method::CONNECT
 }

@@ -1,9 +1,9 @@
--- Applies changes in order, and publishes for each what then holds: so every process hears of all
+-- Applies changes in order and publishes the resulting state of each, so that every process learns of all
 -- changes in the order in which Redis made them.
 --
--- KEYS: one for each change. ARGV: the channel, the length of the prefix, then for each change what it
--- is, its sender, how long to keep it (milliseconds), and its value: the token's end, a space, the token.
--- A key has `+` and the value of a token, or `-` and that of one that was forgotten.
+-- KEYS: one for each change. ARGV: the channel, the length of the prefix, then for each change its kind, its
+-- sender, its expiry (milliseconds) and its value: the end of the token's lifetime, a space, the token.
+-- A key holds `+` and the value of a token, or `-` and the value of a forgotten one.
 for i, key in ipairs(KEYS) do
     local at = 3 + (i - 1) * 4
     local change, sender, expiry, value = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]

@@ -1,11 +1,11 @@
-//! The changes of this process that Redis has not confirmed.
+//! The changes of this process that Redis has not confirmed yet.
 
 use std::collections::HashMap;
 
 use hashlink::LinkedHashMap;
 use tower_affinity_token::{Session, Token};
 
-/// What a process did to the token of a session.
+/// What this process did to the token of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Put,
@@ -20,12 +20,12 @@ pub(crate) struct Change {
     pub(crate) number: u64,
 }
 
-/// The latest change of each session that is not confirmed yet, bounded in number.
+/// The latest unconfirmed change of each session, bounded in number.
 ///
-/// A change is confirmed when it comes back by the subscription: whatever comes before that is older.
+/// A change is confirmed when it comes back through the subscription. Any message before that is older.
 #[derive(Default)]
 pub(crate) struct Changes {
-    /// In the order in which sessions began to wait.
+    /// Ordered by when each session began to wait.
     waiting: LinkedHashMap<Session, Change>,
     sent: HashMap<Session, Change>,
     last_number: u64,
@@ -33,9 +33,9 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    /// The most sessions whose change waits.
+    /// The most sessions whose changes wait.
     pub(crate) const MAX_WAITING: usize = 16_384;
-    /// The most changes that are on their way at once.
+    /// The most changes in flight at once.
     const MAX_SENT: usize = 1_024;
 
     pub(crate) fn push(&mut self, session: &Session, kind: Kind, token: Token) {
@@ -56,7 +56,7 @@ impl Changes {
         self.waiting.insert(session.clone(), change);
     }
 
-    /// Takes up to `most` changes to send.
+    /// Moves up to `most` changes from waiting to sent, and returns them.
     pub(crate) fn take(&mut self, most: usize) -> Vec<(Session, Change)> {
         let most = most.min(Self::MAX_SENT.saturating_sub(self.sent.len()));
         let taken: Vec<_> = std::iter::from_fn(|| self.waiting.pop_front())
@@ -76,7 +76,7 @@ impl Changes {
         }
     }
 
-    /// After a connection was lost: what was sent may not have arrived.
+    /// Lets changes in flight wait again, since they may have been lost with the connection.
     pub(crate) fn send_again(&mut self) {
         for (session, change) in std::mem::take(&mut self.sent) {
             if !self.waiting.contains_key(&session) {
@@ -85,7 +85,7 @@ impl Changes {
         }
     }
 
-    /// Returns the latest change of this session that is not confirmed.
+    /// Returns the latest unconfirmed change of this session.
     pub(crate) fn latest(&self, session: &Session) -> Option<&Change> {
         self.waiting.get(session).or_else(|| self.sent.get(session))
     }
@@ -94,7 +94,7 @@ impl Changes {
         !self.waiting.is_empty() && self.sent.len() < Self::MAX_SENT
     }
 
-    /// Returns how many sessions have a change that is not confirmed.
+    /// Returns the number of sessions with an unconfirmed change.
     pub(crate) fn len(&self) -> usize {
         let sent = self.sent.keys();
         let sent = sent.filter(|session| !self.waiting.contains_key(*session));

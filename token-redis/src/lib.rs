@@ -1,8 +1,8 @@
-//! Tokens of `tower-affinity-token` that several processes share through Redis.
+//! A store for `tower-affinity-token` that several processes share through Redis.
 //!
-//! [`RedisTokenStore`] is a [`TokenStore`](tower_affinity_token::TokenStore): every process has all tokens
-//! in its own memory, and changes travel by publish/subscribe. No request waits for Redis, and none fails
-//! without it. The README says when to use it, and what is guaranteed.
+//! [`RedisTokenStore`] is a [`TokenStore`](tower_affinity_token::TokenStore). Every process has all tokens in
+//! its own memory, and changes travel by publish/subscribe. No request waits for Redis, and none fails
+//! without it. The README says when to use it and what is guaranteed.
 
 mod changes;
 mod shared;

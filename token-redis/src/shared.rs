@@ -1,4 +1,4 @@
-//! What the store and its task share.
+//! The state that the store shares with its task.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,8 @@ use crate::value::Value;
 
 pub(crate) struct Shared {
     pub(crate) memory: MemoryStore,
-    /// Held while the memory changes, so that no older change of another process comes between. Never
-    /// held while anything is awaited.
+    /// Locked while the memory changes, so that an older change of another process cannot interleave. Never
+    /// locked across an `await`.
     changes: Mutex<Changes>,
     wake: Notify,
     is_connected: AtomicBool,
@@ -46,14 +46,14 @@ impl Shared {
         true
     }
 
-    /// Remembers or forgets what Redis says, unless this process has changed it since. Returns whether a
-    /// token was written.
+    /// Applies what Redis says to the memory, unless this process has changed the session since. Returns whether
+    /// a token was written.
     pub(crate) fn apply(&self, session: &Session, value: Value) -> bool {
         let changes = self.changes();
         let latest = changes.latest(session);
         match value {
             Value::Token(token) => {
-                // Another token than the one that was forgotten here is not older: it stays in Redis.
+                // Unless it is the token that this process forgot: a different token stays in Redis.
                 let is_older = latest
                     .is_some_and(|latest| latest.kind != Kind::Forget || latest.token == token);
                 if !is_older {
@@ -99,7 +99,7 @@ mod tests {
         text.as_bytes().try_into().unwrap()
     }
 
-    /// A token was put and then forgotten, and Redis has both changes but has not confirmed them.
+    /// A token was put and then forgotten. Both changes were sent, and neither is confirmed.
     fn forgotten() -> (Shared, Session) {
         let shared = Shared::new(MemoryStore::new());
         let session = "https a.example x-session-token chat-7".parse().unwrap();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_token_that_is_older_does_not_revive_one_that_was_forgotten() {
+    fn an_older_published_token_does_not_revive_a_forgotten_one() {
         let (shared, session) = forgotten();
         shared.confirm(&session, 1);
         assert!(!shared.apply(&session, Value::Token(token("dead"))));
@@ -119,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn a_published_token_that_was_not_forgotten_is_taken_at_once() {
+    fn a_different_published_token_is_accepted_while_a_forgotten_one_is_unconfirmed() {
         let (shared, session) = forgotten();
         assert!(shared.apply(&session, Value::Token(token("new"))));
         assert_eq!(shared.memory.get(&session), Some(token("new")));
     }
 
     #[test]
-    fn a_token_that_is_published_after_the_confirmation_is_newer() {
+    fn a_token_published_after_the_confirmation_is_accepted() {
         let (shared, session) = forgotten();
         shared.confirm(&session, 2);
         assert!(shared.apply(&session, Value::Token(token("dead"))));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_change_does_not_replace_one_that_waits() {
+    fn a_published_change_does_not_replace_a_waiting_one() {
         let (shared, session) = forgotten();
         shared.change(&session, Kind::Put, token("mine"));
         assert!(!shared.apply(&session, Value::Token(token("older"))));

@@ -13,11 +13,11 @@ use crate::changes::Kind;
 use crate::shared::Shared;
 use crate::sync::Sync;
 
-/// Remembers tokens in this process, and tells other processes of each change through Redis.
+/// A store in the memory of this process that shares each change with other processes through Redis.
 ///
-/// It is read and changed in memory, so no request waits for Redis, and none fails without it. A task in
-/// the background exchanges changes; it connects again for as long as there is a clone of this store, and
-/// ends with the last one. Changes that it has not sent by then are lost. Clones share everything.
+/// Requests only read and change memory, so none waits for Redis, and none fails without it. A background task
+/// exchanges changes. It reconnects for as long as a clone of this store exists, and ends with the last one;
+/// changes that it has not sent by then are lost. Clones share everything.
 ///
 /// # Examples
 ///
@@ -41,7 +41,7 @@ pub struct RedisTokenStore {
 
 /// Sets the bounds and the prefix of a [`RedisTokenStore`].
 #[derive(Clone)]
-#[must_use = "nothing is remembered before `start`"]
+#[must_use = "nothing is stored before `start`"]
 pub struct Builder {
     client: Client,
     prefix: String,
@@ -54,13 +54,14 @@ pub struct Builder {
 struct Task(AbortHandle);
 
 impl RedisTokenStore {
-    /// What keys begin with by default.
+    /// The default prefix of keys and of the channel.
     pub const PREFIX: &str = "tower-affinity-token:";
 
-    /// The most sessions whose change waits for Redis; of more, the change that waited longest is dropped.
+    /// The most sessions whose changes wait for Redis. Beyond that, the change that has waited longest is
+    /// dropped.
     pub const MAX_WAITING: usize = crate::changes::Changes::MAX_WAITING;
 
-    /// Begins a store with the bounds of [`MemoryStore::new`] and the prefix [`PREFIX`](Self::PREFIX).
+    /// Creates a builder with the bounds of [`MemoryStore::new`] and the prefix [`PREFIX`](Self::PREFIX).
     pub fn builder(client: Client) -> Builder {
         Builder {
             client,
@@ -71,13 +72,13 @@ impl RedisTokenStore {
         }
     }
 
-    /// Whether changes are exchanged with Redis at the moment, everything that it had being loaded.
+    /// Whether the store is connected to Redis and has loaded what Redis had.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.shared.is_connected()
     }
 
-    /// Returns how many sessions are remembered in this process, after the evictions that are due.
+    /// Returns the number of sessions in this process, after the evictions that are due.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.memory.len()
@@ -89,13 +90,13 @@ impl RedisTokenStore {
         self.len() == 0
     }
 
-    /// Returns how many sessions this process changed without a confirmation by Redis so far.
+    /// Returns the number of sessions with a change of this process that Redis has not confirmed yet.
     #[must_use]
     pub fn unconfirmed(&self) -> usize {
         self.shared.changes().len()
     }
 
-    /// Returns how many changes were dropped because [`MAX_WAITING`](Self::MAX_WAITING) others waited.
+    /// Returns the number of changes dropped because [`MAX_WAITING`](Self::MAX_WAITING) others were waiting.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.shared.changes().dropped()
@@ -103,14 +104,15 @@ impl RedisTokenStore {
 }
 
 impl Builder {
-    /// Sets what keys and the channel begin with; processes with the same prefix share their tokens.
+    /// Sets the prefix of keys and of the channel; processes with the same prefix share their tokens.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Sets the bounds in memory, as [`MemoryStore::bounded`]. Redis forgets a session that was idle for
-    /// `max_idle`, too.
+    /// Sets the bounds in memory, as in [`MemoryStore::bounded`].
+    ///
+    /// Redis also forgets a session that is idle for `max_idle`.
     pub const fn bounded(
         mut self,
         max_sessions: usize,
@@ -123,16 +125,16 @@ impl Builder {
         self
     }
 
-    /// Starts to exchange changes, and returns at once, whether or not there is a Redis.
+    /// Starts the store and returns at once, even if Redis cannot be reached.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime that has its time and its network enabled.
+    /// If called outside a tokio runtime with time and I/O enabled.
     #[must_use]
     pub fn start(self) -> RedisTokenStore {
         let memory = MemoryStore::bounded(self.max_sessions, self.max_bytes, self.max_idle);
         let shared = Arc::new(Shared::new(memory));
-        // Randomly seeded, by the process and by the call.
+        // A random number: each `RandomState` has a random seed.
         let process = RandomState::new().hash_one(std::process::id());
         let sync = Sync::new(
             self.client,
@@ -173,7 +175,7 @@ impl TokenStore for RedisTokenStore {
     }
 }
 
-/// Shows numbers alone.
+/// Shows only counts, no key or token.
 impl fmt::Debug for RedisTokenStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisTokenStore")
@@ -184,7 +186,7 @@ impl fmt::Debug for RedisTokenStore {
     }
 }
 
-/// Shows no address, which can have a password.
+/// Does not show the address, which can contain a password.
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")

@@ -1,4 +1,4 @@
-//! The task that keeps the memory of this process and Redis the same.
+//! The task that synchronizes the memory of this process with Redis.
 
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
@@ -15,17 +15,17 @@ use crate::changes::Kind;
 use crate::shared::Shared;
 use crate::value::{self, Message, Sender, Value};
 
-/// How long Redis may take to answer before the connection counts as lost.
+/// How long Redis may take to respond before the connection counts as lost.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often a connection without messages is checked.
+/// How often the subscription is checked with a ping.
 const BEAT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
 const LONGEST_REFRESH: Duration = Duration::from_secs(24 * 3600);
-/// The sessions of one command: few enough for Redis to serve others in between.
+/// The sessions in one command: few enough that Redis can serve other clients in between.
 const BATCH: usize = 100;
-/// How many writes are kept in mind at most; a refresh ends that.
+/// The most entries in `written`; more than that trigger a refresh, which clears it.
 const MAX_WRITTEN: usize = 100_000;
 
 pub(crate) struct Sync {
@@ -36,18 +36,18 @@ pub(crate) struct Sync {
     process: u64,
     max_idle: Duration,
     refreshed: Instant,
-    /// When what Redis says was written since the last refresh, which does not count as a use.
+    /// When each token from Redis was written since the last refresh, since that is not a use of it.
     written: HashMap<Session, Instant>,
 }
 
-/// What is connected to one Redis.
+/// The two connections to Redis: one for commands, one for the subscription.
 struct Connected {
     commands: MultiplexedConnection,
     sink: PubSubSink,
     messages: PubSubStream,
 }
 
-/// The connection is lost; why is of no use to a task that tries again in any case.
+/// The connection is lost. The reason does not matter, since the task tries again anyway.
 struct Lost;
 
 impl From<redis::RedisError> for Lost {
@@ -82,16 +82,17 @@ impl Sync {
         }
     }
 
-    /// Connects again and again, until the store aborts it.
+    /// Connects, and reconnects after each loss, until the store aborts the task.
     pub(crate) async fn run(mut self) {
         let mut pause = FIRST_PAUSE;
         loop {
             let begin = Instant::now();
-            // Which of the two failed makes no difference to what comes next.
+            // It does not matter which of the two failed.
             if let Ok(connected) = self.connect().await {
                 let _lost = self.follow(connected).await;
             }
-            // A Redis that takes connections and refuses commands, for want of memory, is given time, too.
+            // A Redis that accepts connections but refuses commands, such as one that is out of memory, also gets
+            // the backoff.
             if begin.elapsed() > 2 * LONGEST_PAUSE {
                 pause = FIRST_PAUSE;
             }
@@ -102,7 +103,7 @@ impl Sync {
         }
     }
 
-    /// Subscribes before anything is read, so that no change is missed in between.
+    /// Connects, and subscribes before anything is read, so that no change is missed.
     async fn connect(&self) -> Result<Connected, Lost> {
         let pubsub = async {
             let mut pubsub = self.client.get_async_pubsub().await?;
@@ -159,7 +160,7 @@ impl Sync {
         }
     }
 
-    /// Reads everything that Redis has, and returns of which sessions that was.
+    /// Loads everything that Redis has, and returns the sessions that were found.
     async fn load(
         &mut self,
         commands: &mut MultiplexedConnection,
@@ -196,7 +197,7 @@ impl Sync {
         }
     }
 
-    /// Takes over what some process changed, this one included.
+    /// Applies a change that a process published, possibly this one.
     fn take(&mut self, message: &[u8]) {
         let Some(message) = Message::parse(message) else {
             return;
@@ -231,7 +232,7 @@ impl Sync {
         self.send(commands, changes).await
     }
 
-    /// Tells Redis again what was used here, before it expires there.
+    /// Sends Redis the sessions that were used here, before they expire there.
     async fn refresh(&mut self, commands: &mut MultiplexedConnection) -> Result<(), Lost> {
         let written = std::mem::take(&mut self.written);
         let since = std::mem::replace(&mut self.refreshed, Instant::now());
@@ -249,11 +250,11 @@ impl Sync {
     ) -> Result<(), Lost> {
         let known: Vec<_> = known.collect();
         for batch in known.chunks(BATCH) {
-            // A forgotten token must be known as such before it could be sent again.
+            // Redis must learn of forgotten tokens before a snapshot could bring them back.
             while self.shared.changes().has_waiting() {
                 self.send_changes(commands).await?;
             }
-            // Number 0 is no change's, so nothing is confirmed by it.
+            // No change has the number 0, so this confirms none.
             let batch = batch
                 .iter()
                 .map(|(session, token, _)| (session, "known", token, 0));
@@ -291,7 +292,7 @@ impl Sync {
         format!("{}changes", self.prefix)
     }
 
-    /// Matches what begins with the prefix, in which nothing stands for something else.
+    /// Returns a pattern for keys that begin with the prefix, with its special characters escaped.
     fn pattern(&self) -> String {
         let mut pattern = String::new();
         for character in self.prefix.chars() {

@@ -1,26 +1,26 @@
-//! What Redis holds and publishes, as bytes.
+//! The encoding of what Redis stores and publishes.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tower_affinity_token::{Session, Token};
 
-/// What holds for a session.
+/// The state of a session.
 #[derive(Clone)]
 pub(crate) enum Value {
     Token(Token),
     Forgotten(Token),
-    /// A token whose lifetime has ended on the way.
+    /// A token whose lifetime has ended.
     Ended,
 }
 
-/// A change that some process made, and what holds since.
+/// A change that a process made, and the resulting state.
 pub(crate) struct Message {
     pub(crate) sender: Sender,
     pub(crate) session: Session,
     pub(crate) value: Value,
 }
 
-/// Which change of which process: a process knows its own.
+/// Which change of which process, so that a process recognizes its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sender {
     pub(crate) process: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Sender {
 }
 
 impl Message {
-    /// Returns `None` for bytes that no process of this version publishes.
+    /// Returns `None` for bytes that this version does not publish.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut parts = bytes.splitn(3, |byte| *byte == b'\n');
         let sender = str::from_utf8(parts.next()?).ok()?;
@@ -57,7 +57,7 @@ pub(crate) fn session(text: &[u8]) -> Option<Session> {
     str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Reads what a key holds.
+/// Parses the value of a key.
 pub(crate) fn value(bytes: &[u8]) -> Option<Value> {
     let (kind, rest) = bytes.split_first()?;
     let space = rest.iter().position(|byte| *byte == b' ')?;
@@ -76,7 +76,7 @@ pub(crate) fn value(bytes: &[u8]) -> Option<Value> {
     }
 }
 
-/// Spells when the token ends, in milliseconds of Unix time or 0, and the token.
+/// Writes the end of the token's lifetime (Unix time in milliseconds, or 0) and the token.
 pub(crate) fn encode(token: &Token) -> Vec<u8> {
     let end = token.lifetime().map_or(0, |lifetime| {
         unix_time().saturating_add(millis(lifetime)).max(1)
@@ -86,7 +86,7 @@ pub(crate) fn encode(token: &Token) -> Vec<u8> {
     value
 }
 
-/// At least one, since Redis refuses an expiry of zero, and not more than it can add to its time.
+/// Returns at least 1, since Redis rejects an expiry of 0, and at most what Redis can add to its clock.
 pub(crate) fn millis(duration: Duration) -> u64 {
     const CENTURY: u64 = 100 * 365 * 24 * 3600 * 1000;
     let millis = duration.as_millis().try_into().unwrap_or(u64::MAX);

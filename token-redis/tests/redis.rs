@@ -1,4 +1,4 @@
-//! Stores that share their tokens through a real Redis; skipped where there is none.
+//! Stores that share tokens through a real Redis; skipped if it is not installed.
 
 mod support;
 
@@ -8,7 +8,7 @@ use support::{Peer, Redis, session, shown, token, until};
 use tower_affinity_token::{MemoryStore, TokenStore};
 use tower_affinity_token_redis::RedisTokenStore;
 
-/// A runtime whose tasks go on while a test waits.
+/// Runs a test in a runtime whose tasks continue while the test blocks.
 fn run(test: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime
@@ -34,7 +34,7 @@ fn peer() {
 }
 
 #[test]
-fn processes_see_each_others_tokens_and_what_was_forgotten() {
+fn processes_see_each_others_tokens_and_which_are_forgotten() {
     let Some(redis) = Redis::start() else { return };
     let (mut one, mut other) = (Peer::start(&redis), Peer::start(&redis));
     one.ask("put chat-7 replica-3");
@@ -46,7 +46,7 @@ fn processes_see_each_others_tokens_and_what_was_forgotten() {
 }
 
 #[test]
-fn a_process_that_starts_later_has_all_tokens() {
+fn a_process_that_starts_later_loads_all_tokens() {
     let Some(redis) = Redis::start() else { return };
     let mut one = Peer::start(&redis);
     for chat in 0..1_000 {
@@ -92,7 +92,7 @@ fn a_token_forgotten_while_redis_was_down_is_not_revived_by_another_process() {
     other.until("get chat-7", "replica-3");
     redis.kill();
     one.ask("forget chat-7 replica-3");
-    // Redis is empty, and hears of what was forgotten before the process that still has it connects.
+    // Redis is empty, and learns of the forgotten token before the process that still has it connects.
     other.signal("STOP");
     redis.restart();
     one.until("state", "true 0");
@@ -107,40 +107,64 @@ fn a_token_forgotten_while_redis_was_down_is_not_revived_by_another_process() {
 }
 
 #[test]
-fn only_the_token_that_is_dead_is_forgotten_in_redis() {
+fn a_change_that_is_lost_with_its_connection_is_sent_again() {
+    run(async {
+        let Some(redis) = Redis::start() else { return };
+        let (one, other) = (connected(&redis), connected(&redis));
+        one.put(&session("chat-7"), token("dead"));
+        until("the other store has the token", || {
+            shown(&other, "chat-7") == "dead"
+        });
+        // Redis receives the next change but does not execute it.
+        redis.command("CLIENT", &["PAUSE", "600000", "WRITE"]);
+        one.forget(&session("chat-7"), &token("dead"));
+        until("Redis has received the change", || redis.blocks_a_client());
+        redis.command("CLIENT", &["KILL", "TYPE", "normal"]);
+        redis.command("CLIENT", &["UNPAUSE"]);
+        until("the other store has forgotten the token", || {
+            shown(&other, "chat-7") == "-"
+        });
+        until("all changes are confirmed", || one.unconfirmed() == 0);
+    });
+}
+
+#[test]
+fn redis_keeps_a_newer_token_when_an_older_one_is_forgotten() {
     run(async {
         let Some(redis) = Redis::start() else { return };
         let store = connected(&redis);
         store.put(&session("chat-7"), token("old"));
-        until("all is confirmed", || store.unconfirmed() == 0);
-        // Nobody tells the store of the newer one.
+        until("all changes are confirmed", || store.unconfirmed() == 0);
+        // The store does not hear of the newer token.
         let key = RedisTokenStore::PREFIX.to_owned() + session("chat-7").as_str();
         redis.command("SET", &[&key, "+0 new"]);
         store.forget(&session("chat-7"), &token("old"));
-        until("all is confirmed", || store.unconfirmed() == 0);
+        until("all changes are confirmed", || store.unconfirmed() == 0);
         assert_eq!(shown(&connected(&redis), "chat-7"), "new");
     });
 }
 
 #[test]
-fn a_newer_token_reaches_a_process_that_forgets_the_old_one_at_once() {
+fn a_newer_token_reaches_a_process_that_has_just_forgotten_the_old_one() {
     run(async {
         let Some(mut redis) = Redis::start() else {
             return;
         };
         let (one, other) = (connected(&redis), connected(&redis));
         one.put(&session("chat-7"), token("old"));
-        until("both have it", || shown(&other, "chat-7") == "old");
+        until("the other store has the token", || {
+            shown(&other, "chat-7") == "old"
+        });
         redis.signal("STOP");
-        // Redis has a newer token first, and only then hears that the old one is dead.
+        // Redis gets the newer token first, and then learns that the old one is dead.
         other.put(&session("chat-7"), token("new"));
         one.forget(&session("chat-7"), &token("old"));
         assert_eq!(shown(&one, "chat-7"), "-");
         redis.signal("CONT");
-        until("the new one is everywhere", || {
+        until("the first store has the newer token", || {
             shown(&one, "chat-7") == "new"
         });
-        until("all is confirmed", || {
+        until("all changes are confirmed", || {
             one.unconfirmed() + other.unconfirmed() == 0
         });
         assert_eq!(shown(&other, "chat-7"), "new");
@@ -151,7 +175,7 @@ fn a_newer_token_reaches_a_process_that_forgets_the_old_one_at_once() {
 }
 
 #[test]
-fn of_two_first_tokens_the_one_that_redis_has_first_stays_everywhere() {
+fn of_two_first_tokens_the_one_that_reaches_redis_first_wins_everywhere() {
     run(async {
         let Some(redis) = Redis::start() else { return };
         let (one, other) = (connected(&redis), connected(&redis));
@@ -160,10 +184,10 @@ fn of_two_first_tokens_the_one_that_redis_has_first_stays_everywhere() {
         assert!(other.put_first(&session("chat-7"), token("b")));
         assert!(!one.put_first(&session("chat-7"), token("c")));
         redis.signal("CONT");
-        until("all is confirmed", || {
+        until("all changes are confirmed", || {
             one.unconfirmed() + other.unconfirmed() == 0
         });
-        until("both have the same", || {
+        until("both stores have the same token", || {
             let found = shown(&one, "chat-7");
             found == shown(&other, "chat-7") && ["a", "b"].contains(&found.as_str())
         });
@@ -171,7 +195,7 @@ fn of_two_first_tokens_the_one_that_redis_has_first_stays_everywhere() {
 }
 
 #[test]
-fn stores_work_while_redis_is_stopped_or_was_never_there() {
+fn stores_work_while_redis_is_stopped_or_absent() {
     run(async {
         let Some(redis) = Redis::start() else { return };
         let Some(absent) = Redis::prepare() else {
@@ -179,7 +203,7 @@ fn stores_work_while_redis_is_stopped_or_was_never_there() {
         };
         let (stopped, alone) = (connected(&redis), absent.store());
         redis.signal("STOP");
-        // Redis answers nothing until the end of this loop, so nothing in it waited for an answer.
+        // Redis does not respond during this loop, so nothing in it waits for a response.
         for chat in 0..1_000 {
             for store in [&stopped, &alone] {
                 let key = format!("chat-{chat}");
@@ -191,13 +215,13 @@ fn stores_work_while_redis_is_stopped_or_was_never_there() {
         }
         assert_eq!((stopped.unconfirmed(), alone.unconfirmed()), (1_000, 1_000));
         redis.signal("CONT");
-        until("all is confirmed", || stopped.unconfirmed() == 0);
+        until("all changes are confirmed", || stopped.unconfirmed() == 0);
         assert_eq!(shown(&connected(&redis), "chat-999"), "replica-2");
     });
 }
 
 #[test]
-fn the_changes_that_wait_are_bounded_and_those_dropped_are_counted() {
+fn waiting_changes_are_bounded_and_dropped_ones_are_counted() {
     run(async {
         let Some(mut redis) = Redis::prepare() else {
             return;
@@ -205,22 +229,24 @@ fn the_changes_that_wait_are_bounded_and_those_dropped_are_counted() {
         let store = redis.store();
         let sessions = RedisTokenStore::MAX_WAITING + 10;
         for chat in 0..sessions {
-            // Two changes of one session take one place.
+            // Two changes of one session take one place in the queue.
             store.put(&session(&format!("chat-{chat}")), token("replica-1"));
             store.put(&session(&format!("chat-{chat}")), token("replica-2"));
         }
         assert_eq!(store.unconfirmed(), RedisTokenStore::MAX_WAITING);
         assert_eq!(store.dropped(), 10);
-        // What was dropped is in memory, and is sent as what Redis lacks.
+        // A dropped change is still in memory, and is sent because Redis lacks it.
         redis.restart();
         let later = connected(&redis);
-        until("all are there", || later.len() == sessions);
+        until("the later store has all sessions", || {
+            later.len() == sessions
+        });
         assert_eq!(shown(&later, "chat-0"), "replica-2");
     });
 }
 
 #[test]
-fn redis_forgets_a_session_that_is_idle_and_a_token_whose_lifetime_has_ended() {
+fn a_key_in_redis_expires_with_the_idle_time_or_the_lifetime_of_its_token() {
     run(async {
         let Some(redis) = Redis::start() else { return };
         let hour = RedisTokenStore::PREFIX.to_owned() + session("hour").as_str();
@@ -229,7 +255,7 @@ fn redis_forgets_a_session_that_is_idle_and_a_token_whose_lifetime_has_ended() {
         store.put(&session("hour"), token("a"));
         let lifetime = Some(Duration::from_secs(60));
         store.put(&session("minute"), token("a").with_lifetime(lifetime));
-        until("all is confirmed", || store.unconfirmed() == 0);
+        until("all changes are confirmed", || store.unconfirmed() == 0);
         let expiry = |key: &str| -> u64 {
             tower_affinity_token_redis::redis::from_redis_value(redis.command("PTTL", &[key]))
                 .unwrap()
@@ -241,7 +267,7 @@ fn redis_forgets_a_session_that_is_idle_and_a_token_whose_lifetime_has_ended() {
 }
 
 #[test]
-fn a_session_that_is_used_stays_in_redis_and_one_that_is_not_goes() {
+fn a_session_in_use_stays_in_redis_and_an_idle_one_expires() {
     run(async {
         let Some(redis) = Redis::start() else { return };
         let idle = Duration::from_secs(8);
@@ -251,27 +277,29 @@ fn a_session_that_is_used_stays_in_redis_and_one_that_is_not_goes() {
                 .start()
         };
         let (one, other) = (start(), start());
-        // Without a refresh this one would expire first.
+        // Without a refresh, this session would expire first.
         one.put(&session("used"), token("a"));
-        until("both have it", || shown(&other, "used") == "a");
+        until("the other store has the session", || {
+            shown(&other, "used") == "a"
+        });
         one.put(&session("unused"), token("a"));
-        until("Redis has both", || redis.keys().len() == 2);
+        until("Redis has both sessions", || redis.keys().len() == 2);
         let used = RedisTokenStore::PREFIX.to_owned() + session("used").as_str();
-        until("only the one that is used stays in Redis", || {
-            // If the machine stood still for the idle time, its session begins anew.
+        until("Redis has only the session in use", || {
+            // If the machine paused for the idle time, the session starts over.
             if shown(&one, "used") == "-" {
                 one.put(&session("used"), token("a"));
             }
             redis.keys() == [used.as_str()]
         });
-        until("the other process has it, too", || {
+        until("the other store has the session in use", || {
             shown(&other, "used") == "a"
         });
     });
 }
 
 #[test]
-fn prefixes_keep_stores_apart_whatever_characters_they_have() {
+fn prefixes_with_special_characters_separate_stores() {
     run(async {
         let Some(redis) = Redis::start() else { return };
         let start = |prefix| {
@@ -282,9 +310,9 @@ fn prefixes_keep_stores_apart_whatever_characters_they_have() {
         let (one, other) = (start("edge[*]?:"), start("edge*:"));
         one.put(&session("chat-7"), token("a"));
         other.put(&session("chat-8"), token("b"));
-        until("all is confirmed", || redis.keys().len() == 2);
+        until("Redis has both sessions", || redis.keys().len() == 2);
         let (one, other) = (start("edge[*]?:"), start("edge*:"));
-        until("all is loaded", || {
+        until("both stores are connected", || {
             one.is_connected() && other.is_connected()
         });
         assert_eq!(
@@ -311,10 +339,12 @@ fn the_task_ends_with_the_last_clone_of_its_store() {
         let clone = store.clone();
         drop(store);
         clone.put(&session("chat-7"), token("a"));
-        until("a clone keeps it", || clone.unconfirmed() == 0);
+        until("the clone's change is confirmed", || {
+            clone.unconfirmed() == 0
+        });
         assert_eq!(listeners().1, 1);
         drop(clone);
-        until("nobody listens", || listeners().1 == 0);
+        until("the subscription has ended", || listeners().1 == 0);
     });
 }
 

@@ -1,7 +1,7 @@
-//! What a request and its answer allocate, beside the layer that only sets a header.
+//! What a request and its response allocate, compared with the layer that only sets a header.
 //!
-//! `cargo bench -p tower-affinity-token --bench allocations`. The request is made before the count;
-//! the answer of the bare service allocates only where it has a token.
+//! `cargo bench -p tower-affinity-token --bench allocations`. The request is made before counting starts. The
+//! response of the bare service allocates only if it has a token.
 
 use divan::{AllocProfiler, Bencher};
 use http::HeaderValue;

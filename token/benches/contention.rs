@@ -1,11 +1,12 @@
-//! What two threads cost each other.
+//! What lock contention costs.
 //!
-//! `cargo bench -p tower-affinity-token --bench contention` takes requests of 10,000 sessions with
-//! remembered tokens through one layer, on one thread and then on two: with `MemoryStore`, and right after
-//! it with a map behind one lock, which keeps no order and has no bounds. It prints the median over seven
-//! pairs of runs of the ratio of their times on the core, in which a thread that waits for a lock spins,
-//! and how often a thread gave its core away to wait longer, which is the least of the seven. Linux counts
-//! both, whatever else the machine does. Nothing is held to it.
+//! `cargo bench -p tower-affinity-token --bench contention` sends requests of 10,000 sessions with remembered
+//! tokens through one layer, on one thread and then on two. It compares `MemoryStore` with a plain map behind
+//! one lock, which has no order and no bounds. Each run with one is followed by a run with the other.
+//!
+//! It prints the ratio of their CPU times, which include spinning on a lock, as the median of seven pairs of
+//! runs. It also prints the voluntary context switches on the lock, as the minimum of the seven. Linux counts
+//! both for each thread, so other load on the machine does not matter. There is no bound.
 
 use std::collections::HashMap;
 use std::env;
@@ -27,7 +28,7 @@ const SESSIONS: usize = 10_000;
 const REQUESTS: usize = 200_000;
 const PAIRS: usize = 7;
 
-/// One lock around everything.
+/// A map behind one lock.
 #[derive(Default)]
 struct LockedMap(Mutex<HashMap<Session, Token>>);
 
@@ -50,23 +51,23 @@ impl TokenStore for LockedMap {
     }
 }
 
-/// What threads have used up.
+/// What threads have used.
 #[derive(Clone, Copy, Default)]
 struct Cost {
     nanoseconds: u64,
-    waits: u64,
+    switches: u64,
 }
 
-/// Which token the answer to the request with this number has.
+/// Returns the token in the response to the request with this number.
 type Answers = fn(usize) -> Option<HeaderValue>;
 
 const ANSWERS: [(&str, Answers); 4] = [
     ("no token", |_| None),
     ("the same token", |_| Some(TOKEN)),
-    ("another token, one in a hundred", |number| {
+    ("a new token, one in a hundred", |number| {
         (number % 100 == 0).then_some(if number % 200 == 0 { NEW } else { TOKEN })
     }),
-    ("another token, each time", |number| {
+    ("a new token, each time", |number| {
         Some(if number / SESSIONS % 2 == 0 {
             NEW
         } else {
@@ -76,12 +77,13 @@ const ANSWERS: [(&str, Answers); 4] = [
 ];
 
 fn main() {
-    // `cargo test --benches` asks only whether it builds.
+    // `cargo test --benches` only checks that it builds.
     if env::args().nth(1).as_deref() != Some("--bench") {
         return;
     }
     println!(
-        "| answers bring | time, 1 thread | time, 2 threads | waits of a million requests, 2 threads | of the map |"
+        "| responses bring | time ratio, 1 thread | time ratio, 2 threads \
+         | switches per million requests, 2 threads | with the map |"
     );
     println!("|---|---|---|---|---|");
     for (what, answers) in ANSWERS {
@@ -94,7 +96,7 @@ fn main() {
             (0..PAIRS).map(pair).collect::<Vec<_>>()
         };
         let (one, two) = (pairs(1), pairs(2));
-        let waits = |cost: fn(&(Cost, Cost)) -> u64| {
+        let switches = |cost: fn(&(Cost, Cost)) -> u64| {
             let least = two.iter().map(cost).min().expect("runs");
             least * 1_000_000 / (2 * REQUESTS as u64)
         };
@@ -102,8 +104,8 @@ fn main() {
             "| {what} | {:.2} | {:.2} | {} | {} |",
             median_ratio(&one),
             median_ratio(&two),
-            waits(|pair| pair.0.waits),
-            waits(|pair| pair.1.waits),
+            switches(|pair| pair.0.switches),
+            switches(|pair| pair.1.switches),
         );
     }
 }
@@ -119,7 +121,7 @@ where
     layer
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a ratio of two digits")]
+#[expect(clippy::cast_precision_loss, reason = "two digits are printed")]
 fn median_ratio(pairs: &[(Cost, Cost)]) -> f64 {
     let ratio = |(ours, map): &(Cost, Cost)| ours.nanoseconds as f64 / map.nanoseconds as f64;
     let mut ratios: Vec<f64> = pairs.iter().map(ratio).collect();
@@ -127,7 +129,7 @@ fn median_ratio(pairs: &[(Cost, Cost)]) -> f64 {
     ratios[ratios.len() / 2]
 }
 
-/// Returns what all threads together have cost.
+/// Returns the cost of all threads together.
 fn run<St>(layer: &AffinityTokenLayer<FromExtension, St>, threads: usize, answers: Answers) -> Cost
 where
     St: TokenStore + Clone + Send + Sync,
@@ -144,7 +146,7 @@ where
             .map(|thread| thread.join().expect("a thread ends"));
         costs.fold(Cost::default(), |sum, cost| Cost {
             nanoseconds: sum.nanoseconds + cost.nanoseconds,
-            waits: sum.waits + cost.waits,
+            switches: sum.switches + cost.switches,
         })
     })
 }
@@ -163,7 +165,7 @@ where
     let blank = request(None);
     start.wait();
     let before = Cost::of_this_thread();
-    // Steps of a prime go through all sessions, each thread in its own order.
+    // Steps of different sizes take the threads through the sessions in different orders.
     let mut session = thread;
     for number in 0..REQUESTS {
         session = (session + 7919 + 1000 * thread) % SESSIONS;
@@ -175,7 +177,7 @@ where
     let after = Cost::of_this_thread();
     Cost {
         nanoseconds: after.nanoseconds - before.nanoseconds,
-        waits: after.waits - before.waits,
+        switches: after.switches - before.switches,
     }
 }
 
@@ -184,13 +186,13 @@ impl Cost {
         let read = |file| fs::read_to_string(format!("/proc/thread-self/{file}")).expect("Linux");
         let times = read("schedstat");
         let status = read("status");
-        let waits = status
+        let switches = status
             .lines()
             .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
         let number = |text: Option<&str>| text.and_then(|text| text.trim().parse().ok());
         Self {
             nanoseconds: number(times.split(' ').next()).expect("a time"),
-            waits: number(waits).expect("a number of switches"),
+            switches: number(switches).expect("a number of switches"),
         }
     }
 }

@@ -1,10 +1,9 @@
-//! What a request and its answer cost in instructions, beside the layer that only sets a header.
+//! What a request and its response cost in instructions, compared with the layer that only sets a header.
 //!
-//! `cargo bench -p tower-affinity-token --bench instructions` counts with callgrind, prints a table and
-//! fails when a row is over its bound. It needs valgrind and the `gungraun-runner` of the version that
-//! `Cargo.toml` pins.
+//! `cargo bench -p tower-affinity-token --bench instructions` counts with callgrind, prints a table, and fails
+//! if a row exceeds its bound. It needs valgrind and the version of `gungraun-runner` that `Cargo.toml` pins.
 //!
-//! The cost of the bare service, which makes the answer and frees the request, is taken off.
+//! The cost of the bare service, which makes the response and frees the request, is subtracted.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -21,7 +20,7 @@ use counts::Counts;
 struct Row {
     what: &'static str,
     contestant: &'static str,
-    /// The bare service whose cost is taken off.
+    /// The bare service whose cost is subtracted.
     bare: &'static str,
     /// The most instructions that a request may cost.
     bound: Option<f64>,
@@ -41,7 +40,7 @@ const ROWS: [Row; 7] = [
         bound: None,
     },
     Row {
-        what: "`AffinityTokenLayer`, nothing remembered",
+        what: "`AffinityTokenLayer`, no token remembered",
         contestant: "nothing_remembered",
         bare: "bare",
         bound: Some(2_000.0),
@@ -53,13 +52,13 @@ const ROWS: [Row; 7] = [
         bound: Some(2_400.0),
     },
     Row {
-        what: "`AffinityTokenLayer`, token remembered, the answer repeats it",
+        what: "`AffinityTokenLayer`, token remembered and repeated in the response",
         contestant: "repeated",
         bare: "bare_with_token",
         bound: Some(3_800.0),
     },
     Row {
-        what: "`AffinityTokenLayer`, token remembered, the answer brings another",
+        what: "`AffinityTokenLayer`, token remembered, a new one in the response",
         contestant: "changed",
         bare: "bare_with_token",
         bound: Some(4_000.0),
@@ -73,20 +72,12 @@ const ROWS: [Row; 7] = [
 ];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let holds = match Counts::take(contestants::run, contestants::REPEATS)? {
-        Some(counts) => print(&counts),
-        None => true,
-    };
-    Ok(if holds {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Counts::judge(contestants::run, contestants::REPEATS, print)
 }
 
-/// Prints the table, and says whether every bound holds.
+/// Prints the table and returns whether every bound holds.
 fn print(counts: &Counts) -> bool {
-    println!("| instructions a request, with its answer | | bound |");
+    println!("| instructions per request, response included | | bound |");
     println!("|---|---|---|");
     let mut holds = true;
     for row in &ROWS {
@@ -96,7 +87,7 @@ fn print(counts: &Counts) -> bool {
             .map_or_else(String::new, |bound| bound.to_string());
         println!("| {} | {count:.0} | {bound} |", row.what);
         if row.bound.is_some_and(|bound| count > bound) {
-            eprintln!("over its bound of {bound}: {}", row.what);
+            eprintln!("{}: {count:.0} exceeds the bound of {bound}", row.what);
             holds = false;
         }
     }

@@ -1,8 +1,7 @@
-//! What a remembered session weighs.
+//! How much memory a remembered session takes.
 //!
-//! `cargo bench -p tower-affinity-token --bench memory` lets a gateway issue 100,000 tokens and
-//! counts the bytes that were asked of the allocator and not given back, without its own overhead. It
-//! fails when a session weighs more than its bound.
+//! `cargo bench -p tower-affinity-token --bench memory` lets a gateway issue 100,000 tokens and counts the
+//! bytes that stay allocated, without the allocator's overhead. It fails if a session exceeds its bound.
 
 use std::env;
 use std::process::ExitCode;
@@ -15,22 +14,25 @@ use tower_layer::Layer;
 
 mod support;
 
-/// The most bytes of a session with a token of no bytes: 210 with one of 20.
+/// The most bytes of a session without its token: 210 with a token of 20 bytes.
 const BOUND: usize = 190;
 
 fn main() -> ExitCode {
-    // `cargo test --benches` asks only whether it builds.
+    // `cargo test --benches` only checks that it builds.
     if env::args().nth(1).as_deref() != Some("--bench") {
         return ExitCode::SUCCESS;
     }
-    println!("| token, with a key of 36 bytes | a session | bound |");
+    println!("| token, with a key of 36 bytes | per session | bound |");
     println!("|---|---|---|");
     let mut code = ExitCode::SUCCESS;
     for token_len in [20, 40, 256] {
         let (bytes, bound) = (bytes_a_session(token_len), BOUND + token_len);
         println!("| {token_len} bytes | {bytes} bytes | {bound} |");
         if bytes > bound {
-            eprintln!("over its bound of {bound} bytes: a token of {token_len} bytes");
+            eprintln!(
+                "a session with a token of {token_len} bytes takes {bytes} bytes, \
+                 which exceeds the bound of {bound}"
+            );
             code = ExitCode::FAILURE;
         }
     }
@@ -43,7 +45,7 @@ fn bytes_a_session(token_len: usize) -> usize {
     let counted = measure(|| {
         let store = kept.insert(MemoryStore::new());
         let layer = AffinityTokenLayer::new(X_SESSION_TOKEN).store(store.clone());
-        // Each token is issued, and then sent.
+        // Each token is issued and then sent.
         for token in [Some(token), None] {
             let mut service = layer.layer(Gateway::new(token));
             for number in 0..MemoryStore::MAX_SESSIONS {
@@ -52,6 +54,6 @@ fn bytes_a_session(token_len: usize) -> usize {
         }
         assert_eq!(store.len(), MemoryStore::MAX_SESSIONS);
     });
-    let bytes = usize::try_from(counted.bytes_current).expect("more was asked than given back");
+    let bytes = usize::try_from(counted.bytes_current).expect("more was allocated than freed");
     bytes / MemoryStore::MAX_SESSIONS
 }

@@ -1,12 +1,12 @@
-//! Tokens with attributes behind them, as in a cookie: `ID; Expires=…; Max-Age=…`.
+//! Readers for tokens that are followed by attributes, as in a cookie: `ID; Expires=…; Max-Age=…`.
 //!
-//! They are for [`token_part`](crate::AffinityTokenLayer::token_part) and
+//! Pass them to [`token_part`](crate::AffinityTokenLayer::token_part) and
 //! [`lifetime`](crate::AffinityTokenLayer::lifetime).
 
 #[cfg(feature = "memory")]
 use std::time::{Duration, SystemTime};
 
-/// Returns what is before the first semicolon, without spaces and tabs around it.
+/// Returns the part before the first semicolon, without surrounding spaces and tabs.
 ///
 /// # Examples
 ///
@@ -22,12 +22,14 @@ pub fn token(value: &[u8]) -> &[u8] {
     value[..end.unwrap_or(value.len())].trim_ascii()
 }
 
-/// Reads for how long a token is valid from now on: `Max-Age`, else `Expires`, else `None`.
+/// Reads how long a token is valid from now on: `Max-Age`, else `Expires`, else `None`.
 ///
-/// `Max-Age` is a number of seconds. `Expires` is a date as in RFC 3339 with a `Z`, as SageMaker writes it
-/// (`2026-11-26T15:00:00Z`), or one as in HTTP (`Thu, 26 Nov 2026 15:00:00 GMT`), and is compared with the
-/// clock of this machine. A time that has passed is zero. The names' case does not count; an attribute
-/// that cannot be read is skipped, and of two readable ones of a name the first counts.
+/// `Max-Age` is a number of seconds. `Expires` is a date: an RFC 3339 one with a `Z`, as SageMaker writes it
+/// (`2026-11-26T15:00:00Z`), or an HTTP one (`Thu, 26 Nov 2026 15:00:00 GMT`). It is compared with the clock
+/// of this machine. A time in the past gives zero.
+///
+/// Attribute names are case-insensitive. An attribute that cannot be read is skipped. If a name occurs more
+/// than once, the first readable value counts.
 ///
 /// Needs the feature `memory`, which is on by default.
 ///
@@ -37,8 +39,10 @@ pub fn token(value: &[u8]) -> &[u8] {
 /// use std::time::Duration;
 /// use tower_affinity_token::attributes;
 ///
-/// assert_eq!(attributes::lifetime(b"s-1; Max-Age=600"), Some(Duration::from_secs(600)));
-/// assert_eq!(attributes::lifetime(b"s-1; Expires=2023-11-26T15:00:00Z"), Some(Duration::ZERO));
+/// let ten_minutes = Duration::from_secs(600);
+/// assert_eq!(attributes::lifetime(b"s-1; Max-Age=600"), Some(ten_minutes));
+/// let expired = b"s-1; Expires=2023-11-26T15:00:00Z";
+/// assert_eq!(attributes::lifetime(expired), Some(Duration::ZERO));
 /// assert_eq!(attributes::lifetime(b"s-1"), None);
 /// ```
 #[cfg(feature = "memory")]
@@ -49,7 +53,7 @@ pub fn lifetime(value: &[u8]) -> Option<Duration> {
         .or_else(|| named(value, "expires").find_map(expires))
 }
 
-/// The values of the attributes of this name, in order.
+/// Returns the values of the attributes with this name, in order.
 #[cfg(feature = "memory")]
 fn named<'a>(value: &'a [u8], name: &'static str) -> impl Iterator<Item = &'a str> {
     let attributes = value.split(|byte| *byte == b';').skip(1);
@@ -60,7 +64,7 @@ fn named<'a>(value: &'a [u8], name: &'static str) -> impl Iterator<Item = &'a st
     })
 }
 
-/// A number of seconds; one that is below zero has passed.
+/// Reads a number of seconds; a negative one is in the past.
 #[cfg(feature = "memory")]
 fn max_age(seconds: &str) -> Option<Duration> {
     let digits = seconds.strip_prefix('-').unwrap_or(seconds);
@@ -70,7 +74,7 @@ fn max_age(seconds: &str) -> Option<Duration> {
     if digits.len() < seconds.len() {
         return Some(Duration::ZERO);
     }
-    // More seconds than a number holds are for ever.
+    // More seconds than a `u64` holds mean forever.
     Some(Duration::from_secs(seconds.parse().unwrap_or(u64::MAX)))
 }
 

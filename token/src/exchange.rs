@@ -1,17 +1,18 @@
-//! The two decisions: what a request is sent with, and what is learned from how it ended.
+//! The two decisions: which token a request is sent with, and what is learned when it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use tower_session_affinity::{KeyExtractor, MergePolicy, RequestHead};
+// What happened to the header; our own `Outcome` also says what happened to the token.
+use tower_session_affinity::Outcome as Sent;
+use tower_session_affinity::{KeyExtractor, RequestHead};
 
 use crate::health::{Health, Moment};
-use crate::merge::{Existing, clear, keep_first, set};
 use crate::rules::{Issued, OVER, Rules};
 use crate::{Ending, Outcome, Session, Token, TokenStore};
 
-/// What a service has in common with the requests that are on their way.
+/// What a service shares with its requests in flight.
 #[derive(Debug)]
 pub(crate) struct Shared<St> {
     pub(crate) rules: Rules,
@@ -20,90 +21,67 @@ pub(crate) struct Shared<St> {
     pub(crate) health: Arc<Health>,
 }
 
-/// A request of a session that is on its way, and the remembered token that it carries.
+/// A request of a session in flight, and the remembered token that it carries.
 #[derive(Debug)]
 pub(crate) struct Exchange<St: TokenStore> {
     shared: Arc<Shared<St>>,
     session: Session,
     sent: Option<Token>,
     moment: Moment,
-    /// Whether the request was polled, and has not ended.
+    /// Whether the request was polled and has not ended yet.
     is_waiting: bool,
 }
 
 impl<St: TokenStore> Exchange<St> {
-    /// Goes down the rows of [`MergePolicy`]'s table; `None` where the answer is not looked at.
+    /// Puts the token of its session into a request; `None` if the response is to be ignored.
     pub(crate) fn begin<K: KeyExtractor, B>(
         shared: &Arc<Shared<St>>,
         extractor: &K,
         request: &mut Request<B>,
     ) -> Option<Self> {
         let rules = &shared.rules;
-        let existing = existing(rules, request);
-        let session = existing.and_then(|existing| {
-            let session = session(rules, extractor, request)?;
-            Ok((session, existing))
+        let mut exchange = None;
+        let sent = rules.request_header.apply(request, |head| {
+            let session = session(rules, extractor, head)?;
+            let exchange = exchange.insert(Self::new(shared, session));
+            let token = exchange.sent.clone().map(HeaderValue::from);
+            let value = token.or_else(|| rules.opening.clone());
+            value.ok_or(Sent::NoKey)
         });
-        let (outcome, exchange) = match session {
-            Ok((session, existing)) => {
-                let headers = request.headers_mut();
-                let (outcome, exchange) = Self::send(shared, session, existing, headers);
-                (outcome, Some(exchange))
-            }
-            Err(Outcome::Kept) => (Outcome::Kept, None),
-            Err(outcome) => {
-                clear(request.headers_mut(), &rules.request_header);
-                (outcome, None)
-            }
+        let outcome = match &mut exchange {
+            None => without_session(sent),
+            Some(exchange) => exchange.outcome(sent),
         };
         rules.tell(outcome);
         exchange
     }
 
-    /// Sends the remembered token, else the opening value, else nothing.
-    fn send(
-        shared: &Arc<Shared<St>>,
-        session: Session,
-        existing: Existing,
-        headers: &mut HeaderMap,
-    ) -> (Outcome, Self) {
-        let Shared {
-            rules,
-            store,
-            health,
-        } = &**shared;
-        let name = &rules.request_header;
-        let moment = health.now();
-        let mut sent = store.get(&session);
-        let token = sent.clone().map(HeaderValue::from);
-        let outcome = match token.or_else(|| rules.opening.clone()) {
-            None => {
-                // To clear what is not there changes nothing, and costs a walk.
-                if existing != Existing::Absent {
-                    clear(headers, name);
-                }
-                Outcome::NothingRemembered
-            }
-            Some(value) => match (set(headers, name, value), &sent) {
-                (true, Some(_)) => Outcome::Echoed,
-                (true, None) => Outcome::Opened,
-                (false, _) => {
-                    sent = None;
-                    Outcome::MapFull
-                }
-            },
-        };
-        let exchange = Self {
+    fn new(shared: &Arc<Shared<St>>, session: Session) -> Self {
+        // Taken before the token is read, so that a token forgotten in between counts as forgotten later.
+        let moment = shared.health.now();
+        Self {
+            sent: shared.store.get(&session),
             shared: shared.clone(),
             session,
-            sent,
             moment,
             is_waiting: false,
-        };
-        (outcome, exchange)
+        }
     }
 
-    /// Notes that the inner service was asked for an answer.
+    /// Returns what happened to a request that has a session.
+    fn outcome(&mut self, sent: Sent) -> Outcome {
+        match sent {
+            Sent::Stamped | Sent::Replaced if self.sent.is_some() => Outcome::Echoed,
+            Sent::Stamped | Sent::Replaced => Outcome::Opened,
+            Sent::MapFull => {
+                self.sent = None;
+                Outcome::MapFull
+            }
+            _ => Outcome::NothingRemembered,
+        }
+    }
+
+    /// Notes that the inner service's future is being polled.
     #[inline]
     pub(crate) const fn poll(&mut self) {
         self.is_waiting = true;
@@ -118,7 +96,7 @@ impl<St: TokenStore> Exchange<St> {
         self.shared.rules.tell(outcome);
     }
 
-    /// Remembers the token that the answer brings, or forgets the one that it says is dead.
+    /// Remembers the token in the response, or forgets the one that the response says is dead.
     fn learn(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
         let rules = &self.shared.rules;
         let issued = rules.issued(headers, self.sent.as_ref());
@@ -146,7 +124,8 @@ impl<St: TokenStore> Exchange<St> {
         }
     }
 
-    /// Forgets what this answer says is over, and returns why, where that is the token that was sent.
+    /// Forgets the tokens that this response says are over. Returns the reason if the token that was sent is
+    /// one of them.
     fn over(&self, status: StatusCode, headers: &HeaderMap, issued: &Issued) -> Option<Outcome> {
         let rules = &self.shared.rules;
         let mut over = None;
@@ -173,7 +152,7 @@ impl<St: TokenStore> Exchange<St> {
         health.forget(&self.session, token, || store.forget(&self.session, token));
     }
 
-    /// Puts the token into the store.
+    /// Stores the token, unless it is stale or not the first one.
     fn remember(&self, token: Token) -> Outcome {
         let Shared {
             rules,
@@ -206,8 +185,8 @@ impl<St: TokenStore> Exchange<St> {
         });
     }
 
-    /// Counts a failure of the token that was sent, or begins to count anew. Returns the failure, else
-    /// the outcome.
+    /// Counts a failure of the token that was sent, or resets its count. Returns the outcome of the failure,
+    /// or `outcome` if this is not one.
     fn settle(&self, ending: Ending, outcome: Outcome) -> Outcome {
         let Shared {
             rules,
@@ -234,43 +213,39 @@ impl<St: TokenStore> Exchange<St> {
     }
 }
 
-/// Returns what there is of the header, or why the answer is not looked at.
+/// Returns the session of a request, or why it has none.
 #[inline]
-fn existing<B>(rules: &Rules, request: &mut Request<B>) -> Result<Existing, Outcome> {
-    if let Some(outcome) = rules.forbid(request) {
-        return Err(outcome);
-    }
-    if rules.merge_policy == MergePolicy::Replace {
-        // What is there goes in any case, so there is no need to look.
-        return Ok(Existing::Blank);
-    }
-    match keep_first(request.headers_mut(), &rules.request_header) {
-        Existing::Kept => Err(Outcome::Kept),
-        existing => Ok(existing),
-    }
-}
-
-/// Names the session of a request, or returns why there is none.
-#[inline]
-fn session<K: KeyExtractor, B>(
+fn session<K: KeyExtractor>(
     rules: &Rules,
     extractor: &K,
-    request: &Request<B>,
-) -> Result<Session, Outcome> {
-    let head = RequestHead::from(request);
+    head: RequestHead<'_>,
+) -> Result<Session, Sent> {
     let key = extractor.extract(head);
     let key = key.ok_or_else(|| {
         if extractor.has_invalid_key(head) {
-            Outcome::InvalidKey
+            Sent::InvalidKey
         } else {
-            Outcome::NoKey
+            Sent::NoKey
         }
     })?;
-    let session = Session::new(&rules.request_header, request.uri(), &key);
-    session.ok_or(Outcome::NoAuthority)
+    let session = Session::new(&rules.request_header.name, head.uri(), &key);
+    session.ok_or(Sent::NoAuthority)
 }
 
-/// A future that is dropped before there is an answer may have waited for a replica that is gone.
+/// Returns why a request has no session.
+fn without_session(sent: Sent) -> Outcome {
+    match sent {
+        Sent::Kept => Outcome::Kept,
+        Sent::InvalidKey => Outcome::InvalidKey,
+        Sent::Suppressed => Outcome::Suppressed,
+        Sent::HostNotAllowed => Outcome::HostNotAllowed,
+        Sent::NoAuthority => Outcome::NoAuthority,
+        Sent::Tunnel => Outcome::Tunnel,
+        _ => Outcome::NoKey,
+    }
+}
+
+/// A future that is dropped before its response may have waited for a dead replica.
 impl<St: TokenStore> Drop for Exchange<St> {
     fn drop(&mut self) {
         if self.is_waiting {

@@ -1,4 +1,4 @@
-//! The future of a response.
+//! The future that a service returns.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,10 +11,10 @@ use crate::TokenStore;
 use crate::exchange::Exchange;
 
 pin_project! {
-    /// Waits for the inner service's response and remembers the token that it brings.
+    /// Resolves to the inner service's response, and remembers the token in it.
     ///
-    /// Made by [`AffinityToken`](crate::AffinityToken). Dropped after it was polled and before there is
-    /// a response, it is a failure of its token ([`Ending::Dropped`](crate::Ending::Dropped)).
+    /// Returned by [`AffinityToken`](crate::AffinityToken). If it is dropped after its first poll and before
+    /// the response, that counts as a failure of its token ([`Ending::Dropped`](crate::Ending::Dropped)).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, St>

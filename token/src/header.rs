@@ -1,53 +1,51 @@
-//! The header names under which gateways issue tokens, each with who does.
+//! The header names under which gateways issue tokens.
 //!
-//! Some names are in both families, with another meaning in each: AIBrix issues its own token as
-//! `x-session-id`, which to others is a key that the client chooses. The two names that both families
-//! share are in [`tower_session_affinity::header`]: `X_SESSION_ID` (here AIBrix, with
-//! `routing-strategy: session-affinity`) and `X_MULTI_TURN_SESSION_ID` (here NVCF).
+//! Two more names are in [`tower_session_affinity::header`], since other gateways read a client-chosen key
+//! under them: `X_SESSION_ID` (AIBrix issues its token there, with `routing-strategy: session-affinity`) and
+//! `X_MULTI_TURN_SESSION_ID` (NVCF). For Envoy, YARP and Istio, use the name in your configuration.
 //!
-//! Each entry ends with the grade of its evidence, as of November 2026: **D**, the vendor's
-//! documentation or the project's own source; **R**, run against the program by this project.
-//!
-//! Envoy's, YARP's and Istio's name is the one in your configuration.
+//! Each entry ends with the grade of its evidence, as of November 2026: **D** for the vendor's documentation
+//! or the project's own source, **R** for a run against the program by this project.
 
 use http::HeaderName;
 
-/// llm-d's router by default, and a usual name in a configuration of Envoy.
+/// The default of llm-d's router, and a common name in Envoy configurations.
 ///
-/// llm-d: `namespace/pod` in base64. **D** Envoy's `stateful_session` filter with a header as its
-/// session state: `address:port` in base64, on the first answer and on each that comes from another
-/// replica than the token says. **R**
+/// llm-d issues `namespace/pod` in base64. **D** Envoy's `stateful_session` filter with header-based session
+/// state issues `address:port` in base64: on the first response, and on each response from a replica other
+/// than the one that the token names. **R**
 pub const X_SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
 
-/// llm-d's router with split prefill and decode: the replica that prefills, beside [`X_SESSION_TOKEN`]
-/// for the one that decodes.
+/// llm-d's router with split prefill and decode: names the replica that prefills, while [`X_SESSION_TOKEN`]
+/// names the one that decodes.
 ///
-/// The name is the one in its documentation's configuration, where a second instance of the plugin has
-/// `profileName: prefill`. `namespace/pod` in base64. It takes a second layer: the two tokens are
-/// remembered apart. **D**
+/// The name comes from the configuration in llm-d's documentation, where a second instance of the plugin has
+/// `profileName: prefill`. The token is `namespace/pod` in base64. Add a second layer for it, which remembers
+/// this token separately. **D**
 pub const X_SESSION_TOKEN_PREFILL: HeaderName = HeaderName::from_static("x-session-token-prefill");
 
 /// The Responses API of the ChatGPT backend, as Codex uses it: the state of a turn.
 ///
-/// The first answer of a turn brings it; every later request of the turn repeats it unchanged, and no
-/// request of another turn: see [`first_token_wins`](crate::AffinityTokenLayer::first_token_wins). **D**
+/// The first response of a turn brings it. Every later request of that turn repeats it unchanged; requests
+/// of other turns must not carry it. See
+/// [`first_token_wins`](crate::AffinityTokenLayer::first_token_wins). **D**
 pub const X_CODEX_TURN_STATE: HeaderName = HeaderName::from_static("x-codex-turn-state");
 
-/// Amazon SageMaker's stateful sessions, in a request: the id, or `NEW_SESSION` to open one.
+/// Amazon SageMaker's stateful sessions, in a request: the session id, or `NEW_SESSION` to open a session.
 ///
-/// At most 256 characters, letters, digits and inner hyphens. Only `InvokeEndpoint` opens a session,
-/// not its streaming form. **D**
+/// An id has at most 256 characters: letters, digits and inner hyphens. Only `InvokeEndpoint` opens a
+/// session; its streaming variant does not. **D**
 pub const X_AMZN_SAGEMAKER_SESSION_ID: HeaderName =
     HeaderName::from_static("x-amzn-sagemaker-session-id");
 
-/// Amazon SageMaker's stateful sessions, in the response: `ID; Expires=yyyy-mm-ddThh:mm:ssZ`.
+/// Amazon SageMaker's stateful sessions, in a response: `ID; Expires=yyyy-mm-ddThh:mm:ssZ`.
 ///
-/// It comes with the answer to `NEW_SESSION` alone. **D**
+/// Only the response to `NEW_SESSION` has it. **D**
 pub const X_AMZN_SAGEMAKER_NEW_SESSION_ID: HeaderName =
     HeaderName::from_static("x-amzn-sagemaker-new-session-id");
 
-/// Amazon SageMaker's stateful sessions, in the response: the id of a session that is over.
+/// Amazon SageMaker's stateful sessions, in a response: the id of a session that has ended.
 ///
-/// It comes with the answer to a request that closes the session. **D**
+/// The response to a request that closes the session has it. **D**
 pub const X_AMZN_SAGEMAKER_CLOSED_SESSION_ID: HeaderName =
     HeaderName::from_static("x-amzn-sagemaker-closed-session-id");

@@ -1,4 +1,4 @@
-//! Which tokens failed or were forgotten lately, so that a dead one is neither kept nor revived.
+//! Records which tokens failed or were forgotten recently, so that a dead one is neither kept nor revived.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,37 +8,37 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{Session, Token};
 
-/// What the services of a layer know of the tokens that it sent. Empty where nothing went wrong.
+/// What the services of a layer know about the tokens that they sent. Empty while nothing fails.
 ///
-/// It is beside the store, so that it holds for any store.
+/// It is separate from the store, so that it works with any store.
 #[derive(Default)]
 pub(crate) struct Health {
     hasher: RandomState,
-    /// The number of tokens that were forgotten so far: the time of this record.
+    /// The number of tokens forgotten so far, which serves as the clock of these records.
     forgotten: AtomicU64,
-    /// Whether a token has failures, so that a success need not look where none has.
+    /// Whether any token has failures; if none has, a success needs no look-up.
     has_failures: AtomicBool,
-    /// Read while a token is put into the store and written while one is forgotten there, so that
-    /// neither comes between the other's look and its change.
+    /// Locked for reading while a token is put into the store and for writing while one is forgotten there,
+    /// so that neither happens between the other's check and its change.
     records: RwLock<Records>,
 }
 
-/// When a request was sent, in forgotten tokens.
+/// When a request was sent, counted in forgotten tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
-/// Two tokens of two sessions have one once in 10^19 times; then one of them starts anew too early.
+/// Tokens of two sessions share one once in 10^19 times; then one of the sessions starts over too early.
 type Fingerprint = u64;
 
 #[derive(Default)]
 struct Records {
-    /// The failures in a row of requests that carried the token.
+    /// The consecutive failures of requests that carried the token.
     failures: Recent<u32>,
     /// When the token was forgotten.
     forgotten: Recent<Moment>,
 }
 
-/// A map that holds at least the newest hundred thousand entries, and at most twice as many.
+/// A map of at least the newest 100,000 entries, and at most twice as many.
 struct Recent<V> {
     young: Fingerprints<V>,
     old: Fingerprints<V>,
@@ -46,7 +46,7 @@ struct Recent<V> {
 
 type Fingerprints<V> = HashMap<Fingerprint, V, BuildHasherDefault<AsItIs>>;
 
-/// A fingerprint is a hash already.
+/// The hasher of fingerprints, which are hashes already.
 #[derive(Default)]
 struct AsItIs(u64);
 
@@ -56,7 +56,7 @@ impl Health {
         Moment(self.forgotten.load(Ordering::Relaxed))
     }
 
-    /// Puts a token that was issued to a request of this moment, unless it was forgotten since.
+    /// Puts a token that was issued to a request sent at this moment, unless it was forgotten since.
     pub(crate) fn put<R>(
         &self,
         sent: Moment,
@@ -64,7 +64,7 @@ impl Health {
         token: Token,
         put: impl FnOnce(Token) -> R,
     ) -> Option<R> {
-        // What failed before it was issued anew does not count.
+        // Failures from before it was issued again do not count.
         self.succeed(session, &token);
         let records = self.read();
         let forgotten = &records.forgotten;
@@ -75,13 +75,13 @@ impl Health {
         (!is_stale).then(|| put(token))
     }
 
-    /// Forgets a token for good: no answer to a request that was sent before brings it back.
+    /// Forgets a token for good: no response to an earlier request brings it back.
     pub(crate) fn forget(&self, session: &Session, token: &Token, forget: impl FnOnce()) {
         let mut records = self.write();
         self.forget_in(&mut records, self.fingerprint(session, token), forget);
     }
 
-    /// Counts a failure, and forgets the token at the limit. Returns whether it was reached.
+    /// Counts a failure, and forgets the token at the limit. Returns whether the limit was reached.
     pub(crate) fn fail(
         &self,
         session: &Session,
@@ -102,7 +102,7 @@ impl Health {
         is_over
     }
 
-    /// Begins to count anew.
+    /// Resets the count of failures.
     #[inline]
     pub(crate) fn succeed(&self, session: &Session, token: &Token) {
         if self.has_failures.load(Ordering::Relaxed) {
@@ -114,7 +114,7 @@ impl Health {
         }
     }
 
-    /// Runs this while no token is put or forgotten.
+    /// Runs `change` while no token is put or forgotten.
     pub(crate) fn alone<R>(&self, change: impl FnOnce() -> R) -> R {
         let _records = self.write();
         change()
@@ -151,7 +151,7 @@ impl<V: Copy> Recent<V> {
 
     fn get(&self, fingerprint: Fingerprint) -> Option<V> {
         let found = self.young.get(&fingerprint);
-        // An empty map is not hashed for.
+        // `HashMap` does not hash when it is empty.
         found.or_else(|| self.old.get(&fingerprint)).copied()
     }
 
@@ -172,7 +172,7 @@ impl<V: Copy> Recent<V> {
     }
 }
 
-// Derived, it would ask that a value has a default.
+// A derived impl would require `V: Default`.
 impl<V> Default for Recent<V> {
     fn default() -> Self {
         Self {

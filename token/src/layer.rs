@@ -1,4 +1,4 @@
-//! The layer; `settings.rs` has what can be set.
+//! The layer; its settings are in `settings.rs`.
 
 use std::sync::Arc;
 
@@ -14,38 +14,38 @@ use crate::{AffinityToken, TokenStore};
 
 /// Remembers the token that a gateway issues to a session, and sends it with the next request.
 ///
-/// The session is named by the same sources of keys as in `SessionAffinityLayer`: a key in the request's
-/// extensions, else the fallbacks, in the order in which they were added. The key is used to look the
-/// token up and is never sent.
+/// The session is named by a key, from the same sources as in `SessionAffinityLayer`: the request's
+/// extensions, then the fallbacks in the order in which they were added. The key is used to look up the
+/// token and is never sent.
 ///
 /// # The request
 ///
-/// The rows of [`MergePolicy`](tower_session_affinity::MergePolicy)'s table hold, with the remembered
-/// token in the place of the key: at most one value is sent, and a blank one counts as absent. A request
-/// without an authority, a key or a remembered token is sent without the header (but see
-/// [`opening`](Self::opening)). So is one whose header map is full (24,576 names) and has no value to
-/// replace, and a `CONNECT` for a tunnel, whose headers go to the proxy.
+/// The table of [`MergePolicy`](tower_session_affinity::MergePolicy) applies, with the remembered token in
+/// place of the key: at most one value is sent, and a blank value counts as absent. The request is sent
+/// without the header if it has no authority or no key, or if no token is remembered (but see
+/// [`opening`](Self::opening)). The same goes for a header map that is full (24,576 names) and has no value to
+/// replace, and for a `CONNECT` that opens a tunnel, since its headers go to the proxy.
 ///
-/// # The answer
+/// # The response
 ///
-/// What is remembered belongs to a [`Session`](crate::Session): the key, the origin and the header name.
+/// A token is remembered for a [`Session`](crate::Session): the key, the origin and the header name.
 ///
-/// - **A different token** than the request carried is remembered, whatever the status: the latest answer
-///   wins (but see [`first_token_wins`](Self::first_token_wins)). The first valid value of the response
-///   header counts. A token that was forgotten after the request was sent stays forgotten.
-/// - **A token is dead** if it was sent, the answer brings no other, and the answer's status says so
-///   ([`forget_on`](Self::forget_on)), or its [lifetime](Self::lifetime) has ended, or the answer says that
-///   the session is [closed](Self::closed_header). It is forgotten at once, so that the next attempt
-///   starts anew.
+/// - **A new token**, different from the one that the request carried, is remembered whatever the status:
+///   the latest response wins (but see [`first_token_wins`](Self::first_token_wins)). The first valid value
+///   of the response header counts. A token that was forgotten after the request was sent stays forgotten.
+/// - **A dead token** is forgotten at once, so that the next attempt starts over. The token that was sent is
+///   dead if the response's status says so ([`forget_on`](Self::forget_on)), if the response repeats it with a
+///   [lifetime](Self::lifetime) that has ended, or if the response [closes its session](Self::closed_header).
 /// - **A failure** is an error of the inner service, the status 502 or 504, or a future that was polled and
-///   then dropped without an answer. At the second one in a row of requests that carried the token, it is
-///   forgotten; any other answer begins the count anew ([`forget_after`](Self::forget_after)).
+///   then dropped without a response. The token is forgotten at the second consecutive failure of requests
+///   that carried it; any other response resets the count ([`forget_after`](Self::forget_after)).
 ///
-/// The answer is handed on as it is. Where a request is sent with its caller's own token, nothing is
-/// remembered and nothing forgotten, since nobody knows that this token belongs to the key's session.
+/// The response is passed on unchanged. If a request is sent with the caller's own token, its response is
+/// ignored, since that token may not belong to the key's session.
 ///
-/// One layer serves one header; clones, and the services that it makes, share what they remember and
-/// count. It goes inside of a retry (each attempt asks anew) and inside of whatever changes the host.
+/// One layer handles one header. Clones of the layer, and the services that it produces, share tokens and
+/// failure counts. Place it inside a retry, so that each attempt looks up the token again, and inside anything
+/// that rewrites the host.
 ///
 /// # Examples
 ///
@@ -57,7 +57,7 @@ use crate::{AffinityToken, TokenStore};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // A gateway that issues a token, and answers with the one that it received.
+/// // A gateway that issues a token, and returns the one that it received.
 /// let gateway = service_fn(async |request: Request<()>| {
 ///     let echoed = request.headers().get("x-session-token").cloned();
 ///     Response::builder().header("x-session-token", "replica-3").body(echoed)
@@ -66,9 +66,12 @@ use crate::{AffinityToken, TokenStore};
 /// let mut client = ServiceBuilder::new().layer(layer).service(gateway);
 ///
 /// let key: AffinityKey = "chat-7".parse()?;
-/// let turn = || Request::get("https://api.example/v1/chat").extension(key.clone()).body(());
-/// assert_eq!(client.ready().await?.call(turn()?).await?.into_body(), None);
-/// assert_eq!(client.ready().await?.call(turn()?).await?.into_body().unwrap(), "replica-3");
+/// let uri = "https://llm.example/v1/chat";
+/// let turn = || Request::get(uri).extension(key.clone()).body(());
+/// let first = client.ready().await?.call(turn()?).await?;
+/// assert_eq!(first.into_body(), None);
+/// let second = client.ready().await?.call(turn()?).await?;
+/// assert_eq!(second.into_body().unwrap(), "replica-3");
 /// # Ok(())
 /// # }
 /// ```
@@ -83,9 +86,10 @@ pub struct AffinityTokenLayer<K = FromExtension, St = DefaultStore> {
 
 #[cfg(feature = "memory")]
 impl AffinityTokenLayer {
-    /// Takes the key from the request's extensions, reads and sends the token under `header_name`, keeps
-    /// a caller's header, allows every host, and remembers with the bounds of
-    /// [`MemoryStore::new`](crate::MemoryStore::new).
+    /// Creates a layer that reads and sends the token in this header.
+    ///
+    /// It takes the key from the request's extensions, keeps a caller's header, allows every host, and
+    /// remembers tokens within the bounds of [`MemoryStore::new`](crate::MemoryStore::new).
     ///
     /// Needs the feature `memory`, which is on by default.
     pub fn new(header_name: HeaderName) -> Self {
@@ -94,10 +98,10 @@ impl AffinityTokenLayer {
 }
 
 impl<St: TokenStore> AffinityTokenLayer<FromExtension, St> {
-    /// Does what [`new`](AffinityTokenLayer::new) does, and remembers in this store.
+    /// Creates a layer like [`new`](AffinityTokenLayer::new) that remembers tokens in this store.
     ///
-    /// Each service has a clone of it, so a clone must share what it remembers: an `Arc` of a
-    /// [`TokenStore`] is one.
+    /// Each service gets a clone of the store, and clones must share their tokens. An `Arc` of a [`TokenStore`]
+    /// does.
     ///
     /// # Examples
     ///

@@ -1,14 +1,16 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-//! The token that a gateway issues to a session, remembered and sent back.
+//! A tower layer that remembers the session token of a gateway and sends it back, so that an LLM conversation
+//! stays on its replica.
 //!
-//! There are two ways to keep a conversation on the replica that has its prompt cached. Some balancers
-//! hash a key that the client chooses, which is what [`tower_session_affinity`] sends. Others answer
-//! with a token that names the replica and expect it with the next request: Envoy's stateful sessions,
-//! llm-d, AIBrix, NVCF, SageMaker, YARP. [`AffinityTokenLayer`] is the client's part of that in any
-//! tower stack: it remembers the latest token of each session, sends it to the origin that issued it and
-//! to no other, and forgets it when it is dead.
+//! Some load balancers hash a key that the client chooses; [`tower_session_affinity`] sends that key. Others
+//! issue a token that names the replica, and expect it with the next request: Envoy's stateful sessions,
+//! llm-d, AIBrix, NVCF, SageMaker, YARP. [`AffinityTokenLayer`] remembers the latest token of each session,
+//! sends it only to the origin that issued it, and forgets it when it is dead.
 //!
-//! # Quick start
+//! # Start
+//!
+//! Two lines: the layer around any `Service<http::Request<_>>` that responds with an `http::Response<_>`, and
+//! a key in the extensions of a request. The key looks up the token and is never sent.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -16,56 +18,51 @@
 //! use tower_affinity_token::{AffinityTokenLayer, header};
 //! use tower_session_affinity::AffinityKey;
 //!
-//! #[tokio::main]
-//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Any `Service<http::Request<_>>` that answers with an `http::Response<_>`: hyper, tonic, kube, …
-//!     // This one issues a token, and returns the one that it received.
-//!     let gateway = service_fn(async |request: Request<()>| {
-//!         let received = request.headers().get("x-session-token").cloned();
-//!         Response::builder().header("x-session-token", "replica-3").body(received)
-//!     });
-//!     let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN);
-//!     let mut client = ServiceBuilder::new().layer(layer).service(gateway);
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Your client: hyper, tonic, kube, … This one stands for a gateway as well:
+//! // it issues a token, and returns the one that it received.
+//! let client = service_fn(async |request: Request<()>| {
+//!     let received = request.headers().get("x-session-token").cloned();
+//!     Response::builder().header("x-session-token", "replica-3").body(received)
+//! });
+//! let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN);
+//! let mut client = ServiceBuilder::new().layer(layer).service(client);
 //!
-//!     let key: AffinityKey = "chat-7".parse()?;
-//!     let turn = || Request::post("https://api.example/v1/chat").extension(key.clone()).body(());
-//!     assert_eq!(client.ready().await?.call(turn()?).await?.into_body(), None);
-//!     assert_eq!(client.ready().await?.call(turn()?).await?.into_body().unwrap(), "replica-3");
-//!     Ok(())
-//! }
+//! let key: AffinityKey = "chat-7".parse()?;
+//! let uri = "https://llm.example/v1/chat";
+//! let turn = || Request::post(uri).extension(key.clone()).body(());
+//! let first = client.ready().await?.call(turn()?).await?;
+//! assert_eq!(first.into_body(), None);
+//! let second = client.ready().await?.call(turn()?).await?;
+//! assert_eq!(second.into_body().unwrap(), "replica-3");
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! # Where things are
 //!
-//! | question | answer |
-//! |---|---|
-//! | Which family is my gateway in? | the table of the [README](https://crates.io/crates/tower-affinity-token) |
-//! | What is sent, remembered and forgotten? | [`AffinityTokenLayer`] |
-//! | What is a valid token? | [`Token`] |
-//! | What is it remembered for? | [`Session`] |
-//! | How many, and for how long? | [`MemoryStore`] |
-//! | Can clients or processes share a memory? | [`TokenStore`] |
-//! | Which name does my gateway use? | [`header`] |
-//! | Was a token ever issued, and why is it gone? | [`Outcome`], [`AffinityTokenLayer::on_outcome`] |
-//! | My gateway wants to be asked for a session | [`AffinityTokenLayer::opening`] |
-//! | My gateway says for how long a token is valid | [`AffinityTokenLayer::lifetime`], [`attributes`] |
+//! - What is sent, remembered and forgotten: [`AffinityTokenLayer`].
+//! - The names that gateways use: [`header`].
+//! - What a token is, and what it is remembered for: [`Token`], [`Session`].
+//! - The bounds of the default store, and a store of your own: [`MemoryStore`], [`TokenStore`].
+//! - Whether tokens are issued, and why one is gone: [`AffinityTokenLayer::on_outcome`], [`Outcome`].
+//! - A gateway that issues a token only on request: [`AffinityTokenLayer::opening`].
+//! - A gateway that limits how long a token is valid: [`AffinityTokenLayer::lifetime`], [`attributes`].
 //!
 //! # Features
 //!
-//! | feature | default | adds |
-//! |---|---|---|
-//! | `memory` | yes | [`MemoryStore`] and [`attributes::lifetime`], which ask the process for the time |
-//! | `tracing` | no | one event for each [`Outcome`], never a key or a token |
-//!
-//! Without `memory` the crate builds for `wasm32-unknown-unknown`, where asking for the time panics: bring
-//! a [`TokenStore`] of your own ([`AffinityTokenLayer::with_store`]).
+//! - `memory` (on by default): [`MemoryStore`] and [`attributes::lifetime`]. Both read the clock, which panics on
+//!   `wasm32-unknown-unknown`. Without this feature the crate builds there, with a [`TokenStore`] of your own
+//!   ([`AffinityTokenLayer::with_store`]).
+//! - `tracing`: one event for each [`Outcome`], which never shows a key or a token.
 //!
 //! # Where it goes in a stack
 //!
-//! Inside of a retry, so that each attempt asks anew and the second one starts without the dead token.
-//! Inside of whatever changes the host. Inside of a response cache: an answer from a cache brings the
-//! token of the session that filled it. Outside or inside of a `SessionAffinityLayer`, where the first hop
-//! hashes a key and the second issues a token.
+//! - Inside a retry, so that the second attempt starts without the dead token.
+//! - Inside anything that adds or rewrites the host.
+//! - Inside a response cache. Outside it, a cached response would bring one session's token to others.
+//! - On either side of a `SessionAffinityLayer`, if the first hop hashes a key and the second issues tokens.
 
 pub mod attributes;
 mod exchange;
@@ -75,7 +72,6 @@ mod health;
 mod layer;
 #[cfg(feature = "memory")]
 mod memory;
-mod merge;
 mod outcome;
 mod report;
 mod rules;

@@ -1,4 +1,4 @@
-//! A bounded memory in this process.
+//! The default store: bounded, in this process.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -11,14 +11,14 @@ use http::HeaderValue;
 
 use crate::{Session, Token, TokenStore};
 
-/// Remembers the tokens of this process, bounded in number, in bytes and in time.
+/// A store in the memory of this process, with bounds on sessions, bytes and idle time.
 ///
-/// At a bound, the least recently used session is evicted. A session is forgotten when it was idle for
-/// long, or when the [`lifetime`](Token::lifetime) of its token has ended, whichever is first. Clones
-/// share what they remember.
+/// At a bound, the least recently used session is evicted. A session is forgotten when it has been idle for
+/// too long or when the [`lifetime`](Token::lifetime) of its token has ended, whichever comes first. Clones
+/// share their tokens.
 ///
-/// The bytes of a session are those of its text and of its token, and
-/// [`SESSION_BYTES`](Self::SESSION_BYTES) for what is around them.
+/// A session counts for the bytes of its text and its token, plus [`SESSION_BYTES`](Self::SESSION_BYTES) of
+/// overhead.
 ///
 /// Needs the feature `memory`, which is on by default.
 ///
@@ -30,7 +30,8 @@ use crate::{Session, Token, TokenStore};
 /// use tower_affinity_token::{AffinityTokenLayer, MemoryStore, header};
 ///
 /// let store = MemoryStore::bounded(1_000, 1024 * 1024, Duration::from_secs(600));
-/// let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN).store(store.clone());
+/// let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN)
+///     .store(store.clone());
 /// assert_eq!(store.len(), 0);
 /// ```
 #[derive(Clone)]
@@ -40,21 +41,21 @@ struct Shared {
     max_sessions: usize,
     max_bytes: usize,
     max_idle: Duration,
-    /// Times are counted from here, since 8 bytes hold such a time and an `Instant` has 16.
+    /// Times are counted from here: such a time takes 8 bytes, an `Instant` 16.
     start: Instant,
-    /// The map's own. It is here, too, so that no session is hashed under the lock.
+    /// A copy of the map's, so that sessions are hashed outside the lock.
     hasher: RandomState,
-    // One lock: no request holds it for longer than a look-up takes.
+    // One lock: a request holds it only for a look-up.
     memory: Mutex<Memory>,
 }
 
 struct Memory {
-    /// In the order of last use.
+    /// Ordered by last use.
     sessions: LinkedHashMap<Session, Remembered, RandomState>,
     bytes: usize,
 }
 
-/// A time, since the start of a store.
+/// A time since the start of the store.
 type Nanoseconds = u64;
 
 /// A token, and when its session was last used.
@@ -63,7 +64,7 @@ enum Remembered {
         token: HeaderValue,
         used: Nanoseconds,
     },
-    /// In a box, so that only the tokens of gateways that set a lifetime pay for it.
+    /// Boxed, so that only tokens with a lifetime pay for it.
     UntilEnd(Box<Dated>),
 }
 
@@ -74,25 +75,26 @@ struct Dated {
 }
 
 impl MemoryStore {
-    /// The most sessions that are remembered by default.
+    /// The most sessions that are remembered by default: 100,000.
     pub const MAX_SESSIONS: usize = 100_000;
-    /// The most bytes that sessions have by default: 64 MiB.
+    /// The most bytes that the sessions take by default: 64 MiB.
     pub const MAX_BYTES: usize = 64 * 1024 * 1024;
-    /// How long a session is remembered by default after its last request: an hour.
+    /// How long a session is remembered after its last request by default: one hour.
     pub const MAX_IDLE: Duration = Duration::from_secs(3600);
-    /// What a session is counted for beside its text and its token: the most that they have around them.
+    /// The bytes that a session counts for in addition to its text and its token: an upper bound of the
+    /// overhead.
     pub const SESSION_BYTES: usize = 192;
 
-    /// The sessions that one call evicts at most because they were idle.
+    /// The most idle sessions that one call evicts.
     const IDLE_EVICTIONS: usize = 4;
 
-    /// Remembers up to 100,000 sessions with up to 64 MiB, each until it was idle for an hour.
+    /// Creates a store of up to 100,000 sessions in up to 64 MiB, each kept until it is idle for an hour.
     #[must_use]
     pub fn new() -> Self {
         Self::bounded(Self::MAX_SESSIONS, Self::MAX_BYTES, Self::MAX_IDLE)
     }
 
-    /// Remembers up to `max_sessions` with up to `max_bytes`, each until it was idle for `max_idle`.
+    /// Creates a store of up to `max_sessions` in up to `max_bytes`, each kept until it is idle for `max_idle`.
     #[must_use]
     pub fn bounded(max_sessions: usize, max_bytes: usize, max_idle: Duration) -> Self {
         let hasher = RandomState::new();
@@ -109,7 +111,7 @@ impl MemoryStore {
         }))
     }
 
-    /// Returns how many sessions are remembered, after the evictions that are due.
+    /// Returns the number of sessions, after the evictions that are due.
     #[must_use]
     pub fn len(&self) -> usize {
         self.settled().sessions.len()
@@ -121,17 +123,16 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    /// Returns the bytes of the sessions that are remembered, after the evictions that are due.
+    /// Returns the bytes of all sessions, after the evictions that are due.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.settled().bytes
     }
 
-    /// Returns a copy of what is remembered, the least recently used session first: each with its token,
-    /// whose lifetime is what remains of it, and when it was last used.
+    /// Returns each session with its token and the time of its last use, the least recently used first.
     ///
-    /// For a store that keeps its tokens elsewhere, too. A request that comes meanwhile waits until all
-    /// are copied.
+    /// The lifetime of each token is what remains of it. Use this in a store that also keeps its tokens
+    /// elsewhere. Requests wait until the copy is complete.
     #[must_use]
     pub fn snapshot(&self) -> Vec<(Session, Token, Instant)> {
         let memory = self.settled();
@@ -161,7 +162,7 @@ impl MemoryStore {
         memory
     }
 
-    /// Remembers the token, and with `replaces` also where there is one. Returns whether it does.
+    /// Remembers the token, unless there is one already and `replaces` is false. Returns whether it did.
     fn remember(&self, session: &Session, token: Token, replaces: bool) -> bool {
         let shared = &*self.0;
         let now = shared.now();
@@ -208,8 +209,7 @@ impl Shared {
         now >= end || now.saturating_sub(used) >= nanoseconds(self.max_idle)
     }
 
-    /// Evicts sessions that were idle for long where a session begins, a few at a time so that no request
-    /// pays for all.
+    /// Evicts expired sessions, a few at a time so that no single request pays for all of them.
     fn evict_idle(&self, memory: &mut Memory, now: Nanoseconds) {
         for _ in 0..MemoryStore::IDLE_EVICTIONS {
             match memory.sessions.front() {
@@ -263,7 +263,7 @@ impl Remembered {
         }
     }
 
-    /// When the session was last used, and when its token's lifetime ends.
+    /// Returns when the session was last used and when its token's lifetime ends.
     fn times(&self) -> (Nanoseconds, Nanoseconds) {
         match self {
             Self::UntilIdle { used, .. } => (*used, Nanoseconds::MAX),
@@ -272,7 +272,7 @@ impl Remembered {
     }
 }
 
-/// Five hundred years and more are the same.
+/// Saturates at about 584 years.
 fn nanoseconds(duration: Duration) -> Nanoseconds {
     duration.as_nanos().try_into().unwrap_or(Nanoseconds::MAX)
 }
@@ -327,7 +327,7 @@ impl TokenStore for MemoryStore {
     }
 }
 
-/// Shows the number of sessions alone.
+/// Shows only the number of sessions.
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore")

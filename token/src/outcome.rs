@@ -1,24 +1,24 @@
-//! What the layer did, for counters and logs.
+//! What the layer did, for metrics and logs.
 
 use http::StatusCode;
 
-/// What a layer did to a request, or learned from how it ended.
+/// What a layer did to a request, or learned when it ended.
 ///
-/// It is a report, not a result: the layer never fails a request. Each request is one outcome out of
-/// the first group. A request of a session (`Echoed`, `Opened`, `NothingRemembered`, `MapFull`) is a
-/// second one when it ends, out of the second group.
+/// It is a report, not a result: the layer never fails a request. Each request gives one outcome of the first
+/// group (`Echoed` to `MapFull`). If that is `Echoed`, `Opened`, `NothingRemembered` or `MapFull`, the request
+/// gives a second outcome when it ends, of the second group.
 ///
 /// # Events
 ///
-/// With the feature `tracing`, each outcome is one event of the target `tower_affinity_token`, with
-/// two fields and never a key or a token: `outcome` is [`as_str`](Self::as_str), and `header_name` is
-/// the header that carries the token. The level is
+/// With the feature `tracing`, each outcome is one event of the target `tower_affinity_token`. It has two
+/// fields and never shows a key or a token: `outcome` is [`as_str`](Self::as_str), and `header_name` is the
+/// header that carries the token. The level is
 ///
-/// - WARN, once for each layer and kind, for `InvalidKey`, `NoAuthority`, `MapFull` and `InvalidToken`,
-///   where the affinity is lost although no setting asks for that; later ones are TRACE, so that a mistake
-///   in a configuration does not fill a disk;
-/// - DEBUG where a token is forgotten;
-/// - TRACE for the others.
+/// - WARN for the first `InvalidKey`, `NoAuthority`, `MapFull` and `InvalidToken` of each layer, since affinity
+///   is lost although no setting asks for that; repeats are TRACE, so that a misconfiguration does not fill the
+///   log;
+/// - DEBUG if a token is forgotten;
+/// - TRACE for all others.
 ///
 /// # Examples
 ///
@@ -33,11 +33,11 @@ use http::StatusCode;
 pub enum Outcome {
     /// The request was sent with the remembered token.
     Echoed,
-    /// Nothing was remembered, and the request was sent with the value of `opening`.
+    /// No token was remembered, so the request was sent with the value of `opening`.
     Opened,
-    /// Nothing was remembered, so the request was sent without the header.
+    /// No token was remembered, so the request was sent without the header.
     NothingRemembered,
-    /// The caller's own token was kept, and its answer is not looked at.
+    /// The request was sent with the caller's own token, and its response is ignored.
     Kept,
     /// No source had a key, so the request was sent without the header.
     NoKey,
@@ -48,68 +48,68 @@ pub enum Outcome {
     Suppressed,
     /// The host is not on the list of `.only_hosts`, so the request was sent without the header.
     HostNotAllowed,
-    /// The URI has no authority, so no token belongs to it and the request was sent without the header.
+    /// The URI has no authority, so the request was sent without the header.
     NoAuthority,
-    /// The request is a `CONNECT` for a tunnel, whose headers go to the proxy, so it was sent without the
-    /// header.
+    /// The request is a `CONNECT` that opens a tunnel, so it was sent without the header: the proxy would
+    /// read it.
     Tunnel,
     /// The header map has no room for another name, so the request was sent without the header.
     MapFull,
 
-    /// The answer brought a token to a request that carried none, and it is remembered.
+    /// The request carried no token; the response brought one, which is remembered.
     Issued,
-    /// The answer brought a different token than the request carried, and it is remembered.
+    /// The response brought a different token than the request carried, and it is remembered.
     Changed,
-    /// The answer repeats the token that the request carried or brings none: it stays remembered.
+    /// The response repeated the request's token or brought none, so that token stays remembered.
     Unchanged,
-    /// The answer brought no token to a request that carried none.
+    /// The request carried no token, and the response brought none.
     NotIssued,
-    /// The answer brought a value that is not a token: blank, longer than
-    /// [`Token::MAX_LEN`](crate::Token::MAX_LEN), or with a lifetime that has ended.
+    /// The response brought a value that is not a valid token: longer than
+    /// [`Token::MAX_LEN`](crate::Token::MAX_LEN), with a blank token part, or with a lifetime that has ended.
     InvalidToken,
-    /// The answer brought a different token, but the first one wins.
+    /// The response brought a different token, but the first one wins.
     NotFirst,
-    /// The answer brought a token that was forgotten since its request was sent; it stays forgotten.
+    /// The response brought a token that was forgotten after the request was sent. It stays forgotten.
     Stale,
-    /// The request failed. A token that it carried is still remembered.
+    /// The request failed. If it carried a token, that token is still remembered.
     Failed,
-    /// The status says that the token is dead.
+    /// The token is forgotten: the status says that it is dead.
     ForgottenStatus,
-    /// The answer says in the header of `.closed_header` that the session is over.
+    /// The token is forgotten: the response has it in the header of `.closed_header`.
     ForgottenClosed,
-    /// The answer repeats the token, and says that its lifetime has ended.
+    /// The token is forgotten: the response repeats it and says that its lifetime has ended.
     ForgottenExpired,
-    /// As many requests in a row as `.forget_after` allows have failed.
+    /// The token is forgotten: it reached the number of consecutive failures of `.forget_after`.
     ForgottenFailures,
 }
 
-/// How a request ended, to decide whether it failed.
+/// How a request ended, for deciding whether it failed.
 ///
-/// The body of an answer is not looked at: a request is answered as soon as its status is there.
+/// The response body does not matter: a request has ended when the head of its response arrives.
 ///
 /// # Examples
 ///
 /// ```
 /// use tower_affinity_token::{AffinityTokenLayer, Ending, header};
 ///
-/// // Three failures in a row, and a caller that hangs up is not one.
+/// // At the third failure; a caller that hangs up is not one.
 /// let layer = AffinityTokenLayer::new(header::X_SESSION_TOKEN)
 ///     .forget_after(3, |ending| ending.is_failure() && ending != Ending::Dropped);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ending {
-    /// It was answered, with this status.
+    /// The inner service returned a response with this status.
     Answered(StatusCode),
     /// The inner service returned an error.
     Error,
-    /// The future was polled, and dropped before there was an answer: its caller hung up, a timeout
-    /// elapsed, or a hedged request was faster.
+    /// The future was polled, then dropped before the response: its caller hung up, a timeout elapsed, or a
+    /// hedged request was faster.
     Dropped,
 }
 
 impl Outcome {
-    /// All outcomes, each once, for the labels of a counter.
+    /// Every outcome once, for a counter that begins at zero.
     pub const ALL: [Self; 23] = [
         Self::Echoed,
         Self::Opened,
@@ -136,7 +136,7 @@ impl Outcome {
         Self::ForgottenFailures,
     ];
 
-    /// Returns the name of the variant in snake case, such as `echoed`.
+    /// Returns the name in snake case, for a label or a log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -168,7 +168,7 @@ impl Outcome {
 }
 
 impl Ending {
-    /// Whether this is a failure by default: an error, the status 502 or 504, or no answer.
+    /// Whether this is a failure by default: an error, the status 502 or 504, or a dropped future.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! Who is told of an outcome.
+//! Where outcomes are reported.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::Outcome;
 #[derive(Clone, Default)]
 pub(crate) struct Report {
     pub(crate) hook: Option<Arc<dyn Fn(Outcome) + Send + Sync>>,
-    /// A bit for each kind that was a warning once. Shared by all services of a layer.
+    /// A bit for each kind of outcome that was logged as a warning. Shared by all services of a layer.
     #[cfg(feature = "tracing")]
     warned: Arc<AtomicU8>,
 }
@@ -30,7 +30,7 @@ impl Report {
         let _ = header_name;
     }
 
-    /// Emits the event, whose fields are computed only if somebody listens at its level.
+    /// Emits the event; its fields are computed only if a subscriber wants its level.
     #[cfg(feature = "tracing")]
     fn emit(&self, outcome: Outcome, header_name: &HeaderName) {
         macro_rules! emit {
@@ -45,21 +45,21 @@ impl Report {
         }
         match outcome {
             Outcome::NoAuthority if self.is_first(1) => {
-                emit!(warn, "no session token: the URI has no authority");
+                emit!(warn, "no session token sent: the URI has no authority");
             }
             Outcome::MapFull if self.is_first(1 << 1) => {
                 emit!(
                     warn,
-                    "no session token: the header map has no room for another name"
+                    "no session token sent: the header map has no room for another name"
                 );
             }
             Outcome::InvalidToken if self.is_first(1 << 2) => {
-                emit!(warn, "the answer brought a value that is not a token");
+                emit!(warn, "the response has a value that is not a valid token");
             }
             Outcome::InvalidKey if self.is_first(1 << 3) => {
                 emit!(
                     warn,
-                    "no session token: a source has a value that is not a key"
+                    "no session token sent: a source has a value that is not a valid key"
                 );
             }
             Outcome::ForgottenStatus

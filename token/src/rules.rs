@@ -1,32 +1,30 @@
-//! The settings of a layer, and what they make of a request and of an answer.
+//! The settings of a layer, and how they read a response.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
-use tower_session_affinity::{HostPattern, MergePolicy, NoAffinity};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tower_session_affinity::MergePolicy;
+use tower_session_affinity::rules::{HeaderRules, is_blank};
 
 use crate::report::Report;
-use crate::token::is_blank;
 use crate::{Ending, Outcome, Token};
 
-/// Reads from the value of a response header for how long its token is valid.
+/// Reads from the value of a response header how long its token is valid.
 pub(crate) type ReadLifetime = fn(&[u8]) -> Option<Duration>;
 
-/// The lifetime of a token whose time has passed.
+/// The lifetime of a token that has expired.
 pub(crate) const OVER: Option<Duration> = Some(Duration::ZERO);
 
-/// All settings of a layer, but for where keys come from and where tokens are remembered.
+/// All settings of a layer except the sources of keys and the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    pub(crate) request_header: HeaderName,
+    /// The header that the token is sent in.
+    pub(crate) request_header: HeaderRules,
     pub(crate) response_header: HeaderName,
     pub(crate) closed_header: Option<HeaderName>,
     pub(crate) token_part: fn(&[u8]) -> &[u8],
     pub(crate) lifetime: Option<ReadLifetime>,
     pub(crate) opening: Option<HeaderValue>,
-    pub(crate) merge_policy: MergePolicy,
-    pub(crate) only_hosts: Option<Arc<[HostPattern]>>,
     pub(crate) first_wins: bool,
     pub(crate) is_dead: fn(StatusCode) -> bool,
     pub(crate) max_failures: u32,
@@ -34,10 +32,10 @@ pub(crate) struct Rules {
     pub(crate) report: Report,
 }
 
-/// What the response header of an answer brings.
+/// What the response header brings.
 pub(crate) enum Issued {
     Nothing,
-    /// Values, none of which is a token that is valid now.
+    /// Values, none of which is a valid and unexpired token.
     Invalid,
     /// The token that the request carried.
     Again {
@@ -51,13 +49,15 @@ impl Rules {
     pub(crate) fn new(header_name: HeaderName) -> Self {
         Self {
             response_header: header_name.clone(),
-            request_header: header_name,
+            request_header: HeaderRules {
+                name: header_name,
+                policy: MergePolicy::Keep,
+                only_hosts: None,
+            },
             closed_header: None,
             token_part: |value| value,
             lifetime: None,
             opening: None,
-            merge_policy: MergePolicy::Keep,
-            only_hosts: None,
             first_wins: false,
             is_dead: |status| matches!(status.as_u16(), 404 | 410 | 503),
             max_failures: 2,
@@ -66,33 +66,13 @@ impl Rules {
         }
     }
 
-    /// Returns why this request must be sent without the header, if it must.
-    #[inline]
-    pub(crate) fn forbid<B>(&self, request: &Request<B>) -> Option<Outcome> {
-        // One that opens a WebSocket over HTTP/2 (RFC 8441) has a scheme, and goes to the host itself.
-        if *request.method() == Method::CONNECT && request.uri().scheme().is_none() {
-            return Some(Outcome::Tunnel);
-        }
-        if let Some(hosts) = self.only_hosts.as_deref() {
-            let uri = request.uri();
-            if uri.authority().is_none() {
-                return Some(Outcome::NoAuthority);
-            }
-            if !hosts.iter().any(|host| host.matches(uri)) {
-                return Some(Outcome::HostNotAllowed);
-            }
-        }
-        let marker = request.extensions().get::<NoAffinity>();
-        marker.map(|_| Outcome::Suppressed)
-    }
-
     /// Reads the first value that holds a token.
     pub(crate) fn issued(&self, headers: &HeaderMap, sent: Option<&Token>) -> Issued {
         let mut issued = Issued::Nothing;
         for value in headers.get_all(&self.response_header) {
             let part = (self.token_part)(value.as_bytes());
             let lifetime = || self.lifetime.and_then(|read| read(value.as_bytes()));
-            // Most gateways repeat the token, which need not be copied.
+            // Most gateways repeat the token; then it need not be copied.
             if sent.is_some_and(|sent| sent.as_bytes() == part) {
                 let lifetime = lifetime();
                 issued = Issued::Again { lifetime };
@@ -101,21 +81,21 @@ impl Rules {
                 }
             } else if let Some(token) = Self::token(part, lifetime) {
                 return Issued::New(token);
-            } else if matches!(issued, Issued::Nothing) && !is_blank(value.as_bytes()) {
+            } else if matches!(issued, Issued::Nothing) && !is_blank(value) {
                 issued = Issued::Invalid;
             }
         }
         issued
     }
 
-    /// Makes a token of this part, unless its time has passed.
+    /// Makes a token of this part, unless it has expired.
     fn token(part: &[u8], lifetime: impl FnOnce() -> Option<Duration>) -> Option<Token> {
         let token = Token::try_from(part).ok()?;
         let lifetime = lifetime();
         (lifetime != OVER).then(|| token.with_lifetime(lifetime))
     }
 
-    /// Returns the tokens of the sessions that this answer says are over.
+    /// Returns the tokens of the sessions that this response says are over.
     pub(crate) fn closed(&self, headers: &HeaderMap) -> impl Iterator<Item = Token> {
         let names = self.closed_header.iter();
         let values = names.flat_map(|name| headers.get_all(name));
@@ -125,6 +105,6 @@ impl Rules {
 
     #[inline]
     pub(crate) fn tell(&self, outcome: Outcome) {
-        self.report.tell(outcome, &self.request_header);
+        self.report.tell(outcome, &self.request_header.name);
     }
 }

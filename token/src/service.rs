@@ -1,4 +1,4 @@
-//! The service that a layer makes.
+//! The service that the layer produces.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,10 +11,10 @@ use crate::exchange::{Exchange, Shared};
 use crate::store::DefaultStore;
 use crate::{ResponseFuture, TokenStore};
 
-/// Sends each request with the token of its session, and remembers what the answer brings.
+/// Sends each request with the token of its session, and remembers the token in the response.
 ///
-/// Made by [`AffinityTokenLayer`](crate::AffinityTokenLayer). Its readiness, response and error are
-/// the inner service's own.
+/// Produced by [`AffinityTokenLayer`](crate::AffinityTokenLayer). Its readiness, response and error are
+/// those of the inner service.
 #[derive(Debug)]
 pub struct AffinityToken<S, K = FromExtension, St = DefaultStore> {
     inner: S,
@@ -47,7 +47,7 @@ impl<S, K, St> AffinityToken<S, K, St> {
     }
 }
 
-// Derived, it would ask that the store is `Clone`.
+// A derived impl would require `St: Clone`.
 impl<S: Clone, K: Clone, St> Clone for AffinityToken<S, K, St> {
     fn clone(&self) -> Self {
         Self::new(

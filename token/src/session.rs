@@ -10,14 +10,13 @@ use tower_session_affinity::{AffinityKey, InvalidAffinityKey};
 
 /// What a token is remembered for: a key at one origin, under one header name.
 ///
-/// The origin is the scheme, the host and the port of a URI. Spellings of one origin are the same
-/// session: case does not count, nor do one trailing dot of the host, user information, and the
-/// scheme's default port. `ws` is `http` and `wss` is `https`, since a WebSocket is opened by a request
-/// over HTTP. A URI without a scheme is an origin of its own, so a token that was issued over TLS is
-/// never sent without TLS. An IPv6 address is compared as it is spelled. The `Host` header is not
-/// read.
+/// The origin is the scheme, the host and the port of a URI. Case, one trailing dot of the host, user
+/// information and the scheme's default port are ignored. `ws` is the same as `http`, and `wss` the same as
+/// `https`, since a WebSocket is opened by an HTTP request. A URI without a scheme is an origin of its own, so
+/// a token that was issued over TLS is never sent without TLS. IPv6 addresses are compared as text. The `Host`
+/// header is not read.
 ///
-/// [`as_str`](Self::as_str) is a stable text, which [`FromStr`] reads. `Debug` does not show the key,
+/// [`as_str`](Self::as_str) returns a stable text, which [`FromStr`] parses. `Debug` does not show the key,
 /// and there is no `Display`.
 ///
 /// # Examples
@@ -28,7 +27,9 @@ use tower_session_affinity::{AffinityKey, InvalidAffinityKey};
 /// use tower_session_affinity::AffinityKey;
 ///
 /// let key = AffinityKey::from_static("chat-7");
-/// let session = |uri| Session::new(&X_SESSION_TOKEN, &Uri::from_static(uri), &key);
+/// let session = |uri| {
+///     Session::new(&X_SESSION_TOKEN, &Uri::from_static(uri), &key)
+/// };
 ///
 /// let text = "https api.example x-session-token chat-7";
 /// assert_eq!(session("https://api.example/v1/chat").unwrap().as_str(), text);
@@ -40,7 +41,8 @@ use tower_session_affinity::{AffinityKey, InvalidAffinityKey};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session(Box<[u8]>);
 
-/// The error returned for a text that is not a [`Session`]: which part is wrong, never the key.
+/// The error returned for a text that is not a valid [`Session`]. It says which part is wrong and never shows
+/// the key.
 ///
 /// # Examples
 ///
@@ -50,7 +52,8 @@ pub struct Session(Box<[u8]>);
 /// let error = "https api.example x-session-token".parse::<Session>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "session has 3 parts, expected scheme, host, header name and key between single spaces",
+///     "session has 3 parts, expected scheme, host, header name and key \
+///      between single spaces",
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,21 +68,21 @@ enum Reason {
     Key(InvalidAffinityKey),
 }
 
-/// Between the parts of a session; none of them can contain it.
+/// Separates the parts of a session; none of them can contain it.
 const SEPARATOR: u8 = b' ';
 
-/// The scheme of a URI that has none. No scheme begins like this.
+/// Stands for a missing scheme. No scheme begins with it.
 const NO_SCHEME: &str = "-";
 
 impl Session {
-    /// Names the session of `key` at the origin of `uri`, for tokens that are sent as `header_name`.
+    /// Returns the session of `key` at the origin of `uri`, for tokens that are sent in `header_name`.
     ///
     /// Returns `None` if the URI has no host.
     #[must_use]
     pub fn new(header_name: &HeaderName, uri: &Uri, key: &AffinityKey) -> Option<Self> {
         let authority = uri.authority()?.as_str();
         let is_plain = authority.bytes().all(is_plain);
-        // Most authorities are a host in lower case and nothing else.
+        // Most authorities are only a host in lower case.
         let (host, port) = if is_plain {
             (authority, None)
         } else {
@@ -97,7 +100,7 @@ impl Session {
         let name = header_name.as_str();
         let key = key.as_header_value().as_bytes();
 
-        // The exact length, since this text is what a store keeps.
+        // The exact length, since a store keeps this text.
         let port_len = port.map_or(0, |port| 1 + port.len());
         let len = scheme.len() + 1 + host.len() + port_len + 1 + name.len() + 1 + key.len();
         let mut text = Vec::with_capacity(len);
@@ -114,16 +117,15 @@ impl Session {
         text.push(SEPARATOR);
         text.extend_from_slice(name.as_bytes());
         text.push(SEPARATOR);
-        // A copy: a key can be a slice of a read buffer, which is not to be kept for its sake.
+        // Copied, since a key can be a slice of a read buffer, which it would keep alive.
         text.extend_from_slice(key);
         Some(Self(text.into()))
     }
 
-    /// Returns the scheme, the host with its port, the header name and the key, with a space between
-    /// each two.
+    /// Returns the scheme, the host with its port, the header name and the key, separated by spaces.
     ///
-    /// The text is unique and stable: [`FromStr`] makes the same session of it. A default port is left
-    /// out, and the scheme is `-` where the URI has none.
+    /// The text is unique and stable; [`FromStr`] parses it into an equal session. A default port is omitted.
+    /// The scheme is `-` if the URI has none.
     #[must_use]
     #[expect(
         clippy::missing_panics_doc,
@@ -139,12 +141,12 @@ impl Session {
     }
 }
 
-/// Whether this can only be a part of a host, in lower case.
+/// Whether this byte can only be part of a host, and is not in upper case.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.')
 }
 
-/// Returns what [`Uri::host`] and [`Uri::port_u16`] do, in one walk from the end.
+/// Returns what [`Uri::host`] and [`Uri::port_u16`] return, in one pass from the end.
 fn split(authority: &str) -> (&str, Option<u16>) {
     let bytes = authority.as_bytes();
     let (mut start, mut first_colon, mut last_colon) = (0, bytes.len(), None);
@@ -169,11 +171,11 @@ fn split(authority: &str) -> (&str, Option<u16>) {
     (&authority[start..end], port)
 }
 
-/// Reads the host of a session, with its port.
+/// Parses the host of a session, with its port.
 fn authority(text: &str) -> Result<Authority, InvalidSession> {
     let (host, _) = split(text);
     let authority = match text.strip_prefix(host) {
-        // `Session::new` takes one dot off, and a session has it no more.
+        // The session has lost one trailing dot already, and `Session::new` removes another.
         Some(port) if host.ends_with('.') => format!("{host}.{port}").parse(),
         Some(_) => text.parse(),
         None => return Err(InvalidSession(Reason::Host)),
@@ -190,7 +192,7 @@ fn scheme(uri: &Uri) -> &str {
     }
 }
 
-/// The port that a connector uses where a URI names none. `http` has these two schemes in lower case.
+/// Returns the port that a connector uses if the URI has none. `http` lowercases these two schemes.
 fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" => Some(80),
@@ -199,7 +201,7 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Spells a number, without the general formatting.
+/// Writes a number in decimal, without the cost of `format!`.
 fn decimal(mut number: u16, digits: &mut [u8; 5]) -> &[u8] {
     let mut start = digits.len();
     loop {
@@ -212,14 +214,14 @@ fn decimal(mut number: u16, digits: &mut [u8; 5]) -> &[u8] {
     }
 }
 
-// Derived, it would also hash the length, which no other field could be taken for.
+// A derived impl would also hash the length, which a single field does not need.
 impl Hash for Session {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(&self.0);
     }
 }
 
-/// Reads the text of [`Session::as_str`]. Upper case and a default port are taken, too.
+/// Parses the text of [`Session::as_str`]. Upper case and a default port are accepted, too.
 impl FromStr for Session {
     type Err = InvalidSession;
 
@@ -243,7 +245,7 @@ impl FromStr for Session {
     }
 }
 
-/// Shows all but the key.
+/// Shows everything except the key.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (shown, _key) = self.as_str().rsplit_once(' ').unwrap_or_default();

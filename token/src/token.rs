@@ -1,20 +1,20 @@
-//! The token that a gateway issues.
+//! The token that a gateway issues, and what is valid as one.
 
 use std::fmt;
 use std::time::Duration;
 
 use http::HeaderValue;
+use tower_session_affinity::rules::is_blank;
 
-/// A token that names a replica: opaque, issued by a gateway, and valid as a header value.
+/// An opaque token that a gateway issues and that names a replica.
 ///
-/// A token has 1 to 4,096 bytes ([`Token::MAX_LEN`]) that a header value can have, and not only spaces
-/// and tabs. It holds a copy of its bytes and nothing else: a header value of hyper is a slice of a
-/// read buffer of 8 KiB, all of which a clone would keep.
+/// A token is a valid header value of 1 to 4,096 bytes ([`Token::MAX_LEN`]) that is not only spaces and tabs.
+/// It holds a copy of its bytes: a clone of hyper's header value would keep a whole read buffer of 8 KiB alive.
 ///
-/// A token picks a replica for anyone who has it, so it is a sensitive header value (HTTP/2 does not put
-/// it into its compression table), and `Debug` does not show it.
+/// Anyone who has a token can pick its replica. So it is sent as a sensitive header value, which HTTP/2 does not
+/// put into its compression table, and `Debug` does not show it.
 ///
-/// Two tokens are equal if their bytes are, whatever their lifetimes.
+/// Two tokens are equal if their bytes are equal, whatever their lifetimes.
 ///
 /// # Examples
 ///
@@ -34,7 +34,8 @@ pub struct Token {
     lifetime: Option<Duration>,
 }
 
-/// The error returned for bytes that are not a [`Token`]: what is wrong and where, never the value.
+/// The error returned for bytes that are not a valid [`Token`]. It says what is wrong and where, and never shows
+/// the value.
 ///
 /// # Examples
 ///
@@ -55,31 +56,31 @@ enum Reason {
 }
 
 impl Token {
-    /// The most bytes that a token can have.
+    /// The most bytes that a token can have: 4,096.
     pub const MAX_LEN: usize = 4096;
 
-    /// Returns the bytes as they go into a header.
+    /// Returns the bytes that are sent in the header.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.value.as_bytes()
     }
 
-    /// Returns for how long the gateway says that the token is valid from now on, if it says so.
+    /// Returns how long the token is valid from now on, if the gateway says so.
     ///
-    /// A store must not return the token later than that.
+    /// A store must not return the token after that time.
     #[must_use]
     pub const fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }
 
-    /// Sets for how long the token is valid from now on; `None` for as long as it is used.
+    /// Sets how long the token is valid from now on; `None` means for as long as it is used.
     #[must_use]
     pub const fn with_lifetime(mut self, lifetime: Option<Duration>) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Takes over a value that was a token's.
+    /// Wraps a value that came from a token.
     #[cfg(feature = "memory")]
     pub(crate) const fn from_checked(value: HeaderValue) -> Self {
         Self {
@@ -89,23 +90,18 @@ impl Token {
     }
 }
 
-/// Whether there is nothing but spaces and tabs, which gateways take for an absent header.
-pub(crate) fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t'))
-}
-
 impl TryFrom<&[u8]> for Token {
     type Error = InvalidToken;
 
     fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
-        if is_blank(bytes) {
-            return Err(InvalidToken(Reason::Blank));
-        }
         if bytes.len() > Self::MAX_LEN {
             return Err(InvalidToken(Reason::TooLong { len: bytes.len() }));
         }
         let value = HeaderValue::from_bytes(bytes);
         let mut value = value.map_err(|_| InvalidToken(Reason::of_invalid_byte(bytes)))?;
+        if is_blank(&value) {
+            return Err(InvalidToken(Reason::Blank));
+        }
         value.set_sensitive(true);
         Ok(Self {
             value,
@@ -115,7 +111,7 @@ impl TryFrom<&[u8]> for Token {
 }
 
 impl Reason {
-    /// Looks for the byte for which a header value was refused.
+    /// Finds the byte because of which the header value was refused.
     fn of_invalid_byte(bytes: &[u8]) -> Self {
         let is_invalid = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
         let index = bytes.iter().position(is_invalid).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a request allocates, and what is kept when it is gone.
+//! What a request allocates, and what stays allocated after it.
 
 use std::future::ready;
 use std::pin::Pin;
@@ -13,10 +13,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tower_session_affinity::{AffinityKey, FromHeaders, header::X_SESSION_ID};
 
-/// hyper's read buffer, of which its header values are slices.
+/// The size of hyper's read buffer; its header values are slices of it.
 const READ_BUFFER: usize = 8 * 1024;
 
-/// Five headers, so that the sixth does not make the map grow.
+/// A request with five headers, so that a sixth does not make the map grow.
 fn request(key: Option<AffinityKey>) -> Request<()> {
     let mut headers = HeaderMap::new();
     for name in [
@@ -52,7 +52,7 @@ fn answer(token: Option<&'static str>) -> Response<()> {
     response
 }
 
-/// Counts the allocations from the request to its answer, both of which outlive the count.
+/// Counts the allocations between the request and its response, both of which outlive the count.
 fn allocations(layer: &AffinityTokenLayer, request: Request<()>, answer: Response<()>) -> u64 {
     let (mut answer, mut received) = (Some(answer), None);
     let mut service = layer.layer(service_fn(|request: Request<()>| {
@@ -69,7 +69,7 @@ fn allocations(layer: &AffinityTokenLayer, request: Request<()>, answer: Respons
     counted.count_total
 }
 
-/// Counts where `t1` is remembered and was sent before, which gave it a reference count.
+/// Counts with a remembered `t1` that was sent before, since sending it first allocates its reference count.
 fn allocations_later(request: impl Fn() -> Request<()>, token: Option<&'static str>) -> u64 {
     let layer = AffinityTokenLayer::new(X_SESSION_TOKEN);
     for token in [Some("t1"), None] {
@@ -79,17 +79,17 @@ fn allocations_later(request: impl Fn() -> Request<()>, token: Option<&'static s
 }
 
 #[test]
-fn a_request_with_a_remembered_token_allocates_the_name_of_its_session_alone() {
+fn a_request_with_a_remembered_token_allocates_only_its_session() {
     assert_eq!(allocations_later(|| request(Some(key())), None), 1);
 }
 
 #[test]
-fn an_answer_that_repeats_the_token_allocates_no_more() {
+fn a_response_that_repeats_the_token_allocates_nothing_more() {
     assert_eq!(allocations_later(|| request(Some(key())), Some("t1")), 1);
 }
 
 #[test]
-fn an_answer_that_brings_another_token_costs_its_copy_more() {
+fn a_response_with_a_new_token_allocates_only_a_copy_of_it() {
     assert_eq!(allocations_later(|| request(Some(key())), Some("t2")), 2);
 }
 
@@ -105,7 +105,7 @@ fn a_request_without_a_key_or_with_its_own_token_allocates_nothing() {
     assert_eq!(allocations_later(own, None), 0);
 }
 
-/// A value as hyper makes it.
+/// A header value like hyper's.
 fn slice_of_a_read_buffer(text: &str) -> HeaderValue {
     let mut buffer = vec![b'x'; READ_BUFFER];
     buffer[100..100 + text.len()].copy_from_slice(text.as_bytes());
@@ -114,7 +114,7 @@ fn slice_of_a_read_buffer(text: &str) -> HeaderValue {
 }
 
 #[test]
-fn ten_thousand_remembered_sessions_keep_no_read_buffer_for_a_key_or_a_token() {
+fn a_remembered_session_keeps_no_read_buffer_alive() {
     const SESSIONS: u64 = 10_000;
     let store = MemoryStore::new();
     let layer = AffinityTokenLayer::new(X_SESSION_TOKEN)
@@ -122,7 +122,7 @@ fn ten_thousand_remembered_sessions_keep_no_read_buffer_for_a_key_or_a_token() {
         .store(store.clone());
     let kept = measure(|| {
         for number in 0..SESSIONS {
-            // A key of a header shares its bytes.
+            // A key from a header shares the header's bytes.
             let mut request = request(None);
             let key = slice_of_a_read_buffer(&format!("chat-{number}"));
             request.headers_mut().insert(X_SESSION_ID, key);
@@ -140,5 +140,8 @@ fn ten_thousand_remembered_sessions_keep_no_read_buffer_for_a_key_or_a_token() {
         assert_eq!(store.len(), 10_000);
     });
     let each = kept.bytes_current / i64::try_from(SESSIONS).unwrap();
-    assert!(each < 256, "{each} bytes a session");
+    assert!(
+        each < 256,
+        "expected less than 256 bytes a session, found {each}"
+    );
 }

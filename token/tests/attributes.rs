@@ -1,4 +1,4 @@
-//! Tokens with attributes behind them.
+//! Tokens that are followed by attributes.
 
 use std::time::{Duration, SystemTime};
 
@@ -28,7 +28,7 @@ fn closed(status: u16, id: &str, token: Option<&str>) -> http::Response<()> {
 }
 
 #[test]
-fn the_token_is_what_is_before_the_first_semicolon() {
+fn the_token_is_the_part_before_the_first_semicolon() {
     for (value, expected) in [
         ("s-1", "s-1"),
         ("s-1;", "s-1"),
@@ -42,7 +42,7 @@ fn the_token_is_what_is_before_the_first_semicolon() {
 }
 
 #[test]
-fn a_lifetime_is_read_from_max_age_else_from_expires() {
+fn a_lifetime_is_read_from_max_age_or_else_from_expires() {
     let zero = Some(Duration::ZERO);
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     for (value, expected) in [
@@ -76,14 +76,14 @@ fn a_lifetime_is_read_from_max_age_else_from_expires() {
 }
 
 #[test]
-fn a_date_to_come_is_as_long_as_it_takes_to_come() {
+fn a_future_date_gives_the_time_that_remains_until_it() {
     let then = SystemTime::now() + Duration::from_secs(86_400);
     let rfc_3339 = humantime::format_rfc3339_nanos(then).to_string();
     let http = httpdate::fmt_http_date(then);
     for date in [rfc_3339, http] {
         let value = format!("s; Expires={date}");
         let lifetime = attributes::lifetime(value.as_bytes()).unwrap();
-        // However long this test was kept waiting, it cannot be more, but for a second that was cut off.
+        // A slow machine can only make it shorter; an HTTP date loses up to a second.
         assert!(lifetime <= Duration::from_secs(86_400), "{lifetime:?}");
         let left = then.duration_since(SystemTime::now()).unwrap_or_default();
         assert!(lifetime + Duration::from_secs(1) >= left, "{lifetime:?}");
@@ -100,7 +100,7 @@ fn attributes_that_are_not_text_are_skipped() {
 }
 
 #[test]
-fn a_token_whose_time_has_passed_is_not_remembered() {
+fn an_expired_token_is_not_remembered() {
     let client = client(&layer());
     issue(&client, A, "chat-1", &format!("s-1; Expires={PAST}"));
     assert_eq!(sent(&client, A, "chat-1"), None);
@@ -111,7 +111,7 @@ fn a_token_whose_time_has_passed_is_not_remembered() {
 }
 
 #[test]
-fn a_token_that_is_repeated_with_a_time_that_has_passed_is_forgotten() {
+fn a_token_that_is_repeated_as_expired_is_forgotten() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "s-1");
     issue(&client, A, "chat-1", &format!("s-1; Expires={PAST}"));
@@ -119,7 +119,7 @@ fn a_token_that_is_repeated_with_a_time_that_has_passed_is_forgotten() {
 }
 
 #[test]
-fn another_token_whose_time_has_passed_does_not_replace_a_remembered_one() {
+fn an_expired_token_does_not_replace_a_remembered_one() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "s-1");
     issue(&client, A, "chat-1", &format!("s-2; Expires={PAST}"));
@@ -127,7 +127,7 @@ fn another_token_whose_time_has_passed_does_not_replace_a_remembered_one() {
 }
 
 #[test]
-fn the_first_value_that_is_valid_now_counts() {
+fn the_first_unexpired_value_counts() {
     let client = client(&layer());
     let mut several = answer(200, Some("s-1; Max-Age=0"));
     let valid = "s-2; Max-Age=600".parse().unwrap();
@@ -137,7 +137,7 @@ fn the_first_value_that_is_valid_now_counts() {
 }
 
 #[test]
-fn a_valid_token_behind_the_sent_one_whose_time_has_passed_replaces_it() {
+fn a_valid_token_after_the_expired_one_that_was_sent_replaces_it() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "s-1");
     let mut several = answer(200, Some("s-1; Max-Age=0"));
@@ -149,7 +149,7 @@ fn a_valid_token_behind_the_sent_one_whose_time_has_passed_replaces_it() {
 }
 
 #[test]
-fn an_invalid_value_behind_the_sent_token_whose_time_has_passed_does_not_save_it() {
+fn an_invalid_value_after_the_expired_token_that_was_sent_does_not_save_it() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "s-1");
     let mut several = answer(200, Some("s-1; Max-Age=0"));
@@ -159,7 +159,7 @@ fn an_invalid_value_behind_the_sent_token_whose_time_has_passed_does_not_save_it
 }
 
 #[test]
-fn a_token_is_not_sent_after_its_time_though_no_answer_says_so() {
+fn a_token_is_not_sent_after_its_lifetime() {
     let lifetime = |_: &[u8]| Some(Duration::from_millis(20));
     let client = client(&AffinityTokenLayer::new(TOKEN).lifetime(lifetime));
     issue(&client, A, "chat-1", "t1");
@@ -168,9 +168,9 @@ fn a_token_is_not_sent_after_its_time_though_no_answer_says_so() {
 }
 
 #[test]
-fn an_answer_that_repeats_the_token_prolongs_its_time() {
+fn a_response_that_repeats_the_token_extends_its_lifetime() {
     let client = client(&layer());
-    // Not so long ago that it is over, nor so far away that it is not over after the sleep.
+    // Still in the future when it is read, and in the past after the sleep.
     let soon = SystemTime::now() + Duration::from_millis(200);
     let soon = humantime::format_rfc3339_nanos(soon);
     issue(&client, A, "chat-1", &format!("s-1; Expires={soon}"));
@@ -180,7 +180,7 @@ fn an_answer_that_repeats_the_token_prolongs_its_time() {
 }
 
 #[test]
-fn an_older_answer_prolongs_neither_a_forgotten_nor_a_replaced_token() {
+fn a_late_response_extends_neither_a_forgotten_nor_a_replaced_token() {
     let layer = layer();
     let flight = || InFlight::<MemoryStore>::send(&layer, turn(A, "chat-1"));
     issue(&client(&layer), A, "chat-1", "s-1");
@@ -197,7 +197,7 @@ fn an_older_answer_prolongs_neither_a_forgotten_nor_a_replaced_token() {
 }
 
 #[test]
-fn a_session_that_an_answer_names_as_closed_is_forgotten_whatever_the_status() {
+fn a_closed_session_is_forgotten_whatever_the_status() {
     for status in [200, 400, 424, 500] {
         let client = client(&layer());
         issue(&client, A, "chat-1", "s-1");
@@ -207,7 +207,7 @@ fn a_session_that_an_answer_names_as_closed_is_forgotten_whatever_the_status() {
 }
 
 #[test]
-fn each_value_of_the_closed_header_is_read_and_its_attributes_are_not_part_of_the_id() {
+fn every_value_of_the_closed_header_is_read_without_its_attributes() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "s-1");
     let mut several = closed(200, "s-0", None);
@@ -218,7 +218,7 @@ fn each_value_of_the_closed_header_is_read_and_its_attributes_are_not_part_of_th
 }
 
 #[test]
-fn another_session_that_is_closed_is_not_ours() {
+fn closing_a_different_session_forgets_nothing() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "s-1");
     issue(&client, A, "chat-2", "s-2");
@@ -230,7 +230,7 @@ fn another_session_that_is_closed_is_not_ours() {
 }
 
 #[test]
-fn a_closed_session_that_is_followed_by_a_new_one_is_replaced_by_it() {
+fn a_response_can_close_a_session_and_issue_a_new_one() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "s-1");
     send(&client, turn(A, "chat-1"), closed(200, "s-1", Some("s-2")));
@@ -238,7 +238,7 @@ fn a_closed_session_that_is_followed_by_a_new_one_is_replaced_by_it() {
 }
 
 #[test]
-fn an_answer_that_closes_a_session_forgets_it_though_it_repeats_its_token() {
+fn a_closed_session_is_forgotten_even_if_the_response_repeats_its_token() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "s-1");
     send(&client, turn(A, "chat-1"), closed(200, "s-1", Some("s-1")));
@@ -246,7 +246,7 @@ fn an_answer_that_closes_a_session_forgets_it_though_it_repeats_its_token() {
 }
 
 #[test]
-fn a_closed_session_is_forgotten_though_its_request_was_sent_without_its_token() {
+fn a_closed_session_is_forgotten_even_if_the_request_had_no_token() {
     let layer = layer();
     let early = InFlight::send(&layer, turn(A, "chat-1"));
     issue(&client(&layer), A, "chat-1", "s-1");
@@ -255,7 +255,7 @@ fn a_closed_session_is_forgotten_though_its_request_was_sent_without_its_token()
 }
 
 #[test]
-fn without_the_settings_neither_header_nor_attributes_are_read() {
+fn by_default_neither_the_closed_header_nor_attributes_are_read() {
     let client = client(&AffinityTokenLayer::new(TOKEN));
     let value = format!("s-1; Expires={PAST}");
     issue(&client, A, "chat-1", &value);

@@ -1,4 +1,4 @@
-//! What the types are, besides what they do.
+//! Which traits the public types implement, and that closures infer.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -30,20 +30,20 @@ fn all_types_are_clone_debug_send_and_sync() {
 }
 
 #[test]
-fn a_service_is_clone_though_its_store_is_not() {
+fn a_service_is_clone_even_if_its_store_is_not() {
     struct NoClone;
     fn is_clone<T: Clone>() {}
     is_clone::<AffinityToken<(), FromExtension, NoClone>>();
 }
 
 #[test]
-fn the_future_is_as_send_as_the_inner_one() {
+fn the_future_is_send_if_the_inner_one_is() {
     fn is_send<T: Send + Sync + Unpin>() {}
     is_send::<ResponseFuture<std::future::Ready<Result<Response<()>, ()>>, MemoryStore>>();
 }
 
 #[test]
-fn a_store_can_be_chosen_at_run_time() {
+fn a_store_can_be_a_trait_object() {
     let store: Arc<dyn TokenStore + Send + Sync> = Arc::new(MemoryStore::new());
     let layer = AffinityTokenLayer::new(NAME).store(store);
     let inner = tower::service_fn(async |_: Request<()>| Ok::<_, ()>(Response::new(())));
@@ -52,7 +52,7 @@ fn a_store_can_be_chosen_at_run_time() {
 }
 
 #[test]
-fn a_closure_needs_no_annotation_and_the_settings_chain_in_any_order() {
+fn closures_need_no_annotation_and_settings_chain_in_any_order() {
     let _ = AffinityTokenLayer::new(NAME)
         .or_fn(|req| req.headers().get("x-user-id")?.try_into().ok())
         .store(MemoryStore::new())

@@ -1,4 +1,4 @@
-//! Envoy's stateful sessions: a session keeps its replica because of the layer, and survives it.
+//! Envoy's stateful sessions: a session stays on its replica because of the layer, and survives its death.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Ready, ready};
@@ -27,7 +27,7 @@ use tower_session_affinity::AffinityKey;
 #[path = "support/replica.rs"]
 mod replica;
 
-/// The response header with which a replica says who it is.
+/// The response header in which a replica names itself.
 const REPLICA: HeaderName = HeaderName::from_static("x-replica");
 
 const SESSIONS: usize = 20;
@@ -35,10 +35,10 @@ const SESSIONS: usize = 20;
 type Body = Empty<Bytes>;
 type HyperClient = Client<HttpConnector, Body>;
 
-/// The replicas that each session met.
+/// The replicas that each session reached.
 type Met = BTreeMap<usize, BTreeSet<SocketAddr>>;
 
-/// Envoy, and the file that tells it where the replicas are.
+/// Envoy, and the folder with the file that lists its replicas.
 struct Envoy {
     process: Child,
     address: SocketAddr,
@@ -102,7 +102,7 @@ impl Drop for Envoy {
     }
 }
 
-/// Moves a new list of replicas into the place of the old one, which is what Envoy watches for.
+/// Replaces the list of replicas by a move, which Envoy watches for.
 fn tell(folder: &Path, replicas: &[Replica]) {
     let endpoints: Vec<_> = replicas
         .iter()
@@ -128,7 +128,7 @@ fn tell(folder: &Path, replicas: &[Replica]) {
     .unwrap();
 }
 
-/// Tries once more where the first attempt was answered with 503.
+/// Retries once if the first attempt gets a 503.
 #[derive(Clone, Default)]
 struct Once {
     tried: bool,
@@ -164,7 +164,7 @@ fn turn(uri: &str, session: usize) -> Request<Body> {
     request.body(Body::new()).unwrap()
 }
 
-/// Sends a request that must not be lost, and returns the replica that answered.
+/// Sends a request that must succeed, and returns the replica that served it.
 async fn answered<S>(client: &S, request: Request<Body>) -> SocketAddr
 where
     S: Service<Request<Body>, Response = Response<Incoming>, Error = Error> + Clone,
@@ -178,7 +178,7 @@ where
         .unwrap()
 }
 
-/// Takes all sessions forward by a number of turns.
+/// Sends a number of turns of every session.
 async fn converse<S>(client: &S, uri: &str, turns: usize, met: &mut Met)
 where
     S: Service<Request<Body>, Response = Response<Incoming>, Error = Error> + Clone,
@@ -191,7 +191,7 @@ where
     }
 }
 
-/// Waits for what Envoy does in its own time.
+/// Waits for something that Envoy does in the background.
 async fn until<F: Future<Output = bool>>(what: &str, mut has_happened: impl FnMut() -> F) {
     for _ in 0..6_000 {
         if has_happened().await {
@@ -202,10 +202,14 @@ async fn until<F: Future<Output = bool>>(what: &str, mut has_happened: impl FnMu
     panic!("waited five minutes for {what}");
 }
 
-/// The session's only replica.
+/// Returns the session's only replica.
 fn home(met: &Met, session: usize) -> SocketAddr {
     let replicas = &met[&session];
-    assert_eq!(replicas.len(), 1, "session {session} met {replicas:?}");
+    assert_eq!(
+        replicas.len(),
+        1,
+        "session {session} reached several replicas: {replicas:?}"
+    );
     *replicas.first().unwrap()
 }
 
@@ -226,7 +230,7 @@ async fn four_replicas() -> Vec<Replica> {
 }
 
 #[tokio::test]
-async fn sessions_keep_their_replicas_over_a_reload_and_survive_the_death_of_one_by_one_retry() {
+async fn sessions_stay_on_their_replica_through_a_reload_and_survive_its_death_with_one_retry() {
     let Some(program) = find_program("envoy") else {
         return;
     };
@@ -241,7 +245,10 @@ async fn sessions_keep_their_replicas_over_a_reload_and_survive_the_death_of_one
     let mut met = Met::new();
     converse(&client, &uri, 10, &mut met).await;
     let used: BTreeSet<_> = met.values().flatten().collect();
-    assert!(used.len() > 1, "all sessions are on one replica");
+    assert!(
+        used.len() > 1,
+        "expected several replicas, found only {used:?}"
+    );
 
     replicas.push(replica().await);
     envoy.reload(&replicas);
@@ -258,7 +265,7 @@ async fn sessions_keep_their_replicas_over_a_reload_and_survive_the_death_of_one
     );
     assert_eq!(policy.retries.load(Ordering::Relaxed), 0);
 
-    // Envoy answers 503 to a token of the killed replica once its health check has failed.
+    // Envoy returns 503 for a token of the killed replica once its health check has failed.
     let killed = homes[0];
     let token = token_of(&plain, &uri, killed).await;
     replicas.retain(|replica| replica.address != killed);
@@ -275,11 +282,15 @@ async fn sessions_keep_their_replicas_over_a_reload_and_survive_the_death_of_one
     assert_eq!(policy.retries.load(Ordering::Relaxed), orphans);
     for (session, before) in homes.into_iter().enumerate() {
         let after = home(&met_after, session);
-        assert_eq!(after == before, before != killed, "session {session}");
+        assert_eq!(
+            after == before,
+            before != killed,
+            "session {session} went from {before} to {after}; {killed} was killed"
+        );
     }
 }
 
-/// Asks without a token until this replica issues one.
+/// Sends requests without a token until this replica issues one.
 async fn token_of(client: &HyperClient, uri: &str, replica: SocketAddr) -> http::HeaderValue {
     loop {
         let request = Request::get(uri).body(Body::new()).unwrap();
@@ -299,8 +310,11 @@ async fn without_the_layer_sessions_scatter() {
     let envoy = Envoy::start(&program, &replicas).await;
     let mut met = Met::new();
     converse(&hyper_client(), &envoy.uri(), 20, &mut met).await;
-    // By chance a session of twenty turns stays on one of four replicas once in 2.7 * 10^11 times.
+    // A session of twenty turns stays on one of four replicas by chance once in 2.7 * 10^11 times.
     for (session, replicas) in met {
-        assert!(replicas.len() > 1, "session {session} met {replicas:?}");
+        assert!(
+            replicas.len() > 1,
+            "session {session} reached only {replicas:?}"
+        );
     }
 }

@@ -14,7 +14,7 @@ mod support;
 
 const A: &str = "https://a.example/chat";
 
-/// Writes each event down: target, level, and all fields.
+/// Records the level, the target and the fields of each event.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -65,7 +65,7 @@ fn line(level: Level, outcome: &str) -> String {
 }
 
 #[test]
-fn each_outcome_is_an_event_with_its_name_and_that_of_the_header() {
+fn each_outcome_is_an_event_with_its_name_and_the_header_name() {
     let lines = logged(|layer| {
         issue(&client(layer), A, "secret-chat", "secret-token");
         send(&client(layer), turn(A, "secret-chat"), answer(410, None));
@@ -83,11 +83,11 @@ fn each_outcome_is_an_event_with_its_name_and_that_of_the_header() {
 }
 
 #[test]
-fn an_affinity_that_is_lost_though_no_setting_asks_for_it_is_one_warning_for_each_kind() {
+fn unintended_loss_of_affinity_is_one_warning_for_each_kind() {
     let too_long = "t".repeat(4097);
     let lines = logged(|layer| {
         for _ in 0..3 {
-            // Services and clones warn together.
+            // Services and clones share their warnings.
             let client = client(&layer.clone());
             send(&client, turn("/chat", "chat-1"), answer(200, None));
             send(&client, turn(A, "chat-1"), answer(200, Some(&too_long)));
@@ -104,7 +104,7 @@ fn an_affinity_that_is_lost_though_no_setting_asks_for_it_is_one_warning_for_eac
 }
 
 #[test]
-fn two_layers_warn_apart() {
+fn two_layers_warn_independently() {
     for _ in 0..2 {
         let lines = logged(|layer| {
             send(&client(layer), turn("/chat", "chat-1"), answer(200, None));

@@ -1,4 +1,4 @@
-//! Which failures make a session forget its token, and which do not.
+//! Which failures make a session forget its token.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -26,14 +26,14 @@ fn in_flight(layer: &Layer) -> InFlight<MemoryStore> {
     InFlight::send(layer, turn(A, "chat-1"))
 }
 
-/// A way in which a request of `chat-1` ends.
+/// Ends a request of `chat-1` in some way.
 type End = fn(&Layer);
 
 const FAILURES: [(&str, End); 4] = [
     ("an error", |layer| in_flight(layer).fail()),
     ("502", |layer| in_flight(layer).answer(502, None)),
     ("504", |layer| in_flight(layer).answer(504, Some("t1"))),
-    ("dropped unanswered", |layer| drop(in_flight(layer))),
+    ("a dropped future", |layer| drop(in_flight(layer))),
 ];
 
 fn remembering(layer: Layer) -> Layer {
@@ -45,7 +45,7 @@ fn layer() -> Layer {
     remembering(AffinityTokenLayer::new(TOKEN))
 }
 
-/// Asks without an effect on what is counted.
+/// Asks without an effect on the count of failures.
 fn is_remembered(layer: &Layer) -> bool {
     !InFlight::call(layer, turn(A, "chat-1"))
         .sent_with
@@ -53,20 +53,23 @@ fn is_remembered(layer: &Layer) -> bool {
 }
 
 #[test]
-fn after_two_failures_in_a_row_a_session_starts_anew() {
+fn two_consecutive_failures_forget_the_token() {
     for (first, one) in FAILURES {
         for (second, other) in FAILURES {
             let layer = layer();
             one(&layer);
-            assert!(is_remembered(&layer), "{first}");
+            assert!(is_remembered(&layer), "forgotten after {first}");
             other(&layer);
-            assert!(!is_remembered(&layer), "{first}, {second}");
+            assert!(
+                !is_remembered(&layer),
+                "remembered after {first} and {second}"
+            );
         }
     }
 }
 
 #[test]
-fn one_failure_between_answers_costs_nothing() {
+fn one_failure_between_responses_forgets_nothing() {
     for (failure, fail) in FAILURES {
         for status in [200, 301, 400, 429, 500, 501, 599] {
             let layer = layer();
@@ -74,13 +77,16 @@ fn one_failure_between_answers_costs_nothing() {
                 fail(&layer);
                 in_flight(&layer).answer(status, None);
             }
-            assert!(is_remembered(&layer), "{failure}, {status}");
+            assert!(
+                is_remembered(&layer),
+                "forgotten after {failure} and {status} in turn"
+            );
         }
     }
 }
 
 #[test]
-fn an_answer_that_repeats_the_token_begins_the_count_anew() {
+fn a_response_that_repeats_the_token_resets_the_count() {
     let layer = layer();
     for _ in 0..3 {
         in_flight(&layer).fail();
@@ -90,18 +96,24 @@ fn an_answer_that_repeats_the_token_begins_the_count_anew() {
 }
 
 #[test]
-fn the_order_is_that_in_which_requests_end() {
+fn failures_are_counted_in_the_order_in_which_requests_end() {
     let layer = layer();
     let (slow, failing) = (in_flight(&layer), in_flight(&layer));
     failing.fail();
     slow.answer(200, None);
     in_flight(&layer).fail();
-    assert!(is_remembered(&layer), "an answer came between them");
+    assert!(
+        is_remembered(&layer),
+        "forgotten though a response came in between"
+    );
     let (one, other) = (in_flight(&layer), in_flight(&layer));
     one.answer(200, None);
     drop(other);
     in_flight(&layer).fail();
-    assert!(!is_remembered(&layer), "no answer came between them");
+    assert!(
+        !is_remembered(&layer),
+        "remembered though no response came in between"
+    );
 }
 
 #[test]
@@ -114,7 +126,7 @@ fn a_future_that_was_never_polled_is_not_a_failure() {
 }
 
 #[test]
-fn a_request_that_is_answered_and_then_dropped_is_one_that_is_answered() {
+fn a_future_that_is_dropped_after_its_response_is_not_a_failure() {
     let layer = layer();
     for _ in 0..5 {
         send(&client(&layer), turn(A, "chat-1"), answer(200, None));
@@ -165,7 +177,7 @@ fn failures_of_an_older_token_do_not_count_for_a_newer_one() {
 }
 
 #[test]
-fn what_failed_before_a_token_was_issued_anew_does_not_count() {
+fn failures_before_a_token_was_issued_again_do_not_count() {
     let layer = layer();
     in_flight(&layer).fail();
     issue(&client(&layer), A, "chat-1", "t2");
@@ -175,7 +187,7 @@ fn what_failed_before_a_token_was_issued_anew_does_not_count() {
 }
 
 #[test]
-fn a_failure_that_brings_another_token_is_not_counted() {
+fn a_failure_status_with_a_new_token_is_not_a_failure() {
     let layer = layer();
     for token in ["t2", "t3", "t4"] {
         in_flight(&layer).answer(502, Some(token));
@@ -184,7 +196,7 @@ fn a_failure_that_brings_another_token_is_not_counted() {
 }
 
 #[test]
-fn a_token_that_was_forgotten_for_failures_is_not_revived_by_an_older_answer() {
+fn a_late_response_does_not_revive_a_token_that_was_forgotten_for_failures() {
     let layer = layer();
     let slow = in_flight(&layer);
     in_flight(&layer).fail();
@@ -194,7 +206,7 @@ fn a_token_that_was_forgotten_for_failures_is_not_revived_by_an_older_answer() {
 }
 
 #[test]
-fn the_services_and_clones_of_a_layer_count_together() {
+fn services_and_clones_of_a_layer_share_their_counts() {
     let layer = layer();
     in_flight(&layer.clone()).fail();
     in_flight(&layer).fail();
@@ -202,7 +214,7 @@ fn the_services_and_clones_of_a_layer_count_together() {
 }
 
 #[test]
-fn the_number_of_failures_can_be_set_and_zero_is_one() {
+fn the_number_of_failures_can_be_set_and_zero_means_one() {
     for (limit, expected) in [(0, 1), (1, 1), (2, 2), (3, 3), (10, 10)] {
         let layer = AffinityTokenLayer::new(TOKEN).forget_after(limit, Ending::is_failure);
         let layer = remembering(layer);
@@ -216,21 +228,21 @@ fn the_number_of_failures_can_be_set_and_zero_is_one() {
 }
 
 #[test]
-fn what_is_a_failure_can_be_set() {
+fn what_counts_as_a_failure_can_be_set() {
     let layer = AffinityTokenLayer::new(TOKEN).forget_after(1, |ending| {
         ending == Ending::Answered(StatusCode::TOO_MANY_REQUESTS)
     });
     let layer = remembering(layer);
     for (failure, fail) in FAILURES {
         fail(&layer);
-        assert!(is_remembered(&layer), "{failure}");
+        assert!(is_remembered(&layer), "forgotten after {failure}");
     }
     in_flight(&layer).answer(429, None);
     assert!(!is_remembered(&layer));
 }
 
 #[test]
-fn an_ending_that_is_not_a_failure_is_not_an_answer_either() {
+fn an_ending_that_is_neither_a_failure_nor_a_response_leaves_the_count() {
     let layer = AffinityTokenLayer::new(TOKEN)
         .forget_after(2, |ending| ending.is_failure() && ending != Ending::Dropped);
     let layer = remembering(layer);
@@ -238,14 +250,17 @@ fn an_ending_that_is_not_a_failure_is_not_an_answer_either() {
     drop(in_flight(&layer));
     assert!(
         is_remembered(&layer),
-        "a caller that hangs up does not count"
+        "a caller that hung up counted as a failure"
     );
     in_flight(&layer).fail();
-    assert!(!is_remembered(&layer), "and does not begin the count anew");
+    assert!(
+        !is_remembered(&layer),
+        "a caller that hung up reset the count"
+    );
 }
 
 #[test]
-fn by_default_an_error_no_answer_502_and_504_are_failures_and_no_other_status_is() {
+fn by_default_errors_dropped_futures_502_and_504_are_failures() {
     assert!(Ending::Error.is_failure() && Ending::Dropped.is_failure());
     for status in 100..1000 {
         let ending = Ending::Answered(StatusCode::from_u16(status).unwrap());
@@ -257,7 +272,7 @@ fn by_default_an_error_no_answer_502_and_504_are_failures_and_no_other_status_is
     }
 }
 
-/// A store of a user's own, which knows nothing of failures.
+/// A custom store, which knows nothing about failures.
 #[derive(Default)]
 struct PlainMap(Mutex<HashMap<Session, Token>>);
 
@@ -279,7 +294,7 @@ impl TokenStore for PlainMap {
 }
 
 #[test]
-fn failures_are_counted_for_a_store_of_ones_own_too() {
+fn failures_are_counted_with_a_custom_store_too() {
     let layer = AffinityTokenLayer::with_store(TOKEN, Arc::new(PlainMap::default()));
     issue(&client(&layer), A, "chat-1", "t1");
     for expected in [Some("t1"), Some("t1"), None] {
@@ -290,7 +305,7 @@ fn failures_are_counted_for_a_store_of_ones_own_too() {
 }
 
 #[test]
-fn a_store_of_ones_own_keeps_the_first_token_by_default() {
+fn put_first_of_a_custom_store_keeps_the_first_token_by_default() {
     let store = PlainMap::default();
     let session = Session::new(
         &HeaderName::from_static("x-t"),
@@ -306,7 +321,7 @@ fn a_store_of_ones_own_keeps_the_first_token_by_default() {
 }
 
 #[test]
-fn a_hundred_thousand_sessions_that_fail_at_once_all_start_anew() {
+fn a_hundred_thousand_sessions_that_fail_at_once_all_start_over() {
     let store = MemoryStore::new();
     let layer = AffinityTokenLayer::new(TOKEN).store(store.clone());
     let answer_all = |status, token| {

@@ -1,4 +1,4 @@
-//! Gateways that want the first token of a session for as long as its key stays the same.
+//! Gateways that expect the first token of a session until the key changes.
 
 use support::{InFlight, answer, client, issue, send, sent, turn};
 use tower_affinity_token::{AffinityTokenLayer, MemoryStore, header::X_SESSION_TOKEN};
@@ -25,7 +25,7 @@ fn the_first_token_is_sent_until_the_key_changes() {
 }
 
 #[test]
-fn of_two_first_requests_the_one_that_is_answered_first_has_the_token() {
+fn of_two_first_requests_the_first_response_sets_the_token() {
     let layer = layer();
     let flight = || InFlight::<MemoryStore>::send(&layer, turn(A, "turn-1"));
     let (one, other) = (flight(), flight());
@@ -35,7 +35,7 @@ fn of_two_first_requests_the_one_that_is_answered_first_has_the_token() {
 }
 
 #[test]
-fn a_dead_first_token_is_followed_by_the_next_one() {
+fn the_token_after_a_dead_first_one_is_remembered() {
     let client = client(&layer());
     issue(&client, A, "turn-1", "t1");
     send(&client, turn(A, "turn-1"), answer(410, None));
@@ -44,7 +44,7 @@ fn a_dead_first_token_is_followed_by_the_next_one() {
 }
 
 #[test]
-fn a_dead_answer_that_brings_another_token_replaces_the_first_one() {
+fn a_dead_status_with_a_new_token_replaces_the_first_one() {
     let client = client(&layer());
     issue(&client, A, "turn-1", "t1");
     send(&client, turn(A, "turn-1"), answer(503, Some("t2")));
@@ -52,7 +52,7 @@ fn a_dead_answer_that_brings_another_token_replaces_the_first_one() {
 }
 
 #[test]
-fn an_answer_with_a_later_token_begins_the_count_of_failures_anew() {
+fn a_response_with_a_later_token_resets_the_count_of_failures() {
     let layer = layer();
     issue(&client(&layer), A, "turn-1", "t1");
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! When a token is dead.
+//! When a token is forgotten.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ fn layer() -> AffinityTokenLayer {
     AffinityTokenLayer::new(TOKEN)
 }
 
-/// A turn of `chat-1` that is on its way.
+/// A turn of `chat-1` in flight.
 fn in_flight(layer: &AffinityTokenLayer) -> InFlight<MemoryStore> {
     InFlight::send(layer, turn(A, "chat-1"))
 }
@@ -31,7 +31,7 @@ fn remembering() -> AffinityToken<Gateway> {
 }
 
 #[test]
-fn by_default_404_410_and_503_forget_the_token_and_no_other_status_does() {
+fn by_default_only_404_410_and_503_forget_the_token() {
     for status in 100..1000 {
         let client = remembering();
         send(&client, turn(A, "chat-1"), answer(status, None));
@@ -45,7 +45,7 @@ fn by_default_404_410_and_503_forget_the_token_and_no_other_status_does() {
 }
 
 #[test]
-fn a_store_that_is_chosen_at_run_time_remembers_and_forgets() {
+fn a_store_behind_a_trait_object_remembers_and_forgets() {
     let store: Arc<dyn TokenStore + Send + Sync> = Arc::new(MemoryStore::new());
     let client = client(&layer().store(store));
     issue(&client, A, "chat-1", "t1");
@@ -55,7 +55,7 @@ fn a_store_that_is_chosen_at_run_time_remembers_and_forgets() {
 }
 
 #[test]
-fn the_statuses_can_be_chosen() {
+fn the_statuses_that_forget_can_be_set() {
     let client = client(&layer().forget_on(|status| status == StatusCode::BAD_REQUEST));
     issue(&client, A, "chat-1", "t1");
     send(&client, turn(A, "chat-1"), answer(503, None));
@@ -65,7 +65,7 @@ fn the_statuses_can_be_chosen() {
 }
 
 #[test]
-fn a_dead_token_takes_no_other_session_with_it() {
+fn a_dead_token_is_forgotten_in_its_session_only() {
     let client = remembering();
     issue(&client, A, "chat-2", "t1");
     issue(&client, "http://b.example/", "chat-1", "t1");
@@ -78,21 +78,21 @@ fn a_dead_token_takes_no_other_session_with_it() {
 }
 
 #[test]
-fn a_dead_answer_that_brings_another_token_replaces_the_dead_one() {
+fn a_dead_status_with_a_new_token_replaces_the_dead_one() {
     let client = remembering();
     send(&client, turn(A, "chat-1"), answer(503, Some("t2")));
     assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t2"));
 }
 
 #[test]
-fn a_dead_answer_that_repeats_the_token_forgets_it() {
+fn a_dead_status_with_the_same_token_forgets_it() {
     let client = remembering();
     send(&client, turn(A, "chat-1"), answer(503, Some("t1")));
     assert_eq!(sent(&client, A, "chat-1"), None);
 }
 
 #[test]
-fn two_first_requests_at_once_get_two_tokens_and_the_later_answer_wins() {
+fn of_two_concurrent_first_requests_the_later_response_wins() {
     let layer = layer();
     let (one, other) = (in_flight(&layer), in_flight(&layer));
     assert_eq!((one.sent_with.len(), other.sent_with.len()), (0, 0));
@@ -102,7 +102,7 @@ fn two_first_requests_at_once_get_two_tokens_and_the_later_answer_wins() {
 }
 
 #[test]
-fn a_dead_answer_spares_a_newer_token_that_came_meanwhile() {
+fn a_dead_status_spares_a_token_that_is_newer_than_its_request() {
     let layer = layer();
     issue(&client(&layer), A, "chat-1", "t1");
     let (slow, quick) = (in_flight(&layer), in_flight(&layer));
@@ -113,7 +113,7 @@ fn a_dead_answer_spares_a_newer_token_that_came_meanwhile() {
 }
 
 #[test]
-fn a_dead_answer_to_a_request_without_a_token_forgets_nothing() {
+fn a_dead_status_forgets_nothing_if_the_request_had_no_token() {
     let layer = layer();
     let (slow, quick) = (in_flight(&layer), in_flight(&layer));
     quick.answer(200, Some("t1"));
@@ -122,7 +122,7 @@ fn a_dead_answer_to_a_request_without_a_token_forgets_nothing() {
 }
 
 #[test]
-fn a_dead_answer_to_the_callers_own_token_forgets_nothing() {
+fn a_dead_status_for_the_callers_own_token_forgets_nothing() {
     let client = remembering();
     let mut own = turn(A, "chat-1");
     own.headers_mut().insert(TOKEN, "t1".parse().unwrap());
@@ -131,7 +131,7 @@ fn a_dead_answer_to_the_callers_own_token_forgets_nothing() {
 }
 
 #[test]
-fn an_older_answer_that_repeats_a_forgotten_token_does_not_revive_it() {
+fn a_late_response_that_repeats_a_forgotten_token_does_not_revive_it() {
     let layer = layer();
     issue(&client(&layer), A, "chat-1", "t1");
     let (quick, slow) = (in_flight(&layer), in_flight(&layer));
@@ -141,9 +141,9 @@ fn an_older_answer_that_repeats_a_forgotten_token_does_not_revive_it() {
 }
 
 #[test]
-fn an_older_answer_that_issues_a_forgotten_token_does_not_revive_it() {
+fn a_late_response_that_issues_a_forgotten_token_does_not_revive_it() {
     let layer = layer();
-    // Sent before there is a token; a gateway whose token names the replica issues the same one again.
+    // Sent before there is a token. A gateway whose tokens name replicas issues the same one again.
     let slow = in_flight(&layer);
     issue(&client(&layer), A, "chat-1", "t1");
     send(&client(&layer), turn(A, "chat-1"), answer(503, None));
@@ -152,7 +152,7 @@ fn an_older_answer_that_issues_a_forgotten_token_does_not_revive_it() {
 }
 
 #[test]
-fn an_older_answer_to_a_different_token_does_not_revive_a_forgotten_one() {
+fn a_late_response_to_a_different_token_does_not_revive_a_forgotten_one() {
     let layer = layer();
     issue(&client(&layer), A, "chat-1", "t1");
     let slow = in_flight(&layer);
@@ -163,7 +163,7 @@ fn an_older_answer_to_a_different_token_does_not_revive_a_forgotten_one() {
 }
 
 #[test]
-fn an_older_answer_does_not_replace_a_newer_token_by_the_one_that_it_repeats() {
+fn a_late_response_that_repeats_an_old_token_does_not_replace_a_newer_one() {
     let layer = layer();
     issue(&client(&layer), A, "chat-1", "t1");
     let (quick, slow) = (in_flight(&layer), in_flight(&layer));
@@ -173,7 +173,7 @@ fn an_older_answer_does_not_replace_a_newer_token_by_the_one_that_it_repeats() {
 }
 
 #[test]
-fn an_older_answer_that_brings_a_token_that_was_never_forgotten_is_remembered() {
+fn a_late_response_with_a_token_that_was_never_forgotten_is_remembered() {
     let layer = layer();
     issue(&client(&layer), A, "chat-1", "t1");
     let (quick, slow) = (in_flight(&layer), in_flight(&layer));
@@ -183,7 +183,7 @@ fn an_older_answer_that_brings_a_token_that_was_never_forgotten_is_remembered() 
 }
 
 #[test]
-fn a_forgotten_token_that_is_issued_to_a_later_request_is_remembered_again() {
+fn a_forgotten_token_is_remembered_again_if_a_later_request_gets_it() {
     let client = remembering();
     send(&client, turn(A, "chat-1"), answer(503, None));
     issue(&client, A, "chat-1", "t1");
@@ -191,7 +191,7 @@ fn a_forgotten_token_that_is_issued_to_a_later_request_is_remembered_again() {
 }
 
 #[test]
-fn a_token_that_is_forgotten_in_one_session_can_be_issued_to_another_at_the_same_time() {
+fn a_token_that_one_session_forgets_can_be_issued_to_another_session() {
     let layer = layer();
     issue(&client(&layer), A, "chat-1", "t1");
     let other = InFlight::send(&layer, turn(A, "chat-2"));
@@ -201,7 +201,7 @@ fn a_token_that_is_forgotten_in_one_session_can_be_issued_to_another_at_the_same
 }
 
 #[test]
-fn the_services_of_one_layer_know_what_each_has_forgotten() {
+fn services_of_a_layer_share_what_they_have_forgotten() {
     let layer = layer();
     let slow = InFlight::send(&layer.clone(), turn(A, "chat-1"));
     issue(&client(&layer), A, "chat-1", "t1");
@@ -211,7 +211,7 @@ fn the_services_of_one_layer_know_what_each_has_forgotten() {
 }
 
 #[test]
-fn back_pressure_is_the_inner_services() {
+fn readiness_is_that_of_the_inner_service() {
     let (inner, mut gateway) = mock::pair::<Request<()>, Response<()>>();
     gateway.allow(0);
     let mut service =

@@ -1,9 +1,9 @@
-//! The names are what gateways read: a misspelled one fails silently.
+//! The names must be those that gateways read, since a misspelled one fails silently.
 
 use tower_affinity_token::header;
 
 #[test]
-fn each_constant_has_the_name_that_its_documentation_promises() {
+fn each_constant_has_its_documented_name() {
     for (constant, name) in [
         (header::X_SESSION_TOKEN, "x-session-token"),
         (header::X_SESSION_TOKEN_PREFILL, "x-session-token-prefill"),
@@ -25,13 +25,13 @@ fn each_constant_has_the_name_that_its_documentation_promises() {
     }
 }
 
-/// A constant that the table above lacks is not held to its name.
+/// The table above must list every constant.
 #[test]
-fn no_constant_is_left_out() {
+fn every_constant_is_tested() {
     let source = include_str!("../src/header.rs");
     let constants = source.matches("pub const ").count();
     let tested = include_str!("header.rs").matches("header::X_").count();
-    // One of the matches is the pattern itself.
+    // One of the matches is the search string itself.
     assert_eq!(constants, tested - 1);
 }
 

@@ -1,4 +1,4 @@
-//! What an answer brings, and how it is handed on.
+//! What is read from a response, and how it is passed on.
 
 use std::convert::Infallible;
 use std::future::{pending, ready};
@@ -18,7 +18,7 @@ fn layer() -> AffinityTokenLayer {
 }
 
 #[test]
-fn an_answer_without_a_token_leaves_the_remembered_one() {
+fn a_response_without_a_token_keeps_the_remembered_one() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "t1");
     assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
@@ -35,7 +35,7 @@ fn the_latest_token_wins_whatever_the_status() {
 }
 
 #[test]
-fn the_response_header_may_have_another_name() {
+fn the_response_header_can_have_a_different_name() {
     let issued = HeaderName::from_static("x-issued");
     let client = client(&layer().response_header(issued.clone()));
     let mut other = answer(200, Some("not this"));
@@ -54,7 +54,7 @@ fn only_the_chosen_part_of_the_response_header_is_the_token() {
 }
 
 #[test]
-fn a_value_that_is_no_token_is_ignored() {
+fn a_value_that_is_not_a_valid_token_is_ignored() {
     let too_long = "t".repeat(4097);
     let client = client(&layer());
     issue(&client, A, "chat-1", "t1");
@@ -65,7 +65,7 @@ fn a_value_that_is_no_token_is_ignored() {
 }
 
 #[test]
-fn a_token_may_have_4096_bytes_and_bytes_outside_of_ascii() {
+fn a_token_can_have_4096_bytes_and_bytes_outside_ascii() {
     let client = client(&layer());
     for token in ["t".repeat(4096), "ü, \t\"".to_owned()] {
         issue(&client, A, "chat-1", &token);
@@ -74,7 +74,7 @@ fn a_token_may_have_4096_bytes_and_bytes_outside_of_ascii() {
 }
 
 #[test]
-fn the_bound_of_4096_bytes_is_that_of_the_part_that_is_the_token() {
+fn the_limit_of_4096_bytes_applies_to_the_token_part() {
     let client = client(&layer().token_part(attributes::token));
     let rest = "x".repeat(5000);
     issue(&client, A, "chat-1", &format!("t1; {rest}"));
@@ -87,7 +87,7 @@ fn the_bound_of_4096_bytes_is_that_of_the_part_that_is_the_token() {
 }
 
 #[test]
-fn a_part_that_is_blank_is_not_a_token_though_the_value_is_not_blank() {
+fn a_blank_token_part_is_ignored_even_if_the_value_is_not_blank() {
     let client = client(&layer().token_part(attributes::token));
     issue(&client, A, "chat-1", "t1");
     issue(&client, A, "chat-1", " ; Expires=never");
@@ -95,7 +95,7 @@ fn a_part_that_is_blank_is_not_a_token_though_the_value_is_not_blank() {
 }
 
 #[test]
-fn the_first_value_that_is_a_token_counts() {
+fn the_first_valid_value_counts() {
     let client = client(&layer());
     let mut several = answer(200, Some(" "));
     for value in ["t1", "t2"] {
@@ -108,7 +108,7 @@ fn the_first_value_that_is_a_token_counts() {
 }
 
 #[test]
-fn an_error_of_the_inner_service_is_handed_on_and_one_leaves_the_token() {
+fn an_error_of_the_inner_service_is_passed_on_and_one_forgets_nothing() {
     let layer = layer();
     issue(&client(&layer), A, "chat-1", "t1");
     let broken = layer.layer(service_fn(async |_: Request<()>| {
@@ -120,7 +120,7 @@ fn an_error_of_the_inner_service_is_handed_on_and_one_leaves_the_token() {
 }
 
 #[test]
-fn a_future_that_is_dropped_remembers_nothing() {
+fn a_dropped_future_remembers_nothing() {
     let store = MemoryStore::new();
     let layer = layer().store(store.clone());
     let answer = || answer(200, Some("t1"));
@@ -130,7 +130,7 @@ fn a_future_that_is_dropped_remembers_nothing() {
     drop(answering.call(turn(A, "chat-1")));
     assert!(
         store.is_empty(),
-        "never polled, though the answer was there"
+        "a future that was never polled remembered its token"
     );
 
     let mut hanging = layer.layer(service_fn(|_: Request<()>| {
@@ -139,11 +139,14 @@ fn a_future_that_is_dropped_remembers_nothing() {
     let mut future = tokio_test::task::spawn(hanging.call(turn(A, "chat-1")));
     assert!(future.poll().is_pending());
     drop(future);
-    assert!(store.is_empty(), "polled while there was no answer");
+    assert!(
+        store.is_empty(),
+        "a future without a response remembered a token"
+    );
 }
 
 #[test]
-fn the_answer_is_handed_on_as_it_is() {
+fn the_response_is_passed_on_unchanged() {
     let inner = service_fn(async |_: Request<()>| {
         Response::builder()
             .status(299)

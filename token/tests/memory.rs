@@ -1,4 +1,4 @@
-//! The bounds of the memory, and what it holds.
+//! The bounds of the default store, and what it keeps.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ fn session_of(key: &str) -> Session {
     Session::new(&X_SESSION_TOKEN, &uri, &key).unwrap()
 }
 
-/// No bound but that on sessions.
+/// Bounded only in sessions.
 fn of_sessions(max_sessions: usize) -> MemoryStore {
     MemoryStore::bounded(max_sessions, usize::MAX, Duration::MAX)
 }
 
-/// No bound but that on idle time.
+/// Bounded only in idle time.
 fn of_idle_time(max_idle: Duration) -> MemoryStore {
     MemoryStore::bounded(usize::MAX, usize::MAX, max_idle)
 }
@@ -35,7 +35,7 @@ fn token(text: &str) -> Token {
 }
 
 #[test]
-fn no_more_sessions_than_the_bound_are_remembered() {
+fn the_number_of_sessions_is_bounded() {
     let store = of_sessions(100);
     for number in 0..10_000 {
         store.put(&session(number), token("t"));
@@ -44,7 +44,7 @@ fn no_more_sessions_than_the_bound_are_remembered() {
 }
 
 #[test]
-fn a_memory_is_empty_until_a_session_is_remembered() {
+fn a_store_is_empty_until_a_session_is_put() {
     let store = MemoryStore::new();
     assert!(store.is_empty());
     store.put(&session(0), token("t"));
@@ -52,7 +52,7 @@ fn a_memory_is_empty_until_a_session_is_remembered() {
 }
 
 #[test]
-fn debug_shows_how_many_sessions_there_are_and_nothing_of_them() {
+fn debug_shows_only_the_number_of_sessions() {
     let store = MemoryStore::new();
     store.put(&session(0), token("t"));
     assert_eq!(store.len(), 1);
@@ -74,7 +74,7 @@ fn at_the_bound_the_least_recently_used_session_is_evicted() {
 }
 
 #[test]
-fn a_session_is_forgotten_when_it_was_idle_for_long() {
+fn an_idle_session_is_forgotten() {
     let store = of_idle_time(Duration::from_millis(20));
     store.put(&session(0), token("t"));
     std::thread::sleep(Duration::from_millis(40));
@@ -83,7 +83,7 @@ fn a_session_is_forgotten_when_it_was_idle_for_long() {
 }
 
 #[test]
-fn a_session_that_is_used_is_not_forgotten() {
+fn a_session_in_use_is_not_forgotten() {
     const IDLE: Duration = Duration::from_millis(200);
     let store = of_idle_time(IDLE);
     let (mut put, mut used) = (Instant::now(), Instant::now());
@@ -92,9 +92,14 @@ fn a_session_that_is_used_is_not_forgotten() {
         std::thread::sleep(IDLE / 20);
         let now = Instant::now();
         let found = store.get(&session(0));
-        // A machine may sleep for longer than it is told to: then the session was idle, and begins anew.
+        // A sleep can last longer than asked for. Then the session was idle, and starts over.
         if used.elapsed() < IDLE {
-            assert_eq!(found, Some(token("t")), "after {:?}", put.elapsed());
+            assert_eq!(
+                found,
+                Some(token("t")),
+                "forgotten {:?} after the put",
+                put.elapsed()
+            );
         } else {
             store.put(&session(0), token("t"));
             put = now;
@@ -116,7 +121,7 @@ fn the_default_bounds_are_100_000_sessions_64_mebibytes_and_an_hour() {
 }
 
 #[test]
-fn only_the_token_that_is_named_is_forgotten() {
+fn forget_removes_only_the_given_token() {
     let store = MemoryStore::new();
     store.put(&session(0), token("t2"));
     store.forget(&session(0), &token("t1"));
@@ -128,7 +133,7 @@ fn only_the_token_that_is_named_is_forgotten() {
 }
 
 #[test]
-fn threads_that_put_and_forget_never_lose_a_token_that_was_not_named() {
+fn concurrent_put_and_forget_never_lose_a_different_token() {
     let store = MemoryStore::new();
     std::thread::scope(|scope| {
         let forgetter = scope.spawn(|| {
@@ -146,19 +151,19 @@ fn threads_that_put_and_forget_never_lose_a_token_that_was_not_named() {
 }
 
 #[test]
-fn clones_share_what_they_remember() {
+fn clones_share_their_tokens() {
     let store = MemoryStore::new();
     store.clone().put(&session(0), token("t"));
     assert_eq!(store.get(&session(0)), Some(token("t")));
 }
 
-/// What a session is counted for.
+/// The bytes that a session counts for.
 fn size(session: &Session, token: &Token) -> usize {
     session.as_str().len() + token.as_bytes().len() + MemoryStore::SESSION_BYTES
 }
 
 #[test]
-fn no_more_bytes_than_the_bound_are_remembered_and_the_newest_sessions_are_kept() {
+fn the_bytes_are_bounded_and_the_newest_sessions_are_kept() {
     let each = size(&session(0), &token("t"));
     let store = MemoryStore::bounded(usize::MAX, 3 * each + 1, Duration::MAX);
     for number in 0..9 {
@@ -185,14 +190,14 @@ fn a_longer_token_evicts_others_and_a_shorter_one_makes_room() {
 }
 
 #[test]
-fn a_session_that_is_larger_than_the_bound_is_not_remembered() {
+fn a_session_larger_than_the_bound_is_not_remembered() {
     let store = MemoryStore::bounded(usize::MAX, 10, Duration::MAX);
     store.put(&session(0), token("t"));
     assert_eq!((store.len(), store.bytes()), (0, 0));
 }
 
 #[test]
-fn what_is_forgotten_evicted_or_over_has_no_bytes() {
+fn forgotten_evicted_and_expired_sessions_take_no_bytes() {
     let store = of_sessions(2);
     for number in 0..4 {
         store.put(&session(number), token("t"));
@@ -207,17 +212,17 @@ fn what_is_forgotten_evicted_or_over_has_no_bytes() {
     assert_eq!(store.bytes(), 0);
 }
 
-/// A store with so many sessions, and the bytes that it asked of the allocator: at most, and in the end.
+/// Returns a store with this many sessions, the most bytes that it had allocated, and those at the end.
 fn filled(sessions: usize, key_len: usize, token: &Token) -> (MemoryStore, u64, u64) {
     let mut store = None;
     let counted = measure(|| {
         let store = store.insert(MemoryStore::new());
         for number in 0..sessions {
             let session = session_of(&format!("{number:k>key_len$}"));
-            // Copied, as the tokens of two answers are.
+            // Copied, as the tokens of two responses are.
             let copy = Token::try_from(token.as_bytes()).unwrap();
             store.put(&session, copy.with_lifetime(token.lifetime()));
-            // A token that is sent has a reference count.
+            // Sending a token allocates its reference count.
             assert!(store.get(&session).is_some());
         }
     });
@@ -226,35 +231,43 @@ fn filled(sessions: usize, key_len: usize, token: &Token) -> (MemoryStore, u64, 
 }
 
 #[test]
-fn the_default_store_never_takes_more_than_its_bound_of_bytes() {
-    // The longest tokens, and the most sessions for which the bound has room.
+fn the_default_store_never_allocates_more_than_its_bound() {
+    // The longest tokens, and the most sessions that fit.
     for (sessions, token_len) in [(20_000, 4096), (MemoryStore::MAX_SESSIONS, 200)] {
         let longest = token(&"t".repeat(token_len));
         let (store, most, _) = filled(sessions, 255, &longest);
         let bound = MemoryStore::MAX_BYTES;
-        assert!(store.bytes() > bound / 10 * 9, "the bound was not reached");
-        assert!(most <= bound as u64, "{most} bytes");
+        assert!(
+            store.bytes() > bound / 10 * 9,
+            "expected a nearly full store, found {} of {bound} bytes",
+            store.bytes()
+        );
+        assert!(
+            most <= bound as u64,
+            "expected at most {bound} bytes, found {most}"
+        );
     }
 }
 
 #[test]
-fn a_session_is_counted_for_no_less_than_it_takes() {
+fn a_session_counts_for_at_least_the_bytes_that_it_takes() {
     let dated = token("t").with_lifetime(Some(Duration::from_secs(3600)));
-    // The map doubles with the last one of these.
+    // The map doubles its capacity at the last of these sessions.
     for sessions in [3_585, 14_337, 57_345] {
         for token in [&token("t"), &dated] {
             let (store, _, takes) = filled(sessions, 8, token);
             assert_eq!(store.len(), sessions);
             assert!(
                 takes <= store.bytes() as u64,
-                "{takes} bytes, {sessions} sessions"
+                "{sessions} sessions take {takes} bytes and count for {}",
+                store.bytes()
             );
         }
     }
 }
 
 #[test]
-fn a_token_is_forgotten_when_its_lifetime_has_ended_though_its_session_is_used() {
+fn a_token_is_forgotten_after_its_lifetime_even_if_its_session_is_in_use() {
     let store = MemoryStore::new();
     let short = Duration::from_millis(40);
     store.put(&session(0), token("t").with_lifetime(Some(short)));
@@ -269,7 +282,7 @@ fn a_token_is_forgotten_when_its_lifetime_has_ended_though_its_session_is_used()
 }
 
 #[test]
-fn a_token_with_a_lifetime_is_forgotten_when_its_session_was_idle_for_long() {
+fn a_token_with_a_lifetime_is_forgotten_if_its_session_is_idle() {
     let store = of_idle_time(Duration::from_millis(20));
     store.put(&session(0), token("t").with_lifetime(Some(Duration::MAX)));
     std::thread::sleep(Duration::from_millis(40));
@@ -277,7 +290,7 @@ fn a_token_with_a_lifetime_is_forgotten_when_its_session_was_idle_for_long() {
 }
 
 #[test]
-fn a_token_that_is_put_again_has_its_new_lifetime() {
+fn putting_a_token_again_replaces_its_lifetime() {
     let store = MemoryStore::new();
     let over = Some(Duration::ZERO);
     store.put(&session(0), token("t").with_lifetime(over));
@@ -288,7 +301,7 @@ fn a_token_that_is_put_again_has_its_new_lifetime() {
 }
 
 #[test]
-fn idle_sessions_are_evicted_by_the_use_of_others() {
+fn use_of_one_session_evicts_idle_ones() {
     let store = of_idle_time(Duration::from_millis(50));
     for number in 0..20 {
         store.put(&session(number), token("t"));
@@ -297,14 +310,14 @@ fn idle_sessions_are_evicted_by_the_use_of_others() {
     for _ in 0..5 {
         store.get(&session(99));
     }
-    // `Debug` counts what is there, without the evictions that are due.
+    // `Debug` does not evict idle sessions before it counts.
     assert_eq!(format!("{store:?}"), "MemoryStore { sessions: 0, .. }");
 }
 
 #[test]
-fn the_first_token_is_put_where_there_is_none_or_one_that_is_over() {
+fn put_first_succeeds_if_there_is_no_token_or_an_expired_one() {
     let store = MemoryStore::new();
-    // Not the least recently used session, which is evicted with its last change.
+    // An older session, since the expired one would be evicted if it were the least recently used.
     store.put(&session(1), token("t"));
     let over = token("t0").with_lifetime(Some(Duration::ZERO));
     store.put(&session(0), over);
@@ -317,7 +330,7 @@ fn the_first_token_is_put_where_there_is_none_or_one_that_is_over() {
 }
 
 #[test]
-fn of_many_threads_that_put_first_one_wins() {
+fn of_concurrent_calls_of_put_first_exactly_one_wins() {
     for number in 0..200 {
         let store = MemoryStore::new();
         let wins = std::thread::scope(|scope| {
@@ -344,7 +357,7 @@ fn a_token_is_returned_as_a_sensitive_value_and_without_a_lifetime() {
 }
 
 #[test]
-fn a_snapshot_has_each_session_with_the_rest_of_its_lifetime_and_its_last_use() {
+fn a_snapshot_has_the_remaining_lifetime_and_the_last_use_of_each_session() {
     let store = MemoryStore::new();
     let lifetime = Duration::from_secs(600);
     store.put(&session(0), token("a").with_lifetime(Some(lifetime)));
@@ -353,7 +366,7 @@ fn a_snapshot_has_each_session_with_the_rest_of_its_lifetime_and_its_last_use() 
     store.get(&session(0));
     let snapshot = store.snapshot();
     let [(one, b, b_used), (zero, a, a_used)] = &snapshot[..] else {
-        panic!("{} sessions", snapshot.len());
+        panic!("expected two sessions, found {}", snapshot.len());
     };
     assert_eq!((one, b), (&session(1), &token("b")));
     assert_eq!((zero, a), (&session(0), &token("a")));

@@ -1,4 +1,4 @@
-//! What becomes of a header that is already there, row by row.
+//! What happens to a header that is already present, row by row.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use proptest::collection::vec;
@@ -21,7 +21,7 @@ fn layer(policy: MergePolicy) -> AffinityTokenLayer {
     AffinityTokenLayer::new(TOKEN).merge_policy(policy)
 }
 
-/// A turn of `chat-1` that carries these values already.
+/// A turn of `chat-1` that already carries these values.
 fn carrying(before: &[&'static str]) -> Request<()> {
     let mut request = turn(A, "chat-1");
     for value in before {
@@ -32,15 +32,15 @@ fn carrying(before: &[&'static str]) -> Request<()> {
     request
 }
 
-/// Sends it where `t1` is remembered, and returns what leaves.
-fn leaving(policy: MergePolicy, request: Request<()>) -> Vec<String> {
+/// Sends the request through a layer that remembers `t1`, and returns the values that are sent.
+fn sent_values(policy: MergePolicy, request: Request<()>) -> Vec<String> {
     let client = client(&layer(policy));
     issue(&client, A, "chat-1", "t1");
     values(&send(&client, request, answer(200, None)))
 }
 
 #[test]
-fn keep_keeps_the_first_value_that_is_not_blank_alone() {
+fn keep_sends_only_the_first_non_blank_value() {
     for before in [
         &["own"][..],
         &["own", "other"],
@@ -48,7 +48,7 @@ fn keep_keeps_the_first_value_that_is_not_blank_alone() {
         &[" ", "\t", "own", ""],
     ] {
         assert_eq!(
-            leaving(MergePolicy::Keep, carrying(before)),
+            sent_values(MergePolicy::Keep, carrying(before)),
             ["own"],
             "{before:?}"
         );
@@ -56,10 +56,10 @@ fn keep_keeps_the_first_value_that_is_not_blank_alone() {
 }
 
 #[test]
-fn replace_sends_the_remembered_token_alone() {
+fn replace_sends_only_the_remembered_token() {
     for before in [&[][..], &["own"], &["own", "other"], &["", "own"]] {
         assert_eq!(
-            leaving(MergePolicy::Replace, carrying(before)),
+            sent_values(MergePolicy::Replace, carrying(before)),
             ["t1"],
             "{before:?}"
         );
@@ -70,13 +70,13 @@ fn replace_sends_the_remembered_token_alone() {
 fn blank_values_count_as_absent() {
     for policy in POLICIES {
         for before in [&[""][..], &[" \t"], &["", " "]] {
-            assert_eq!(leaving(policy, carrying(before)), ["t1"], "{before:?}");
+            assert_eq!(sent_values(policy, carrying(before)), ["t1"], "{before:?}");
         }
     }
 }
 
 #[test]
-fn without_a_remembered_token_blank_values_do_not_leave_and_under_replace_none_does() {
+fn without_a_remembered_token_blank_and_replaced_values_are_removed() {
     let left = |policy, before| {
         values(&send(
             &client(&layer(policy)),
@@ -91,7 +91,7 @@ fn without_a_remembered_token_blank_values_do_not_leave_and_under_replace_none_d
 }
 
 #[test]
-fn the_answer_to_a_callers_own_token_is_not_remembered() {
+fn the_response_to_a_callers_own_token_is_ignored() {
     let client = client(&layer(MergePolicy::Keep));
     send(&client, carrying(&["own"]), answer(200, Some("of own")));
     assert_eq!(sent(&client, A, "chat-1"), None);
@@ -101,7 +101,7 @@ fn the_answer_to_a_callers_own_token_is_not_remembered() {
 }
 
 #[test]
-fn the_answer_to_a_blank_or_a_replaced_token_is_remembered() {
+fn the_response_to_a_blank_or_replaced_token_is_remembered() {
     for (policy, before) in [(MergePolicy::Keep, " "), (MergePolicy::Replace, "own")] {
         let client = client(&layer(policy));
         send(&client, carrying(&[before]), answer(200, Some("t1")));
@@ -114,7 +114,7 @@ fn the_answer_to_a_blank_or_a_replaced_token_is_remembered() {
 }
 
 #[test]
-fn keep_asks_no_source_where_the_caller_has_a_token() {
+fn keep_asks_no_source_if_the_caller_has_a_token() {
     let asked = |_: tower_session_affinity::RequestHead<'_>| -> Option<AffinityKey> {
         panic!("a source was asked")
     };
@@ -124,7 +124,7 @@ fn keep_asks_no_source_where_the_caller_has_a_token() {
 }
 
 #[test]
-fn a_source_sees_the_headers_as_they_came() {
+fn a_source_sees_the_callers_headers() {
     let own =
         |req: tower_session_affinity::RequestHead<'_>| req.headers().get(TOKEN)?.try_into().ok();
     let client = client(&layer(MergePolicy::Replace).or_fn(own));
@@ -133,7 +133,7 @@ fn a_source_sees_the_headers_as_they_came() {
     assert_eq!(values(&send(&client, named(), answer(200, None))), ["t9"]);
 }
 
-/// 24,576 names, of which the first is the token's, if it carries one.
+/// A request with 24,576 header names, the token's included if it carries one.
 fn full(before: &[&'static str]) -> Request<()> {
     let mut request = carrying(before);
     let headers = request.headers_mut();
@@ -147,7 +147,7 @@ fn full(before: &[&'static str]) -> Request<()> {
 }
 
 #[test]
-fn a_full_map_holds_the_table_but_for_a_new_name() {
+fn the_table_holds_for_a_full_map_except_for_a_new_name() {
     for (policy, before, expected) in [
         (MergePolicy::Keep, &["own", "other"][..], &["own"][..]),
         (MergePolicy::Keep, &[" "], &["t1"]),
@@ -156,16 +156,16 @@ fn a_full_map_holds_the_table_but_for_a_new_name() {
         (MergePolicy::Replace, &[], &[]),
     ] {
         assert_eq!(
-            leaving(policy, full(before)),
+            sent_values(policy, full(before)),
             expected,
             "{policy:?} {before:?}"
         );
     }
 }
 
-/// Names collide in it, as an attacker's do, so that it refuses an insertion though it has room.
+/// Its names collide, as an attacker's would, so that it refuses an insertion although it has room.
 #[test]
-fn the_table_holds_for_a_map_that_refuses_once() {
+fn the_table_holds_for_a_map_that_refuses_an_insertion_once() {
     for (policy, before, expected) in [
         (MergePolicy::Keep, &["own"][..], &["own"][..]),
         (MergePolicy::Keep, &["", "own", "other"], &["own"]),
@@ -174,19 +174,23 @@ fn the_table_holds_for_a_map_that_refuses_once() {
     ] {
         let mut request = turn(A, "chat-1");
         *request.headers_mut() = refusing_map(&TOKEN, before);
-        assert_eq!(leaving(policy, request), expected, "{policy:?} {before:?}");
+        assert_eq!(
+            sent_values(policy, request),
+            expected,
+            "{policy:?} {before:?}"
+        );
     }
 }
 
 #[test]
-fn a_token_that_found_no_room_is_not_blamed() {
+fn a_dead_status_does_not_forget_a_token_that_found_no_room() {
     let client = client(&layer(MergePolicy::Keep));
     issue(&client, A, "chat-1", "t1");
     send(&client, full(&[]), answer(503, None));
     assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t1"));
 }
 
-/// Values that a header map takes, blank ones and repeats among them.
+/// Header values, among them blank and repeated ones.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(Vec::new()),
@@ -197,9 +201,9 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// The two layers decide in two places; this keeps them one.
+    /// Both layers follow the same table.
     #[test]
-    fn what_leaves_is_what_the_plain_layer_lets_leave(
+    fn both_layers_send_the_same_headers(
         before in vec(value(), 0..4), others in 0..12_usize, replace: bool, suppressed: bool,
         has_key: bool, listed in proptest::option::of(any::<bool>()), has_authority: bool, connects: bool,
     ) {
@@ -222,7 +226,7 @@ proptest! {
             request.extensions_mut().insert(NoAffinity);
         }
 
-        // What is remembered here is the key there. Nothing is remembered without an authority.
+        // The token here is the key there. Without an authority, no token is remembered.
         let plain = SessionAffinityLayer::new().header_name(TOKEN).merge_policy(policy);
         let mut plain = plain.or((has_key && has_authority).then(|| AffinityKey::from_static("t1")));
         let mut ours = layer(policy).or(has_key.then(|| AffinityKey::from_static("chat-1")));

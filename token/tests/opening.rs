@@ -1,4 +1,4 @@
-//! Gateways that have to be asked for a session.
+//! Gateways that issue a token only on request.
 
 use http::{HeaderValue, Request};
 use support::{TOKEN, answer, client, issue, send, sent, turn, values};
@@ -30,7 +30,7 @@ fn the_opening_is_sent_until_a_token_is_remembered() {
 }
 
 #[test]
-fn the_opening_takes_the_place_of_a_callers_blank_header() {
+fn the_opening_replaces_a_callers_blank_header() {
     let opening = HeaderValue::from_static("NEW");
     for policy in [MergePolicy::Keep, MergePolicy::Replace] {
         for before in [&[""][..], &[" \t"], &["", " ", ""]] {
@@ -45,7 +45,7 @@ fn the_opening_takes_the_place_of_a_callers_blank_header() {
 }
 
 #[test]
-fn under_replace_the_opening_takes_the_place_of_a_callers_own_token_and_under_keep_it_does_not() {
+fn the_opening_replaces_a_callers_own_token_only_under_replace() {
     let opening = HeaderValue::from_static("NEW");
     for (policy, expected) in [(MergePolicy::Keep, "own"), (MergePolicy::Replace, "NEW")] {
         let client = client(&layer().opening(opening.clone()).merge_policy(policy));
@@ -55,7 +55,7 @@ fn under_replace_the_opening_takes_the_place_of_a_callers_own_token_and_under_ke
 }
 
 #[test]
-fn beside_a_blank_header_the_opening_is_not_sent_where_nothing_could_be_remembered() {
+fn the_opening_is_not_sent_instead_of_a_blank_header_if_nothing_could_be_remembered() {
     let client = client(&layer().opening(HeaderValue::from_static("NEW")));
     let keyless = Request::get(A).body(()).unwrap();
     for request in [keyless, turn("/chat", "chat-1")] {
@@ -65,7 +65,7 @@ fn beside_a_blank_header_the_opening_is_not_sent_where_nothing_could_be_remember
 }
 
 #[test]
-fn the_opening_is_not_sent_where_nothing_could_be_remembered() {
+fn the_opening_is_not_sent_if_nothing_could_be_remembered() {
     let client = client(&layer().opening(HeaderValue::from_static("NEW")));
     assert_eq!(sent(&client, "/chat", "chat-1"), None);
     let keyless = Request::get(A).body(()).unwrap();

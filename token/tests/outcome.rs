@@ -1,4 +1,4 @@
-//! What is told of each request, and of how it ended.
+//! What is reported for each request and for its end.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ const A: &str = "https://a.example/chat";
 
 type Layer = AffinityTokenLayer<FromExtension, MemoryStore>;
 
-/// A layer, and what it has told since the last look.
+/// The outcomes that a layer has reported since the last look.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<Outcome>>>);
 
@@ -30,7 +30,7 @@ impl Told {
     }
 }
 
-/// What is told of a request and of its answer.
+/// Returns what is reported for a request and its response.
 fn told(layer: Layer, request: Request<()>, status: u16, token: Option<&str>) -> Vec<Outcome> {
     let told = Told::default();
     send(&client(&told.hear(layer)), request, answer(status, token));
@@ -48,7 +48,7 @@ fn remembering(layer: Layer) -> Layer {
 }
 
 #[test]
-fn a_request_of_no_session_is_one_outcome() {
+fn a_request_without_a_session_has_one_outcome() {
     let keyless = || Request::get(A).body(()).unwrap();
     let mut tunnel = turn("a.example:443", "chat-1");
     *tunnel.method_mut() = Method::CONNECT;
@@ -79,7 +79,7 @@ fn a_request_of_no_session_is_one_outcome() {
 }
 
 #[test]
-fn a_value_that_is_not_a_key_is_told_apart_from_no_key() {
+fn an_invalid_key_and_no_key_are_different_outcomes() {
     let name = HeaderName::from_static("x-session-id");
     for (value, expected) in [
         ("chat 1", Outcome::InvalidKey),
@@ -98,7 +98,7 @@ fn a_value_that_is_not_a_key_is_told_apart_from_no_key() {
 }
 
 #[test]
-fn a_request_of_a_session_is_one_outcome_and_its_answer_a_second_one() {
+fn a_request_of_a_session_has_one_outcome_and_its_response_a_second_one() {
     use Outcome::{
         Changed, Echoed, Failed, ForgottenStatus, InvalidToken, Issued, NotIssued,
         NothingRemembered, Unchanged,
@@ -126,7 +126,7 @@ fn a_request_of_a_session_is_one_outcome_and_its_answer_a_second_one() {
 }
 
 #[test]
-fn the_opening_is_told_apart_from_a_token() {
+fn opening_a_session_and_sending_a_token_are_different_outcomes() {
     let opening = || layer().opening(HeaderValue::from_static("NEW"));
     let first = told(opening(), turn(A, "chat-1"), 200, Some("t1"));
     assert_eq!(first, [Outcome::Opened, Outcome::Issued]);
@@ -135,7 +135,7 @@ fn the_opening_is_told_apart_from_a_token() {
 }
 
 #[test]
-fn a_map_without_room_is_told_of_and_its_answer_is_looked_at() {
+fn a_full_map_is_reported_and_its_response_is_read() {
     let full = || {
         let mut request = turn(A, "chat-1");
         let names = (0..24_576).map(|i| HeaderName::try_from(format!("x-{i}")).unwrap());
@@ -153,14 +153,14 @@ fn a_map_without_room_is_told_of_and_its_answer_is_looked_at() {
 }
 
 #[test]
-fn a_later_token_where_the_first_one_wins_is_told_of() {
+fn a_later_token_is_reported_if_the_first_one_wins() {
     let layer = remembering(layer().first_token_wins());
     let told = told(layer, turn(A, "chat-1"), 200, Some("t2"));
     assert_eq!(told, [Outcome::Echoed, Outcome::NotFirst]);
 }
 
 #[test]
-fn why_a_token_is_forgotten_is_told() {
+fn the_reason_why_a_token_is_forgotten_is_reported() {
     let closed = HeaderName::from_static("x-closed");
     let layer = || layer().closed_header(closed.clone());
     let over = |_: &[u8]| Some(Duration::ZERO);
@@ -187,7 +187,7 @@ fn why_a_token_is_forgotten_is_told() {
 }
 
 #[test]
-fn a_first_request_that_fails_is_told_of() {
+fn a_first_request_that_fails_is_reported() {
     let heard = Told::default();
     let layer = heard.hear(layer());
     InFlight::send(&layer, turn(A, "chat-1")).fail();
@@ -199,7 +199,7 @@ fn a_first_request_that_fails_is_told_of() {
 }
 
 #[test]
-fn an_older_answer_with_a_forgotten_token_is_told_of() {
+fn a_late_response_with_a_forgotten_token_is_reported() {
     let heard = Told::default();
     let layer = heard.hear(layer());
     let slow = InFlight::send(&layer, turn(A, "chat-1"));
@@ -211,7 +211,7 @@ fn an_older_answer_with_a_forgotten_token_is_told_of() {
 }
 
 #[test]
-fn the_last_hook_is_the_one_that_is_called() {
+fn a_second_hook_replaces_the_first() {
     let (first, second) = (Told::default(), Told::default());
     let layer = second.hear(first.hear(layer()));
     send(&client(&layer), turn(A, "chat-1"), answer(200, None));
@@ -220,7 +220,7 @@ fn the_last_hook_is_the_one_that_is_called() {
 }
 
 #[test]
-fn debug_shows_that_there_is_a_hook() {
+fn debug_shows_whether_there_is_a_hook() {
     let without = format!("{:?}", layer());
     let with = format!("{:?}", Told::default().hear(layer()));
     assert!(without.contains("has_hook: false"), "{without}");
@@ -242,7 +242,7 @@ fn the_name_of_an_outcome_is_its_variant_in_snake_case() {
 }
 
 #[test]
-fn all_has_each_outcome_once() {
+fn all_contains_each_outcome_once() {
     let names: BTreeSet<_> = Outcome::ALL.map(Outcome::as_str).into();
     assert_eq!(names.len(), Outcome::ALL.len());
     let source = include_str!("../src/outcome.rs");
@@ -257,7 +257,7 @@ fn all_has_each_outcome_once() {
 }
 
 #[test]
-fn under_replace_a_callers_own_token_is_not_told_of() {
+fn under_replace_a_callers_own_token_is_not_reported_as_kept() {
     let layer = layer().merge_policy(MergePolicy::Replace);
     let mut own = turn(A, "chat-1");
     own.headers_mut().insert(TOKEN, "own".parse().unwrap());

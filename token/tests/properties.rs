@@ -1,4 +1,4 @@
-//! Random interleavings of requests, answers, failures and drops, against a plain model.
+//! Random interleavings of requests, responses, failures and drops, compared with a plain model.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tower_session_affinity::AffinityKey;
 
-/// The spellings of each origin; no other two are the same.
+/// The spellings of each origin.
 const AUTHORITIES: [&[&str]; 4] = [
     &[
         "https://a.example/",
@@ -41,15 +41,15 @@ type Pending = Pin<Box<dyn Future<Output = Answer>>>;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Sends a request to a spelling of an authority, with or without the caller's own token.
+    /// Sends a request to a spelling of an origin, with or without the caller's own token.
     Send {
         place: Place,
         spelling: Index,
         own: bool,
     },
-    /// Polls a request that may not have its answer yet.
+    /// Polls a request that has no response yet.
     Poll(Index),
-    /// Answers a request, perhaps with a token: a new one, or the one that it came with.
+    /// Answers a request, perhaps with a token.
     Answer {
         which: Index,
         status: u16,
@@ -68,12 +68,12 @@ enum Step {
 enum Issued {
     New,
     Received,
-    /// A token that was issued to the session before, as by a gateway whose tokens name replicas.
+    /// A token that was issued to the session before, as a gateway does whose tokens name replicas.
     Old(Index),
     Nothing,
 }
 
-/// A request on its way.
+/// A request in flight.
 struct InFlight {
     place: Place,
     received: Option<String>,
@@ -85,20 +85,20 @@ struct InFlight {
     future: Spawn<Pending>,
 }
 
-/// What a layer should remember: the sentences of its documentation, and nothing of its code.
+/// What a layer should remember, written from its documentation and not from its code.
 #[derive(Default)]
 struct Model {
     tokens: HashMap<Place, String>,
     /// The tokens that were issued to each session.
     issued: HashMap<Place, Vec<String>>,
-    /// The failures in a row of each token.
+    /// The consecutive failures of each token.
     failures: HashMap<(Place, String), usize>,
     /// The tokens that were forgotten, in order.
     forgotten: Vec<(Place, String)>,
 }
 
 impl Model {
-    /// A token that says by whom and to whom it was issued.
+    /// Returns a new token that says which origin issued it to which key.
     fn issue(&mut self, place: Place) -> String {
         let (authority, key) = place;
         let issued = self.issued.entry(place).or_default();
@@ -123,7 +123,7 @@ impl Model {
         }
     }
 
-    /// An answer brings a token that its request did not carry.
+    /// A response brings a token that its request did not carry.
     fn remember(&mut self, request: &InFlight, status: u16, is_dead: bool, token: String) {
         let named = (request.place, token);
         self.failures.remove(&named);
@@ -136,7 +136,7 @@ impl Model {
         }
     }
 
-    /// An answer brings nothing new.
+    /// A response brings no new token.
     fn settle(&mut self, request: &InFlight, status: u16, is_dead: bool) {
         let Some(received) = request.received.clone() else {
             return;
@@ -211,17 +211,17 @@ fn answer(status: u16, token: Option<&str>) -> Response<()> {
     response.body(()).unwrap()
 }
 
-/// A request, and the way to answer it.
+/// A request, and the channel for its response.
 type Arrival = (Request<()>, oneshot::Sender<Answer>);
 
-/// A client, the gateway's end of it, and the model beside them.
+/// A client, its gateway, and the model.
 struct World {
     client: Box<dyn FnMut(Request<()>) -> Pending>,
-    /// What reached the gateway last.
+    /// The last request that reached the gateway.
     arrived: Rc<RefCell<Option<Arrival>>>,
     model: Model,
     on_the_way: Vec<InFlight>,
-    /// Whether the memory has room for all sessions.
+    /// Whether the store has room for all sessions.
     has_room: bool,
 }
 
@@ -307,7 +307,7 @@ impl World {
         let received = values
             .next()
             .map(|value| value.to_str().unwrap().to_owned());
-        prop_assert!(values.next().is_none(), "more than one value left");
+        prop_assert!(values.next().is_none(), "more than one value was sent");
         if is_own {
             prop_assert_eq!(received.as_deref(), Some("own"));
         } else if let Some(token) = &received {
@@ -315,7 +315,7 @@ impl World {
             let issued_here = format!("authority {authority}, key {key}, ");
             prop_assert!(token.starts_with(&issued_here), "{}", token);
         }
-        // A memory that is too small may have forgotten, but it may not invent.
+        // A store that is too small may have forgotten the token, but must not send a different one.
         if !is_own && (self.has_room || received.is_some()) {
             prop_assert_eq!(received.as_ref(), self.model.tokens.get(&place));
         }
@@ -356,7 +356,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn a_token_goes_only_to_its_origin_and_session_and_it_is_the_one_of_the_model(
+    fn a_token_is_sent_only_to_its_origin_and_session_and_is_the_one_in_the_model(
         steps in vec(step(), 1..80), has_room: bool,
     ) {
         let mut world = World::new(has_room);

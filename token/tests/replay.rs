@@ -1,4 +1,4 @@
-//! Which token goes to whom.
+//! Which token is sent with which request.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -21,7 +21,7 @@ fn layer() -> AffinityTokenLayer {
 }
 
 #[test]
-fn the_first_request_of_a_session_has_no_token_and_the_next_has_the_one_that_was_issued() {
+fn the_second_request_of_a_session_carries_the_token_issued_to_the_first() {
     let client = client(&layer());
     let first = send(&client, turn(A, "chat-1"), answer(200, Some("t1")));
     assert_eq!(values(&first), [""; 0]);
@@ -29,7 +29,7 @@ fn the_first_request_of_a_session_has_no_token_and_the_next_has_the_one_that_was
 }
 
 #[test]
-fn a_token_stays_with_its_session() {
+fn a_token_is_sent_only_for_its_session() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "t1");
     assert_eq!(sent(&client, A, "chat-2"), None);
@@ -38,7 +38,7 @@ fn a_token_stays_with_its_session() {
 }
 
 #[test]
-fn a_token_stays_at_its_origin() {
+fn a_token_is_sent_only_to_its_origin() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "t1");
     for other in [
@@ -58,7 +58,7 @@ fn a_token_stays_at_its_origin() {
 }
 
 #[test]
-fn a_token_that_was_issued_over_tls_is_not_sent_without_tls() {
+fn a_token_issued_over_tls_is_not_sent_without_tls() {
     for (secure, plain) in [
         ("https://api.example:8443/", "http://api.example:8443/"),
         ("https://b.example/", "http://b.example:443/"),
@@ -129,7 +129,7 @@ fn without_an_authority_nothing_is_remembered_or_sent() {
 }
 
 #[test]
-fn the_host_header_is_no_authority() {
+fn the_host_header_is_not_an_authority() {
     let client = client(&layer());
     let with_host = || {
         let mut request = turn("/chat", "chat-1");
@@ -153,7 +153,7 @@ fn without_a_key_nothing_is_remembered_or_sent() {
 }
 
 #[test]
-fn a_request_that_is_marked_goes_without_and_its_answer_is_not_looked_at() {
+fn a_request_with_no_affinity_gets_no_token_and_its_response_is_ignored() {
     let client = client(&layer());
     issue(&client, A, "chat-1", "t1");
     let mut marked = turn(A, "chat-1");
@@ -164,7 +164,7 @@ fn a_request_that_is_marked_goes_without_and_its_answer_is_not_looked_at() {
 }
 
 #[test]
-fn a_connect_for_a_tunnel_gets_nothing_and_one_for_a_websocket_gets_the_token() {
+fn a_connect_gets_the_token_for_a_websocket_but_not_for_a_tunnel() {
     let connect = |uri| {
         let mut request = turn(uri, "chat-1");
         *request.method_mut() = Method::CONNECT;
@@ -184,7 +184,7 @@ fn a_connect_for_a_tunnel_gets_nothing_and_one_for_a_websocket_gets_the_token() 
 }
 
 #[test]
-fn a_host_that_is_not_listed_gets_nothing_and_its_answer_is_not_looked_at() {
+fn an_unlisted_host_gets_no_token_and_its_response_is_ignored() {
     let store = MemoryStore::new();
     let layer = layer().store(store.clone());
     let listed = client(&layer.only_hosts([HostPattern::from_static("a.example")]));
@@ -196,7 +196,7 @@ fn a_host_that_is_not_listed_gets_nothing_and_its_answer_is_not_looked_at() {
 }
 
 #[test]
-fn an_empty_list_allows_no_host_and_of_two_lists_the_last_one_applies() {
+fn an_empty_list_allows_no_host_and_a_second_list_replaces_the_first() {
     let pattern = HostPattern::from_static;
     for (layer, expected) in [
         (layer().only_hosts([]), [None, None]),
@@ -216,7 +216,7 @@ fn an_empty_list_allows_no_host_and_of_two_lists_the_last_one_applies() {
 }
 
 #[test]
-fn fallbacks_name_the_session_in_their_order() {
+fn fallbacks_name_the_session_in_order() {
     let layer = layer()
         .or_fn(|req| req.headers().get("x-user-id")?.try_into().ok())
         .or(AffinityKey::from_static("all"));
@@ -246,7 +246,7 @@ fn the_key_is_never_sent() {
 }
 
 #[test]
-fn a_token_is_sent_as_a_sensitive_value_however_it_came_to_be_remembered() {
+fn a_token_is_always_sent_as_a_sensitive_value() {
     let is_sensitive = |client: &AffinityToken<_, _, _>| {
         let headers = send(client, turn(A, "chat-1"), answer(200, None));
         headers[TOKEN].is_sensitive()
@@ -254,20 +254,23 @@ fn a_token_is_sent_as_a_sensitive_value_however_it_came_to_be_remembered() {
     let latest = client(&layer());
     for token in ["t1", "t1", "t2"] {
         issue(&latest, A, "chat-1", token);
-        assert!(is_sensitive(&latest), "issued, repeated or changed");
+        assert!(is_sensitive(&latest), "{token} is not sensitive");
     }
     let first = client(&layer().first_token_wins());
     issue(&first, A, "chat-1", "t1");
-    assert!(is_sensitive(&first), "the first one");
+    assert!(is_sensitive(&first), "a first token is not sensitive");
     let dated = client(&layer().lifetime(|_| Some(Duration::from_secs(600))));
     for _ in 0..2 {
         issue(&dated, A, "chat-1", "t1");
-        assert!(is_sensitive(&dated), "with a lifetime, and prolonged");
+        assert!(
+            is_sensitive(&dated),
+            "a token with a lifetime is not sensitive"
+        );
     }
 }
 
 #[test]
-fn no_debug_output_has_a_key_or_a_token() {
+fn debug_shows_neither_keys_nor_tokens() {
     let store = MemoryStore::new();
     let layer = layer().store(store.clone());
     let client = client(&layer);
@@ -299,7 +302,7 @@ fn no_debug_output_has_a_key_or_a_token() {
 }
 
 #[test]
-fn services_of_one_layer_and_their_clones_share_what_they_remember() {
+fn services_of_a_layer_and_their_clones_share_tokens() {
     let layer = layer();
     let (one, other) = (client(&layer), client(&layer.clone()));
     issue(&one, A, "chat-1", "t1");

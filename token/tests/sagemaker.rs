@@ -1,11 +1,13 @@
-//! SageMaker's stateful sessions, after its documentation: opened by a word, named in the answer.
+//! SageMaker's stateful sessions, as documented: opened on request, named in the response.
 //!
-//! `InvokeEndpoint` (grade D; this server is not SageMaker): a request with `NEW_SESSION` as
-//! `X-Amzn-SageMaker-Session-Id` opens a session, whose id the answer has in
-//! `X-Amzn-SageMaker-New-Session-Id`, as `ID; Expires=yyyy-mm-ddThh:mm:ssZ`. A request with the id goes
-//! to the instance of the session. Ids match `^[a-zA-Z0-9](-*[a-zA-Z0-9])*$` and have at most 256
-//! characters. What the model's container refuses, a closed session for one, is answered with 424. The
-//! answer to a request that closes a session has its id in `X-Amzn-SageMaker-Closed-Session-Id`.
+//! The server in this file is not SageMaker; it follows the documentation of `InvokeEndpoint` (grade D):
+//!
+//! - A request with `NEW_SESSION` in `X-Amzn-SageMaker-Session-Id` opens a session. The response has its id in
+//!   `X-Amzn-SageMaker-New-Session-Id`, as `ID; Expires=yyyy-mm-ddThh:mm:ssZ`.
+//! - A request with the id is sent to the instance of the session. Ids match
+//!   `^[a-zA-Z0-9](-*[a-zA-Z0-9])*$` and have at most 256 characters.
+//! - A request that the model's container refuses, such as one for a closed session, gets a 424.
+//! - The response to a request that closes a session has its id in `X-Amzn-SageMaker-Closed-Session-Id`.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -31,7 +33,7 @@ use tower_session_affinity::AffinityKey;
 #[path = "support/replica.rs"]
 mod replica;
 
-/// What a request asked for: a new session, a session, its end, or none of them.
+/// What a request asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
     New,
@@ -40,13 +42,13 @@ enum Asked {
     Nothing,
 }
 
-/// The endpoint: the sessions that are open, and what was asked for so far.
+/// An endpoint with its open sessions and a record of the requests.
 #[derive(Clone, Default)]
 struct Endpoint(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// The attribute behind an id that is issued.
+    /// The value of `Expires` in the ids that it issues.
     expires: Option<&'static str>,
     opened: usize,
     open: BTreeSet<String>,
@@ -78,7 +80,7 @@ impl Endpoint {
                 (Asked::Close(id), response)
             }
             Some(id) => {
-                assert!(is_session_id(&id), "{id} is no session id");
+                assert!(is_session_id(&id), "{id} is not a session id");
                 let is_open = state.open.contains(&id);
                 let status = if is_open {
                     StatusCode::OK
@@ -96,7 +98,7 @@ impl Endpoint {
         assert!(self.0.lock().unwrap().open.remove(id));
     }
 
-    /// What was asked for since the last call.
+    /// Returns what was asked for since the last call.
     fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
@@ -180,7 +182,7 @@ async fn each_conversation_opens_one_session_and_stays_in_it() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_closed_is_followed_by_a_new_one() {
+async fn after_a_session_was_closed_the_conversation_opens_a_new_one() {
     let endpoint = Endpoint::default();
     let server = start(&endpoint).await;
     let client = layer().layer(Client::builder(TokioExecutor::new()).build_http());
@@ -193,7 +195,7 @@ async fn a_session_that_was_closed_is_followed_by_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_session_that_its_client_closes_is_followed_by_a_new_one_and_no_request_is_refused() {
+async fn after_a_client_closes_its_session_no_request_is_refused() {
     let endpoint = Endpoint::default();
     let server = start(&endpoint).await;
     let client = layer().layer(Client::builder(TokioExecutor::new()).build_http());
@@ -206,7 +208,7 @@ async fn a_session_that_its_client_closes_is_followed_by_a_new_one_and_no_reques
 }
 
 #[tokio::test]
-async fn an_id_whose_time_has_passed_is_not_sent() {
+async fn an_expired_id_is_not_sent() {
     let endpoint = Endpoint::default();
     endpoint.0.lock().unwrap().expires = Some("2023-11-26T16:00:00Z");
     let server = start(&endpoint).await;

@@ -10,7 +10,7 @@ fn session(uri: &str, key: &str) -> Option<Session> {
     Session::new(&X_SESSION_TOKEN, &uri, &key)
 }
 
-/// The scheme and the host with its port, as a session has them.
+/// Returns the scheme and the host with its port, as in the text of a session.
 fn origin(uri: &str) -> Option<String> {
     let session = session(uri, "chat-7")?;
     let origin = session.as_str().strip_suffix(" x-session-token chat-7");
@@ -25,7 +25,7 @@ fn a_session_is_named_by_scheme_host_port_header_and_key() {
 }
 
 #[test]
-fn spellings_of_an_origin_are_one_and_a_default_port_is_left_out() {
+fn spellings_of_an_origin_are_equal_and_a_default_port_is_omitted() {
     for (uri, expected) in [
         ("https://a.example/", "https a.example"),
         ("HTTPS://A.Example:443/", "https a.example"),
@@ -47,7 +47,7 @@ fn spellings_of_an_origin_are_one_and_a_default_port_is_left_out() {
 }
 
 #[test]
-fn another_scheme_host_or_port_is_another_origin() {
+fn a_different_scheme_host_or_port_is_a_different_origin() {
     for (uri, expected) in [
         ("http://a.example:443/", "http a.example:443"),
         ("https://a.example:80/", "https a.example:80"),
@@ -78,7 +78,7 @@ fn without_a_scheme_an_origin_is_neither_http_nor_https() {
 }
 
 #[test]
-fn one_trailing_dot_of_a_host_does_not_count_and_a_second_one_does() {
+fn only_one_trailing_dot_of_a_host_is_ignored() {
     assert_eq!(
         session("https://a.example../", "k"),
         session("https://a.example../", "k")
@@ -102,7 +102,7 @@ fn without_a_host_there_is_no_session() {
 }
 
 #[test]
-fn keys_that_differ_in_case_alone_are_two_sessions() {
+fn keys_that_differ_only_in_case_are_different_sessions() {
     assert_ne!(
         session("http://h/", "chat-a"),
         session("http://h/", "chat-A")
@@ -110,7 +110,7 @@ fn keys_that_differ_in_case_alone_are_two_sessions() {
 }
 
 #[test]
-fn the_header_name_belongs_to_a_session() {
+fn different_header_names_are_different_sessions() {
     let (uri, key) = (
         Uri::from_static("https://a.example/"),
         AffinityKey::from_static("k"),
@@ -123,14 +123,14 @@ fn the_header_name_belongs_to_a_session() {
 }
 
 #[test]
-fn debug_shows_the_origin_and_the_header_name_and_not_the_key() {
+fn debug_shows_the_origin_and_the_header_name_but_not_the_key() {
     let session = session("https://user@a.example/chat", "chat-7").unwrap();
     let shown = r#"Session("https a.example x-session-token", ..)"#;
     assert_eq!(format!("{session:?}"), shown);
 }
 
 #[test]
-fn a_text_with_upper_case_or_a_default_port_is_the_session_that_it_names() {
+fn a_text_with_upper_case_or_a_default_port_parses_as_the_same_session() {
     for text in [
         "https a.example x-session-token chat-7",
         "https A.example:443 X-Session-Token chat-7",
@@ -142,7 +142,7 @@ fn a_text_with_upper_case_or_a_default_port_is_the_session_that_it_names() {
 }
 
 #[test]
-fn a_trailing_dot_in_a_text_is_one_that_the_session_kept() {
+fn parsing_a_text_keeps_its_trailing_dots() {
     for (uri, text) in [
         ("https://a.example../", "https a.example. x-session-token k"),
         (
@@ -158,7 +158,7 @@ fn a_trailing_dot_in_a_text_is_one_that_the_session_kept() {
 }
 
 #[test]
-fn the_error_of_a_text_says_which_part_is_wrong_and_shows_none() {
+fn a_parse_error_says_which_part_is_wrong_and_shows_none() {
     let parts = |found| {
         format!(
             "session has {found} parts, \
@@ -213,7 +213,7 @@ fn the_error_of_a_text_says_which_part_is_wrong_and_shows_none() {
     }
 }
 
-/// Every part of an authority: user information, a host or an address, and what may stand for a port.
+/// Authorities: user information, a host or an address, and a port or what looks like one.
 fn authority() -> impl Strategy<Value = String> {
     let user = prop_oneof![2 => Just(String::new()), 1 => "[a-c:@]{0,3}@"];
     let host = prop_oneof![
@@ -227,7 +227,7 @@ fn authority() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn the_host_and_the_port_are_those_of_the_uri(
+    fn the_host_and_the_port_match_those_of_the_uri(
         scheme in prop_oneof![Just("http"), Just("https"), Just("ftp")], authority in authority(),
     ) {
         let Ok(uri) = format!("{scheme}://{authority}/").parse::<Uri>() else {
@@ -247,7 +247,7 @@ proptest! {
     }
 
     #[test]
-    fn two_requests_are_of_one_session_if_scheme_host_port_and_key_are_one(
+    fn two_sessions_are_equal_if_and_only_if_scheme_host_port_and_key_are(
         hosts in proptest::array::uniform2("[aB]{1,2}(\\.[ab])?"), dots: [bool; 2],
         ports in proptest::array::uniform2(
             proptest::option::of(prop_oneof![Just(80_u16), Just(443), Just(8)])
@@ -277,7 +277,7 @@ proptest! {
     }
 
     #[test]
-    fn the_text_of_a_session_is_read_back_as_the_same_session(
+    fn the_text_of_a_session_parses_as_an_equal_session(
         scheme in prop_oneof![Just("https://"), Just("HTTP://"), Just("wss://"), Just("x+y://"), Just("")],
         authority in authority(), name in "[a-z][a-z0-9-]{0,8}", key in "[!-+./0-~]{1,20}",
     ) {

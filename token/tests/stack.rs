@@ -1,4 +1,4 @@
-//! The layer among others.
+//! The layer in a stack with other layers.
 
 use std::convert::Infallible;
 
@@ -33,7 +33,7 @@ fn the_first_hop_gets_the_key_and_the_second_its_token() {
 }
 
 #[test]
-fn a_key_that_the_outer_layer_wrote_can_name_the_session_of_the_inner_one() {
+fn a_key_set_by_the_outer_layer_can_name_the_session_of_the_inner_one() {
     let client = ServiceBuilder::new()
         .layer(SessionAffinityLayer::new())
         .layer(AffinityTokenLayer::new(TOKEN).or(FromHeaders::new([header::X_SESSION_AFFINITY])))
@@ -47,14 +47,14 @@ fn a_key_that_the_outer_layer_wrote_can_name_the_session_of_the_inner_one() {
 }
 
 #[test]
-fn of_two_layers_for_one_header_the_outer_one_sends_and_remembers() {
+fn of_two_layers_for_one_header_the_inner_one_stops_learning() {
     let (outer, inner) = (
         AffinityTokenLayer::new(TOKEN),
         AffinityTokenLayer::new(TOKEN),
     );
     let client = outer.layer(inner.layer(Gateway));
     issue(&client, A, "chat-1", "t1");
-    // Both remember the first answer; from then on the inner one sees a caller's own token.
+    // Both remember the first token. From then on, the inner layer takes it for the caller's own.
     issue(&client, A, "chat-1", "t2");
     assert_eq!(sent(&client, A, "chat-1").as_deref(), Some("t2"));
     assert_eq!(
@@ -80,9 +80,9 @@ fn two_layers_for_two_headers_do_not_mix() {
     );
 }
 
-/// llm-d with split prefill and decode: two instances of its plugin, each with a header of its own.
+/// As in llm-d with split prefill and decode: two instances of its plugin, each with its own header.
 #[test]
-fn prefill_and_decode_have_a_token_each_which_live_and_die_apart() {
+fn prefill_and_decode_tokens_are_remembered_and_forgotten_separately() {
     use tower_affinity_token::header::{X_SESSION_TOKEN, X_SESSION_TOKEN_PREFILL};
 
     let client = ServiceBuilder::new()
@@ -115,9 +115,9 @@ fn prefill_and_decode_have_a_token_each_which_live_and_die_apart() {
     assert_eq!(sent(answer(200, None, None)), (None, token("p2")));
 }
 
-/// A response cache hands one session's answer, and the token in it, to another: it goes outside.
+/// This is why a response cache goes outside the layer.
 #[test]
-fn a_response_cache_inside_of_the_layer_hands_one_sessions_token_to_another() {
+fn a_response_cache_inside_the_layer_gives_one_sessions_token_to_another() {
     let cached = tower::service_fn(async |_: Request<()>| {
         Ok::<_, Infallible>(answer(200, Some("of chat-1")).map(|()| HeaderMap::new()))
     });

@@ -1,4 +1,4 @@
-//! What is a token.
+//! What is a valid token.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tower_affinity_token::Token;
 
 #[test]
-fn an_error_says_what_and_where_and_never_the_value() {
+fn an_error_says_what_is_wrong_and_where_and_never_shows_the_value() {
     for (bytes, expected) in [
         (&b""[..], "token is blank"),
         (b" \t ", "token is blank"),
@@ -22,7 +22,7 @@ fn an_error_says_what_and_where_and_never_the_value() {
 }
 
 #[test]
-fn a_token_shows_its_bytes_as_they_came() {
+fn a_token_returns_its_bytes_unchanged() {
     for bytes in [&b"t1"[..], b" \xff, \t"] {
         assert_eq!(Token::try_from(bytes).unwrap().as_bytes(), bytes);
     }
@@ -35,7 +35,7 @@ fn debug_does_not_show_a_token() {
 }
 
 #[test]
-fn a_token_goes_into_a_header_as_a_sensitive_value() {
+fn a_token_converts_into_a_sensitive_header_value() {
     let token = Token::try_from(&b"t1"[..]).unwrap();
     for token in [
         token.clone(),
@@ -57,7 +57,7 @@ fn tokens_are_equal_if_their_bytes_are_whatever_their_lifetimes() {
 
 proptest! {
     #[test]
-    fn bytes_are_a_token_if_a_header_can_have_them_and_they_are_neither_blank_nor_too_long(
+    fn bytes_are_a_valid_token_if_a_header_value_allows_them_and_they_are_neither_blank_nor_too_long(
         bytes in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..8),
             proptest::collection::vec(Just(b't'), 4090..4100),

@@ -1,4 +1,4 @@
-//! The bytes of an answer: decoded, and bounded in time and number.
+//! The body of an answer, decompressed and read with a deadline.
 
 use std::io;
 use std::time::Duration;
@@ -16,29 +16,29 @@ use tokio_util::io::StreamReader;
 
 type Reader = Box<dyn AsyncBufRead + Send + Unpin>;
 
-/// How compressed bytes begin.
+/// The first bytes of compressed bodies.
 const MAGIC: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
 
-/// How an answer begins that is not compressed, whatever its label says.
+/// The first bytes of answers that are not compressed, whatever `content-encoding` says.
 const TEXT: [&[u8]; 6] = [b"data:", b"event:", b"id:", b":", b"{", b"<"];
 
-/// A body that is read piece by piece.
+/// A body that is read in chunks.
 pub(super) struct Body {
     reader: Reader,
-    /// The encodings that are still to be taken off, the last one first.
+    /// The encodings still to decode, outermost last.
     encodings: Vec<String>,
     buffer: Box<[u8]>,
     is_begun: bool,
 }
 
-/// Why no more bytes came.
+/// Why reading stopped.
 #[derive(Debug)]
 pub(super) enum Stopped {
-    /// Nothing arrived in time.
+    /// The deadline passed.
     Late,
-    /// The connection broke, or what arrived cannot be decoded.
+    /// The connection broke, or the data cannot be decoded.
     Broken(io::Error),
-    /// It is encoded in a way that this tool does not know.
+    /// The content encoding is not supported.
     Encoding(String),
 }
 
@@ -59,9 +59,9 @@ impl Body {
         }
     }
 
-    /// Waits for the next bytes; none are the end.
+    /// Waits for the next bytes; an empty slice means the end.
     pub(super) async fn next(&mut self, deadline: Instant) -> Result<&[u8], Stopped> {
-        // What is always ready would never be late.
+        // A timeout alone would never fire for a body that is always ready.
         if Instant::now() >= deadline {
             return Err(Stopped::Late);
         }
@@ -78,9 +78,10 @@ impl Body {
         Ok(&self.buffer[..read])
     }
 
-    /// Puts a decoder around the bytes for each encoding, once the first of them are there.
+    /// Adds a decoder for each encoding, once the first bytes have arrived.
     ///
-    /// Proxies decode a body and leave its label, or take the label and leave the body encoded.
+    /// The bytes decide, since some proxies decode a body but keep `content-encoding`, or remove it from a
+    /// body that is still encoded.
     async fn decode(&mut self) -> Result<(), Stopped> {
         if !std::mem::replace(&mut self.is_begun, true) && self.encodings.is_empty() {
             let head = self.reader.fill_buf().await.map_err(Stopped::Broken)?;
@@ -97,7 +98,7 @@ impl Body {
             self.reader = match encoding.as_str() {
                 "gzip" | "x-gzip" | "deflate" | "br" | "zstd" if is_text => reader,
                 "gzip" | "x-gzip" => buffered(GzipDecoder::new(reader)),
-                // What the standard calls so is zlib, and what some servers send has no header.
+                // By the standard this is zlib, but some servers send it without zlib's header.
                 "deflate" if is_zlib => buffered(ZlibDecoder::new(reader)),
                 "deflate" => buffered(DeflateDecoder::new(reader)),
                 "br" => buffered(BrotliDecoder::new(reader)),
@@ -109,7 +110,7 @@ impl Body {
         Ok(())
     }
 
-    /// Returns the beginning of a body, as much as arrives in time.
+    /// Returns up to `most` bytes that arrive in time.
     pub(super) async fn beginning(&mut self, most: usize, within: Duration) -> Vec<u8> {
         let deadline = Instant::now() + within;
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! How long a busy endpoint asks to wait.
+//! The wait that a busy endpoint asks for.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,10 +7,10 @@ use http::{HeaderMap, StatusCode, header};
 /// OpenAI's and Azure's headers with milliseconds.
 const MILLISECONDS: [&str; 3] = ["retry-after-ms", "x-ms-retry-after-ms", "x-retry-after-ms"];
 
-/// What Anthropic answers while it is overloaded.
+/// Anthropic's status for an overloaded service.
 const OVERLOADED: u16 = 529;
 
-/// Whether the same request may be answered later: 429 always, and 503 and 529 where they say when.
+/// Whether a retry makes sense: always for 429, and for 503 and 529 if they say when.
 pub(super) fn is_busy(status: StatusCode, retry_after: Option<Duration>) -> bool {
     let says_when = status == StatusCode::SERVICE_UNAVAILABLE || status.as_u16() == OVERLOADED;
     status == StatusCode::TOO_MANY_REQUESTS || says_when && retry_after.is_some()
@@ -34,7 +34,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// Reads a number of this many seconds, or of the unit behind it.
+/// Reads a number with a unit; without one, `unit` is the unit in seconds.
 fn span(text: &str, unit: f64) -> Option<Duration> {
     let text = text.to_ascii_lowercase();
     let units = [
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_to_wait_is_read_as_seconds_and_as_a_date() {
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
         let in_an_hour = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
         let in_an_hour = millis("retry-after", &in_an_hour);
         assert!(
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn milliseconds_outrank_the_seconds_beside_them() {
+    fn milliseconds_take_precedence_over_seconds() {
         let headers = [("retry-after", "1"), ("retry-after-ms", "20")];
         let headers = headers.map(|(name, value)| {
             (
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_says_when_is_busy_and_one_that_fails_is_not() {
+    fn an_endpoint_is_busy_if_it_says_when_to_retry_and_with_429_always() {
         let when = Some(Duration::ZERO);
         let busy = |status, when| is_busy(StatusCode::from_u16(status).expect("a status"), when);
         assert!(busy(429, None) && busy(503, when) && busy(529, when));

@@ -1,30 +1,30 @@
-//! How an answer is cut into pieces, which its first bytes tell better than its content type.
+//! The framing of an answer: its first bytes decide, since content types are often wrong.
 
 use super::sse::Events;
 use super::values::Values;
 
-/// How many bytes are looked at, at most, before a stream without a line end is none.
+/// The most bytes to look at for the end of the first line.
 const ENOUGH: usize = 256;
 
-/// The fields of an event stream, and one that servers add.
+/// The fields of an event stream, plus `error`, which some servers add.
 const FIELDS: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b"error"];
 
-/// A piece of an answer.
+/// An event of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
-    /// The name of the event, mostly none.
+    /// The name of the event, usually empty.
     pub(crate) name: String,
     pub(crate) data: String,
 }
 
-/// The error of a piece that is longer than a megabyte.
+/// The error for an event over 1 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
-/// Cuts an answer into pieces, once its first line is there.
+/// Splits an answer into events, once its first line has arrived.
 #[derive(Debug)]
 pub(crate) enum Framing {
-    /// Not known yet: the first bytes, and whether they were called an event stream.
+    /// Not known yet: the first bytes, and whether the content type is an event stream.
     Unknown {
         head: Vec<u8>,
         is_called_stream: bool,
@@ -36,7 +36,7 @@ pub(crate) enum Framing {
 }
 
 impl Event {
-    /// Takes the data without the white space around it, and without a field that is there twice.
+    /// Trims white space, and a `data:` prefix that the server wrote twice.
     pub(super) fn new(name: &str, data: &[u8]) -> Self {
         let data = String::from_utf8_lossy(data);
         let mut data = data.trim();
@@ -49,13 +49,13 @@ impl Event {
         }
     }
 
-    /// Whether it says that nothing else will come.
+    /// Whether the event says that nothing follows.
     pub(crate) fn is_done(&self) -> bool {
         let data = self.data.trim_matches('"');
         data.eq_ignore_ascii_case("[done]") || data.eq_ignore_ascii_case("done")
     }
 
-    /// Whether it only keeps the connection open.
+    /// Whether the event only keeps the connection open.
     pub(crate) fn is_idle(&self) -> bool {
         let is_ping = ["ping", "pong", "heartbeat", "keepalive", "keep-alive"]
             .iter()
@@ -75,7 +75,7 @@ impl Framing {
         }
     }
 
-    /// Takes the next bytes and returns the pieces that they complete.
+    /// Takes the next bytes and returns the events that they complete.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<Vec<Event>, TooLong> {
         match self {
             Self::Unknown {
@@ -83,7 +83,7 @@ impl Framing {
                 is_called_stream,
             } => {
                 head.extend_from_slice(chunk);
-                // Empty lines tell nothing, however many these are.
+                // Empty lines decide nothing; do not collect them.
                 if head.trim_ascii().is_empty() {
                     head.clear();
                 }
@@ -103,7 +103,7 @@ impl Framing {
         }
     }
 
-    /// Returns the pieces that the end of the answer completes.
+    /// Returns the events that the end of the answer completes.
     pub(crate) fn end(&mut self) -> Result<Vec<Event>, TooLong> {
         if let Self::Unknown {
             head,
@@ -126,7 +126,7 @@ impl Framing {
         })
     }
 
-    /// Whether it is known that nothing will be read.
+    /// Whether the answer is neither an event stream nor JSON.
     pub(crate) fn is_neither(&self) -> bool {
         matches!(self, Self::Neither(_))
     }
@@ -140,7 +140,7 @@ impl Framing {
     }
 }
 
-/// Decides as soon as it can; empty lines and a byte order mark tell nothing.
+/// Decides as soon as possible, ignoring empty lines and a byte order mark.
 fn decide(head: &[u8], is_called_stream: bool, is_over: bool) -> Option<Framing> {
     let text = head
         .strip_prefix(b"\xef\xbb\xbf")
@@ -174,14 +174,18 @@ mod tests {
         let mut framing = Framing::new(content_type);
         let mut events = Vec::new();
         for chunk in chunks {
-            events.extend(framing.push(chunk.as_bytes()).expect("short"));
+            events.extend(
+                framing
+                    .push(chunk.as_bytes())
+                    .expect("below the size limit"),
+            );
         }
-        events.extend(framing.end().expect("short"));
+        events.extend(framing.end().expect("below the size limit"));
         events.into_iter().map(|event| event.data).collect()
     }
 
     #[test]
-    fn the_body_decides_and_not_its_label() {
+    fn the_body_decides_not_the_content_type() {
         let html = Some("text/html");
         assert_eq!(data(&["da", "ta: {}\n\n"], html), ["{}"]);
         assert_eq!(data(&["\u{feff}\r\n: hello\n\ndata: {}"], None), ["{}"]);
@@ -197,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_kept_to_be_shown() {
+    fn an_answer_in_neither_framing_is_kept_for_the_error_message() {
         for text in ["<h1>data: 1</h1>", "Sorry: no\n", "no"] {
             let mut framing = Framing::new(None);
             assert_eq!(framing.push(text.as_bytes()), Ok(Vec::new()));
@@ -207,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_known_with_white_space_in_quotes_and_in_another_case() {
+    fn done_is_recognized_with_white_space_in_quotes_and_in_any_case() {
         for data in [
             "[DONE]",
             "[DONE] \t",
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_keeps_the_connection_open_is_known() {
+    fn keep_alive_events_are_recognized() {
         for (name, data) in [
             ("", ""),
             ("ping", ""),

@@ -4,11 +4,12 @@ mod body;
 mod busy;
 mod framing;
 mod sse;
+mod status;
 mod values;
 
 use std::time::Duration;
 
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, Response, header};
 use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -17,44 +18,44 @@ use crate::client::Client;
 use crate::conversation::Conversation;
 use crate::dialect::{End, message};
 use crate::failure::{Failure, SHOWN, causes};
-use crate::secret;
 use crate::usage::Usage;
 use body::{Body, Stopped};
 use framing::Framing;
+use status::accept;
 
 pub(crate) use framing::Event;
 
-/// How long the end of the body may be behind the last event.
+/// How long to wait for the end of the body after the last event.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// How long the body of an error is read, at most.
+/// How long the body of an error is read at most.
 const ERROR_BODY: Duration = Duration::from_secs(5);
 
-/// The most bytes of an answer that are read, and of its text that are kept.
+/// The most bytes of an answer, and of its text.
 const LONGEST_ANSWER: usize = 16 << 20;
 const LONGEST_TEXT: usize = 256 << 10;
 
-/// What a stream came to.
+/// An answer as far as it was read.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// From the sending of the request to the first piece.
+    /// From sending the request to the first content or reasoning token.
     pub(crate) ttft: Option<Duration>,
-    /// From there to the last event.
+    /// From sending the request to the last event.
     pub(crate) total: Duration,
     pub(crate) usage: Usage,
     pub(crate) replica: Option<String>,
     text: String,
-    pieces: u32,
+    chunks: u32,
     bytes: usize,
-    /// The last event that the interface does not know, for want of better words.
+    /// The last event that the API does not define, to show if the stream breaks off.
     unknown: Option<String>,
-    /// When the answer was whole, though its usage may still come.
-    whole_at: Option<Instant>,
-    /// When the stream said that nothing else will come.
+    /// When the answer was complete, although its usage may follow.
+    complete_at: Option<Instant>,
+    /// When the stream said that nothing follows.
     done_at: Option<Instant>,
 }
 
-/// Sends a conversation as it stands and reads the answer.
+/// Sends the conversation so far and reads the answer.
 pub(crate) async fn attempt(
     client: &Client,
     conversation: &Conversation,
@@ -77,10 +78,10 @@ impl Answer {
             usage: Usage::from_headers(headers),
             replica: replica.map(|name| client.secrets.clean(name.as_bytes(), 100)),
             text: String::new(),
-            pieces: 0,
+            chunks: 0,
             bytes: 0,
             unknown: None,
-            whole_at: None,
+            complete_at: None,
             done_at: None,
         }
     }
@@ -89,7 +90,7 @@ impl Answer {
         &self.text
     }
 
-    /// Reads to the end, so that the usage is known and the connection can be used again.
+    /// Reads to the end, where the usage is, and so that the connection can be reused.
     async fn read(
         &mut self,
         client: &Client,
@@ -113,7 +114,7 @@ impl Answer {
         self.take_all(client, framing.end(), start)?;
         if let Some(head) = framing.neither() {
             if head.trim_ascii().is_empty() {
-                return Err(self.broke_off("it was empty".to_owned()));
+                return Err(self.broke_off("the body was empty".to_owned()));
             }
             let detail = client.secrets.clean(head, SHOWN);
             return Err(Failure::NoStream {
@@ -121,12 +122,12 @@ impl Answer {
                 detail,
             });
         }
-        self.whole_at
+        self.complete_at
             .map(|_| ())
-            .ok_or_else(|| self.broke_off("it ended without a last chunk".to_owned()))
+            .ok_or_else(|| self.broke_off("the final chunk is missing".to_owned()))
     }
 
-    /// Waits for the next bytes; `None` is the end.
+    /// Waits for the next bytes; `None` means the end.
     async fn next(
         &self,
         client: &Client,
@@ -135,17 +136,17 @@ impl Answer {
     ) -> Result<Option<Vec<u8>>, Failure> {
         let silent_at = Instant::now() + client.timeout;
         let over_at = start + client.request_timeout;
-        let whole_at = self.whole_at.map(|at| at + client.timeout);
+        let complete_at = self.complete_at.map(|at| at + client.timeout);
         let done_at = self.done_at.map(|at| at + LINGER);
-        let deadlines = [Some(silent_at), Some(over_at), whole_at, done_at];
+        let deadlines = [Some(silent_at), Some(over_at), complete_at, done_at];
         let deadline = deadlines.into_iter().flatten().min().unwrap_or(silent_at);
         let failure = match body.next(deadline).await {
             Ok([]) => return Ok(None),
             Ok(data) => return Ok(Some(data.to_vec())),
-            // What comes after the answer is of no interest, also not that it is missing.
-            Err(_) if self.whole_at.is_some() => return Ok(None),
+            // The answer is complete, so a failure after it does not matter.
+            Err(_) if self.complete_at.is_some() => return Ok(None),
             Err(Stopped::Late) if deadline == over_at => Failure::TookTooLong {
-                pieces: self.pieces,
+                chunks: self.chunks,
                 limit: client.request_timeout,
             },
             Err(Stopped::Late) => Failure::Silent {
@@ -165,7 +166,7 @@ impl Answer {
 
     fn broke_off(&self, reason: String) -> Failure {
         Failure::BrokeOff {
-            pieces: self.pieces,
+            chunks: self.chunks,
             reason,
             last: self.unknown.clone(),
         }
@@ -178,13 +179,13 @@ impl Answer {
         start: Instant,
     ) -> Result<(), Failure> {
         for event in events.map_err(|_| Failure::TooMuch {
-            what: "an event of over a megabyte",
+            what: "an event of over 1 MiB",
         })? {
             self.take(client, &event, start)?;
         }
         let what = match () {
-            () if self.text.len() > LONGEST_TEXT => "an answer that does not end at --max-tokens",
-            () if self.bytes > LONGEST_ANSWER => "over 16 MiB for an answer",
+            () if self.text.len() > LONGEST_TEXT => "text far beyond --max-tokens",
+            () if self.bytes > LONGEST_ANSWER => "over 16 MiB",
             () => return Ok(()),
         };
         Err(Failure::TooMuch { what })
@@ -197,7 +198,7 @@ impl Answer {
         }
         if event.name == "error" && event.data.is_empty() {
             return Err(Failure::ErrorEvent {
-                detail: "no words".to_owned(),
+                detail: "it has no message".to_owned(),
             });
         }
         if event.is_idle() || self.done_at.is_some() {
@@ -209,7 +210,7 @@ impl Answer {
             return Err(if event.name == "error" {
                 Failure::ErrorEvent { detail }
             } else {
-                Failure::NoChunk { detail }
+                Failure::NotAnObject { detail }
             });
         };
         if let Some(words) = message(event, &value) {
@@ -218,7 +219,7 @@ impl Answer {
             });
         }
         if !value.is_object() {
-            return Err(Failure::NoChunk {
+            return Err(Failure::NotAnObject {
                 detail: clean(&event.data),
             });
         }
@@ -226,7 +227,7 @@ impl Answer {
         let piece = client.dialect.read(&value);
         if piece.is_token {
             self.ttft.get_or_insert(self.total);
-            self.pieces += 1;
+            self.chunks += 1;
         }
         self.text += &piece.text;
         self.usage.update(&value);
@@ -235,10 +236,10 @@ impl Answer {
         }
         match piece.end {
             None => {}
-            Some(End::Whole) => _ = self.whole_at.get_or_insert_with(Instant::now),
+            Some(End::Complete) => _ = self.complete_at.get_or_insert_with(Instant::now),
             Some(End::Done) => self.end(),
             Some(End::GaveUp(reason)) => {
-                let detail = format!("it ended the answer with {:?}", clean(&reason));
+                let detail = format!("the finish reason is {:?}", clean(&reason));
                 return Err(Failure::ErrorEvent { detail });
             }
         }
@@ -247,59 +248,9 @@ impl Answer {
 
     fn end(&mut self) {
         let now = Instant::now();
-        self.whole_at.get_or_insert(now);
+        self.complete_at.get_or_insert(now);
         self.done_at.get_or_insert(now);
     }
-}
-
-/// Lets every answer through that may be one, and turns the others into failures.
-async fn accept(
-    client: &Client,
-    conversation: &Conversation,
-    response: Response<Incoming>,
-    tries: u32,
-) -> Result<Response<Incoming>, Failure> {
-    let status = response.status();
-    if status.is_success() && status != StatusCode::NO_CONTENT {
-        return Ok(response);
-    }
-    let retry_after = busy::retry_after(response.headers());
-    let (head, body) = response.into_parts();
-    let mut hint = None;
-    let detail = if let Some(location) = head.headers.get(header::LOCATION) {
-        let location = client.secrets.clean(location.as_bytes(), SHOWN);
-        format!("it points to {location}")
-    } else {
-        let mut body = Body::new(&head.headers, body);
-        let within = ERROR_BODY.min(client.timeout).min(client.request_timeout);
-        let bytes = body.beginning(secret::LONGEST, within).await;
-        hint = client.hint(conversation, &String::from_utf8_lossy(&bytes));
-        client.secrets.clean(&bytes, SHOWN)
-    };
-    Err(match status {
-        StatusCode::NO_CONTENT => {
-            let content_type = content_type(client, &head.headers);
-            Failure::NoStream {
-                content_type,
-                detail,
-            }
-        }
-        _ if busy::is_busy(status, retry_after) => Failure::Busy {
-            status,
-            retry_after,
-            tries,
-            detail,
-        },
-        _ => {
-            let refuses = matches!(status.as_u16(), 400 | 422);
-            let hint = hint.filter(|_| refuses);
-            Failure::Status {
-                status,
-                detail,
-                hint,
-            }
-        }
-    })
 }
 
 fn content_type(client: &Client, headers: &HeaderMap) -> String {

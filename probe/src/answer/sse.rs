@@ -1,17 +1,17 @@
-//! Server-sent events, out of chunks that may be split anywhere.
+//! A parser of server-sent events, from chunks that may be split anywhere.
 //!
-//! A parser of our own, since the stream is foreign: those that were looked at (`eventsource-stream`
-//! 0.2, `sse-stream` 0.3, `sseer` 0.3) bound neither a line nor an event, end at bytes that are not UTF-8,
-//! and pass over the lines that servers write beside the standard when they fail.
+//! Existing parsers (`eventsource-stream` 0.2, `sse-stream` 0.3, `sseer` 0.3) do not suit an untrusted
+//! stream: they do not limit the length of a line or event, stop at bytes that are not UTF-8, and skip the
+//! nonstandard lines that servers write when they fail.
 
 use super::framing::{Event, TooLong};
 
-/// The most bytes of one event; a stream with a longer one is none of a chat.
+/// The most bytes of one event; no chat has a longer one.
 pub(super) const MAX_EVENT: usize = 1 << 20;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// A parser of an event stream, as the HTML standard describes it, and a little more tolerant.
+/// A parser of the HTML standard's event streams, slightly more tolerant than the standard.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     line: Vec<u8>,
@@ -28,7 +28,7 @@ impl Events {
         let mut events = Vec::new();
         for &byte in chunk {
             match byte {
-                // The second half of a line end that has two.
+                // The second half of CRLF.
                 b'\n' if self.after_cr => {}
                 b'\n' | b'\r' => self.end_line(&mut events),
                 _ => self.line.push(byte),
@@ -41,7 +41,7 @@ impl Events {
         Ok(events)
     }
 
-    /// Returns what a stream ended with that did not write its last blank line.
+    /// Returns the last events, if the stream did not end with a blank line.
     pub(super) fn end(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         self.end_line(&mut events);
@@ -60,7 +60,7 @@ impl Events {
             events.extend(self.dispatch());
             return;
         }
-        // Some servers write an error as bare JSON, without a field.
+        // Some servers write an error as bare JSON, without a field name.
         if line.starts_with(b"{") {
             events.extend(self.dispatch());
             events.push(Event::new("", line));
@@ -79,9 +79,9 @@ impl Events {
                 }
                 self.data.extend_from_slice(value);
             }
-            // As llama.cpp wrote it.
+            // As older llama.cpp servers write it.
             b"error" => events.push(Event::new("error", value)),
-            // A comment, or another field.
+            // A comment or a different field.
             _ => {}
         }
     }
@@ -118,7 +118,7 @@ mod tests {
         let mut events = Events::default();
         let mut parsed = Vec::new();
         for chunk in chunks {
-            parsed.extend(events.push(chunk).expect("short"));
+            parsed.extend(events.push(chunk).expect("below the size limit"));
         }
         parsed.extend(events.end());
         parsed
@@ -134,12 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_in_one_chunk_gives_its_events() {
+    fn a_stream_in_one_chunk_yields_its_events() {
         assert_eq!(parse([STREAM.as_bytes()]), expected());
     }
 
     #[test]
-    fn a_stream_split_at_any_two_places_gives_the_same_events() {
+    fn a_stream_split_at_any_two_places_yields_the_same_events() {
         let bytes = STREAM.as_bytes();
         for first in 0..bytes.len() {
             for second in first..bytes.len() {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_byte_by_byte_gives_the_same_events() {
+    fn a_stream_byte_by_byte_yields_the_same_events() {
         assert_eq!(parse(STREAM.as_bytes().chunks(1)), expected());
     }
 
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_event_is_an_error_and_not_an_endless_buffer() {
+    fn an_endless_event_is_an_error_instead_of_filling_memory() {
         let mut events = Events::default();
         let line = format!("data: {}\n", "x".repeat(1 << 16)).into_bytes();
         let error = (0..100).find_map(|_| events.push(&line).err());

@@ -1,11 +1,11 @@
-//! JSON values one behind the other, out of chunks that may be split anywhere.
+//! A splitter of concatenated JSON values, from chunks that may be split anywhere.
 //!
-//! Ollama sends a line for each piece, others a whole document with line breaks inside, which is one piece.
+//! Ollama sends one value per line. Other servers send a single document that contains line breaks.
 
 use super::framing::{Event, TooLong};
 use super::sse::MAX_EVENT;
 
-/// Finds where each object or array ends; whether it is valid JSON is for its reader to say.
+/// Finds the end of each object or array, without checking that it is valid JSON.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     value: Vec<u8>,
@@ -29,7 +29,7 @@ impl Values {
                 b'"' => self.is_in_string = true,
                 b'{' | b'[' => self.depth += 1,
                 b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-                // Outside of a value, a line is text.
+                // Outside of a value, a line is plain text.
                 b'\n' => {}
                 _ => continue,
             }
@@ -46,7 +46,7 @@ impl Values {
         Ok(events)
     }
 
-    /// Returns what is left, which is the beginning of a value or text.
+    /// Returns the rest: an incomplete value, or text.
     pub(super) fn end(&mut self) -> Option<Event> {
         let value = std::mem::take(&mut self.value);
         let value = value.trim_ascii();
@@ -70,12 +70,12 @@ mod tests {
     ];
 
     #[test]
-    fn values_are_told_apart_wherever_the_stream_is_split() {
+    fn values_are_separated_wherever_the_stream_is_split() {
         for size in 1..=STREAM.len() {
             let mut values = Values::default();
             let mut events = Vec::new();
             for chunk in STREAM.as_bytes().chunks(size) {
-                events.extend(values.push(chunk).expect("short"));
+                events.extend(values.push(chunk).expect("below the size limit"));
             }
             events.extend(values.end());
             let found: Vec<_> = events.into_iter().map(|event| event.data).collect();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_value_is_an_error_and_not_an_endless_buffer() {
+    fn an_endless_value_is_an_error_instead_of_filling_memory() {
         let mut values = Values::default();
         let piece = "[".repeat(1 << 16).into_bytes();
         assert_eq!(

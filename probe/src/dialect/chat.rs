@@ -1,4 +1,4 @@
-//! The Chat Completions interface of OpenAI, as many others speak it.
+//! OpenAI's Chat Completions API, which many others speak too.
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ impl Dialect for Chat {
             "stream": true,
             "stream_options": {"include_usage": true},
             "max_tokens": ask.max_tokens,
-            // The same answers in every run, so that two runs send the same prompts.
+            // Repeatable answers, so that runs send comparable prompts.
             "temperature": 0,
         });
         super::object(body)
@@ -39,7 +39,7 @@ impl Dialect for Chat {
         };
         let choices = event.get("choices").and_then(Value::as_array);
         for choice in choices.into_iter().flatten() {
-            // A whole message stands where the answer is not streamed; Perplexity sends both.
+            // An answer that is not streamed has a whole message; Perplexity sends both.
             let said = ["delta", "message", "text"]
                 .iter()
                 .filter_map(|name| choice.get(name));
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_piece_is_not_a_token_and_a_thought_of_any_name_is_one() {
+    fn empty_content_is_not_a_token_and_reasoning_under_any_name_is_one() {
         for empty in [
             json!({"role": "assistant", "content": ""}),
             json!({"role": "assistant", "content": null}),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_a_text_a_list_of_parts_or_a_whole_message() {
+    fn an_answer_is_a_string_a_list_of_parts_or_a_whole_message() {
         for choice in [
             json!({"delta": {"content": "Yes"}}),
             json!({"delta": {"content": [{"type": "text", "text": "Yes"}]}}),
@@ -113,9 +113,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_reason_is_not_the_end() {
+    fn an_empty_finish_reason_is_not_the_end() {
         assert_eq!(delta(&json!({"content": "Yes"})).end, None);
         let last = json!({"choices": [{"delta": {}, "finish_reason": "length"}]});
-        assert_eq!(Chat.read(&last).end, Some(End::Whole));
+        assert_eq!(Chat.read(&last).end, Some(End::Complete));
     }
 }

@@ -1,11 +1,11 @@
-//! Errors in an answer that began well, in every shape that endpoints give them.
+//! Errors in an answer with a success status, in every known shape.
 
 use serde_json::{Map, Value};
 
 use crate::answer::Event;
 
-/// Where the words of an error stand, the most telling first.
-const WORDS: [&str; 17] = [
+/// The fields that contain the message of an error, the most informative first.
+const MESSAGES: [&str; 17] = [
     "message",
     "Message",
     "msg",
@@ -25,7 +25,7 @@ const WORDS: [&str; 17] = [
     "code",
 ];
 
-/// Where an error stands in an event.
+/// The places of an error in an event.
 const PLACES: [&str; 9] = [
     "/error",
     "/errors",
@@ -38,7 +38,7 @@ const PLACES: [&str; 9] = [
     "/message/error",
 ];
 
-/// Fields that no error has beside its words.
+/// Fields that an error does not have next to its message.
 const ANSWER: [&str; 11] = [
     "choices",
     "usage",
@@ -53,27 +53,27 @@ const ANSWER: [&str; 11] = [
     "index",
 ];
 
-/// Returns the words of the error that an event holds, if it is one.
+/// Returns the error message of an event, if the event is an error.
 pub(crate) fn message(event: &Event, value: &Value) -> Option<String> {
     if let Value::Array(values) = value {
         return values.iter().find_map(|value| message(event, value));
     }
     let found = PLACES.iter().filter_map(|place| value.pointer(place));
     if let Some(error) = found.into_iter().find(|error| is_something(error)) {
-        // `true`, or a number, with the words beside it.
+        // `true` or a number; the message is next to it.
         let is_flag = error.is_boolean() || error.is_number();
-        return Some(words(if is_flag { value } else { error }));
+        return Some(message_in(if is_flag { value } else { error }));
     }
-    // MiniMax sends a status with every event, and zero is success.
+    // MiniMax sends a status with every event; zero is success.
     let status = value
         .pointer("/base_resp/status_code")
         .and_then(Value::as_i64);
     if status.is_some_and(|status| status != 0) {
-        return Some(words(&value["base_resp"]));
+        return Some(message_in(&value["base_resp"]));
     }
     let object = value.as_object()?;
     let is_error = event.name.eq_ignore_ascii_case("error") || is_called_error(object);
-    (is_error || is_only_words(object)).then(|| words(value))
+    (is_error || is_only_message(object)).then(|| message_in(value))
 }
 
 fn is_something(error: &Value) -> bool {
@@ -86,15 +86,15 @@ fn is_something(error: &Value) -> bool {
     }
 }
 
-/// Whether the event calls itself an error, as those of vLLM, `FastAPI` and many proxies do.
+/// Whether the event calls itself an error, as with vLLM, `FastAPI` and many proxies.
 fn is_called_error(object: &Map<String, Value>) -> bool {
-    let says = |name: &str, words: &[&str]| {
+    let says = |name: &str, endings: &[&str]| {
         let value = object
             .get(name)
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_ascii_lowercase();
-        words.iter().any(|word| value.ends_with(word))
+        endings.iter().any(|ending| value.ends_with(ending))
     };
     says("type", &["error", "failed", "exception"])
         || says("object", &["error"])
@@ -105,8 +105,8 @@ fn is_called_error(object: &Map<String, Value>) -> bool {
             .any(|name| object.get(*name).is_some_and(is_something))
 }
 
-/// Whether there is nothing but the words of an error: `detail`, or a code and a message.
-fn is_only_words(object: &Map<String, Value>) -> bool {
+/// Whether the event has nothing but an error message: `detail`, or a code and a message.
+fn is_only_message(object: &Map<String, Value>) -> bool {
     let has = |name: &str| object.get(name).is_some_and(is_something);
     let is_answer = ANSWER.iter().any(|name| {
         object
@@ -120,23 +120,23 @@ fn is_only_words(object: &Map<String, Value>) -> bool {
                 .any(|name| has(name)))
 }
 
-/// Returns the words of an error, or else all of it.
-pub(crate) fn words(error: &Value) -> String {
+/// Returns the message of an error, or the whole error if it has none.
+pub(crate) fn message_in(error: &Value) -> String {
     match error {
         Value::String(text) => serde_json::from_str::<Value>(text)
             .ok()
             .filter(|inner| inner.is_object() || inner.is_array())
-            .map_or_else(|| text.clone(), |inner| words(&inner)),
+            .map_or_else(|| text.clone(), |inner| message_in(&inner)),
         Value::Array(errors) => {
-            let errors: Vec<_> = errors.iter().take(3).map(words).collect();
+            let errors: Vec<_> = errors.iter().take(3).map(message_in).collect();
             errors.join("; ")
         }
         Value::Object(fields) => {
-            let found = WORDS.iter().filter_map(|name| fields.get(*name));
+            let found = MESSAGES.iter().filter_map(|name| fields.get(*name));
             let found = found
                 .into_iter()
                 .find(|value| is_something(value) && !value.is_boolean());
-            let inner = found.or(fields.get("errors")).map(words);
+            let inner = found.or(fields.get("errors")).map(message_in);
             inner
                 .filter(|inner| !inner.is_empty())
                 .unwrap_or_else(|| error.to_string())
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    fn told(name: &str, value: &Value) -> Option<String> {
+    fn read(name: &str, value: &Value) -> Option<String> {
         message(
             &Event {
                 name: name.to_owned(),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_of_an_error_shows_the_words_of_the_endpoint() {
+    fn the_message_is_found_in_every_shape_of_error() {
         for (name, event) in [
             ("", json!({"error": {"message": "no memory", "code": 500}})),
             ("", json!({"error": "no memory"})),
@@ -215,16 +215,16 @@ mod tests {
             ("error", json!({"text": "no memory"})),
         ] {
             assert_eq!(
-                told(name, &event).as_deref(),
+                read(name, &event).as_deref(),
                 Some("no memory"),
                 "{name} {event}"
             );
         }
         let odd = json!({"error": {"status": 7}});
         assert_eq!(
-            told("", &odd).as_deref(),
+            read("", &odd).as_deref(),
             Some(r#"{"status":7}"#),
-            "all of it, for want of words"
+            "an error without a message is shown whole"
         );
     }
 
@@ -242,7 +242,7 @@ mod tests {
             json!({"message": {"role": "assistant", "content": "Yes"}, "done": false}),
             json!({"usage": {"prompt_tokens": 1}, "status": "ok"}),
         ] {
-            assert_eq!(told("", &event), None, "{event}");
+            assert_eq!(read("", &event), None, "{event}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The Messages interface of Anthropic.
+//! Anthropic's Messages API.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
@@ -26,7 +26,7 @@ impl Dialect for Messages {
                 messages.push(json!({"role": role, "content": [part]}));
             }
         }
-        // Nothing is cached without a mark: this one covers all up to the end of the conversation.
+        // Nothing is cached without a marker; this one covers the conversation up to here.
         if let Some(part) = messages
             .last_mut()
             .map(|message| &mut message["content"][0])
@@ -67,7 +67,7 @@ impl Dialect for Messages {
                 end: Some(End::Done),
                 ..Piece::known()
             },
-            // An answer that was not streamed.
+            // A complete answer that was not streamed.
             "message" => Piece {
                 end: end(event.get("stop_reason")),
                 ..said(Some(event), "content")
@@ -82,7 +82,7 @@ fn said(part: Option<&Value>, name: &str) -> Piece {
     let said = part.and_then(|part| part.get(name));
     Piece {
         text: said.map(text).unwrap_or_default(),
-        // Of a whole message, only the content is the model's.
+        // In a complete message, only `content` comes from the model.
         is_token: if name == "content" {
             said.is_some_and(has_text)
         } else {
@@ -98,7 +98,7 @@ mod tests {
     use crate::conversation::Message;
 
     #[test]
-    fn the_system_prompt_stands_apart_and_the_end_is_marked_for_the_cache() {
+    fn the_system_prompt_is_separate_and_the_last_message_has_the_cache_marker() {
         let messages = ["system", "user", "assistant", "user"].map(|role| Message::new(role, role));
         let body = Messages.body(&Ask {
             model: "m",
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_thoughts_are_tokens_and_a_signature_is_not() {
+    fn text_and_reasoning_are_tokens_and_a_signature_is_not() {
         let delta =
             |delta: Value| Messages.read(&json!({"type": "content_block_delta", "delta": delta}));
         let text = delta(json!({"type": "text_delta", "text": "Yes"}));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_a_reason_and_then_the_last_event() {
+    fn the_answer_ends_with_a_stop_reason_and_then_the_last_event() {
         let read = |event: Value| Messages.read(&event).end;
         assert_eq!(
             read(json!({"type": "message_delta", "delta": {"stop_reason": null}})),
@@ -139,7 +139,7 @@ mod tests {
         );
         assert_eq!(
             read(json!({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}})),
-            Some(End::Whole)
+            Some(End::Complete)
         );
         assert_eq!(read(json!({"type": "message_stop"})), Some(End::Done));
     }

@@ -1,4 +1,4 @@
-//! The interfaces that the probe speaks, each in a file of its own.
+//! The APIs that the probe speaks, one per file.
 
 mod chat;
 mod error;
@@ -15,7 +15,7 @@ use crate::secret::ApiKey;
 
 pub(crate) use error::message;
 
-/// The interface of an endpoint.
+/// The API of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Api {
     /// OpenAI Chat Completions
@@ -24,33 +24,33 @@ pub(crate) enum Api {
     Messages,
     /// OpenAI Responses
     Responses,
-    /// Ollama's own chat
+    /// Ollama's native chat
     Ollama,
 }
 
-/// How an interface is asked, and how its answers are read.
+/// How to send a request to an API, and how to read its answers.
 pub(crate) trait Dialect: Sync {
-    /// The end of the path of an endpoint that speaks it.
+    /// Returns the end of the path of an endpoint that speaks this API.
     fn path(&self) -> &'static str;
 
     /// Returns the body of a request.
     fn body(&self, ask: &Ask<'_>) -> Map<String, Value>;
 
-    /// The fields of the body that hold the conversation.
+    /// Returns the fields of the body that hold the conversation.
     fn conversation_fields(&self) -> &'static [&'static str];
 
-    /// Adds the API key, and what else the interface wants in the headers.
+    /// Adds the API key and the other headers that the API requires.
     fn head(&self, key: &ApiKey, headers: &mut HeaderMap) {
         if let Some(bearer) = key.header_value("Bearer ") {
             headers.insert(header::AUTHORIZATION, bearer);
         }
     }
 
-    /// Reads one event, or a whole answer that was not streamed.
+    /// Reads one event, or a complete answer that was not streamed.
     fn read(&self, event: &Value) -> Piece;
 }
 
-/// What is asked for.
+/// The contents of a request.
 #[derive(Debug)]
 pub(crate) struct Ask<'a> {
     pub(crate) model: &'a str,
@@ -58,31 +58,31 @@ pub(crate) struct Ask<'a> {
     pub(crate) max_tokens: u32,
 }
 
-/// What an event says.
+/// The contents of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// A piece of the answer, which becomes a part of the conversation.
+    /// The text to add to the answer.
     pub(crate) text: String,
-    /// Whether it holds a token of the answer or of the thoughts before it.
+    /// Whether it contains a content or reasoning token.
     pub(crate) is_token: bool,
     pub(crate) end: Option<End>,
-    /// Whether the interface knows such events.
+    /// Whether the API defines such events.
     pub(crate) is_known: bool,
 }
 
 /// How an answer ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The answer is whole, though its usage may still come.
-    Whole,
-    /// Nothing else will come.
+    /// The answer is complete, but its usage may follow.
+    Complete,
+    /// Nothing follows.
     Done,
     /// The endpoint gave up, for this reason.
     GaveUp(String),
 }
 
 impl Piece {
-    /// Returns what an event says that the interface knows and that holds nothing.
+    /// Returns the contents of a known event that carries nothing.
     fn known() -> Self {
         Self {
             is_known: true,
@@ -92,7 +92,7 @@ impl Piece {
 }
 
 impl Api {
-    /// Chooses by the end of the path; most interfaces are the first.
+    /// Chooses by the end of the path; Chat Completions is the default.
     pub(crate) fn of(endpoint: &Uri) -> Self {
         let path = endpoint.path().trim_end_matches('/');
         let speaks = |api: &Self| path.ends_with(api.dialect().path());
@@ -113,7 +113,7 @@ impl Api {
     }
 }
 
-/// Returns why an endpoint gave up, if the reason that it names for the end is such a one.
+/// Whether a finish reason says that the endpoint gave up.
 fn gave_up(reason: &str) -> bool {
     let reason = reason.to_ascii_lowercase();
     let words = [
@@ -128,17 +128,18 @@ fn gave_up(reason: &str) -> bool {
     words.iter().any(|word| reason.contains(word))
 }
 
-/// Returns the end that a reason stands for; an empty one, which some endpoints send with every piece, for none.
+/// Returns the end that a finish reason stands for. Some endpoints send an empty one with every event; it
+/// is not an end.
 fn end(reason: Option<&Value>) -> Option<End> {
     let reason = reason?.as_str()?.trim();
     match reason {
         "" | "null" | "None" => None,
         reason if gave_up(reason) => Some(End::GaveUp(reason.to_owned())),
-        _ => Some(End::Whole),
+        _ => Some(End::Complete),
     }
 }
 
-/// Returns the text of a content, which is a text or a list of parts; thoughts are not a part of it.
+/// Returns the text of a message's content, which is a string or a list of parts, without its reasoning.
 fn text(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -154,9 +155,9 @@ fn text(content: &Value) -> String {
     }
 }
 
-/// Whether there is any text in a piece, be it answer, thought or the call of a tool, under whichever name.
+/// Whether a value contains any text of the model: content, reasoning or a tool call, under any name.
 fn has_text(value: &Value) -> bool {
-    /// Names whose texts are none of the model's.
+    /// Names whose text does not come from the model.
     const LABELS: [&str; 10] = [
         "role",
         "id",
@@ -182,7 +183,7 @@ fn has_text(value: &Value) -> bool {
     }
 }
 
-/// Returns the type that an event names.
+/// Returns the `type` of an event.
 fn kind(event: &Value) -> &str {
     event
         .get("type")
@@ -190,7 +191,7 @@ fn kind(event: &Value) -> &str {
         .unwrap_or_default()
 }
 
-/// Takes an object out of `json!`.
+/// Returns the object made by `json!`.
 fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
@@ -198,7 +199,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Returns the messages as role and text, for interfaces that know no others than these.
+/// Returns each message as role and text, for APIs that accept nothing else.
 fn plain_messages(messages: &[Message]) -> impl Iterator<Item = (&'static str, String)> {
     messages
         .iter()
@@ -209,7 +210,7 @@ fn role(message: &Message) -> &'static str {
     match message.role.as_str() {
         "system" | "developer" => "system",
         "assistant" => "assistant",
-        // What a tool said is told as the user's words.
+        // The result of a tool is sent as a message of the user.
         _ => "user",
     }
 }
@@ -221,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interface_is_chosen_by_the_path() {
+    fn the_api_is_chosen_by_the_path() {
         for (url, api) in [
             ("http://h/v1/chat/completions", Api::Chat),
             (
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_for_the_end_is_an_end_an_error_or_nothing() {
+    fn a_finish_reason_is_an_end_an_error_or_nothing() {
         let of = |reason: Value| end(Some(&reason));
         assert_eq!(
             [of(json!(null)), of(json!("")), of(json!(" "))],
@@ -252,7 +253,7 @@ mod tests {
             "content_filter",
             "tool_calls",
         ] {
-            assert_eq!(of(json!(reason)), Some(End::Whole));
+            assert_eq!(of(json!(reason)), Some(End::Complete));
         }
         for reason in [
             "error",
@@ -265,13 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_a_list_of_parts_leaves_the_thoughts_out() {
+    fn the_text_of_a_list_of_parts_excludes_reasoning() {
         let content = json!([
             {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]},
             {"type": "text", "text": "Yes"},
             {"type": "output_text", "text": " indeed"},
         ]);
         assert_eq!(text(&content), "Yes indeed");
-        assert!(has_text(&content[0]), "though a thought is a token");
+        assert!(has_text(&content[0]), "reasoning is a token, but not text");
     }
 }

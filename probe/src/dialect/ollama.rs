@@ -1,4 +1,4 @@
-//! Ollama's own interface: a line of JSON for each piece.
+//! Ollama's native API, which sends one line of JSON per event.
 
 use serde_json::{Map, Value, json};
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_and_thoughts_are_tokens_until_it_is_done() {
+    fn content_and_reasoning_are_tokens_until_done() {
         let piece = Ollama
             .read(&json!({"message": {"role": "assistant", "content": "Yes"}, "done": false}));
         assert_eq!(

@@ -1,10 +1,10 @@
-//! The Responses interface of OpenAI.
+//! OpenAI's Responses API.
 
 use serde_json::{Map, Value, json};
 
 use super::{Ask, Dialect, End, Piece, has_text, kind, plain_messages, text};
 
-/// The least that OpenAI takes for the length of an answer.
+/// The smallest answer length that OpenAI accepts.
 const LEAST_TOKENS: u32 = 16;
 
 pub(super) struct Responses;
@@ -44,7 +44,7 @@ impl Dialect for Responses {
                     ..Piece::known()
                 }
             }
-            // Thoughts, refusals, arguments of tools.
+            // Reasoning, refusals and tool arguments.
             _ if kind.rsplit('.').next() == Some("delta") => Piece {
                 is_token: event.get("delta").is_some_and(has_text),
                 ..Piece::known()
@@ -57,7 +57,7 @@ impl Dialect for Responses {
                 }
             }
             _ if kind.starts_with("response.") => Piece::known(),
-            // An answer that was not streamed.
+            // A complete answer that was not streamed.
             _ if event.get("output").is_some() => whole(event),
             _ => Piece::default(),
         }
@@ -79,7 +79,7 @@ fn whole(response: &Value) -> Piece {
     }
 }
 
-/// Returns how a response ended; that it is as long as it was allowed to be is the usual end here.
+/// Returns how a response ended. Reaching the length limit (`incomplete`) is the usual end here.
 fn ended(response: &Value) -> Option<End> {
     match response.get("status").and_then(Value::as_str)? {
         "completed" | "incomplete" => Some(End::Done),
@@ -94,7 +94,7 @@ mod tests {
     use crate::conversation::Message;
 
     #[test]
-    fn an_answer_is_never_shorter_than_the_interface_takes() {
+    fn the_length_limit_is_at_least_the_smallest_that_openai_accepts() {
         let messages = [Message::new("system", "s"), Message::new("user", "u")];
         let ask = Ask {
             model: "m",
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_the_answer_and_every_other_delta_a_token() {
+    fn text_deltas_are_text_and_every_other_delta_is_a_token() {
         let text = Responses.read(&json!({"type": "response.output_text.delta", "delta": "Yes"}));
         assert_eq!((text.text.as_str(), text.is_token), ("Yes", true));
         for kind in [
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_as_long_as_allowed_is_whole_and_one_that_failed_is_not() {
+    fn an_answer_at_the_length_limit_is_complete_and_a_failed_one_is_not() {
         let read = |kind: &str, status: &str| {
             Responses
                 .read(&json!({"type": kind, "response": {"status": status}}))

@@ -1,4 +1,4 @@
-//! Every request and the result, as JSON.
+//! The result and every request, as JSON.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::run::Ended;
 use crate::summary::Summary;
 use crate::verdict::Verdict;
 
-/// What the document is made of.
+/// The contents of the document.
 #[derive(Debug)]
 pub(crate) struct Document<'a> {
     pub(crate) args: &'a Args,
@@ -23,7 +23,7 @@ pub(crate) struct Document<'a> {
     pub(crate) records: &'a [Record],
 }
 
-/// The document; a field is added at will and changed only with the major version.
+/// The document. Fields may be added at any time, and changed only in a major version.
 #[derive(Debug, Serialize)]
 struct Json<'a> {
     tool: &'static str,
@@ -31,8 +31,8 @@ struct Json<'a> {
     simulated: bool,
     endpoint: &'a str,
     model: Option<&'a str>,
-    /// The names that were tried.
-    header_name: String,
+    /// The headers and body fields that were tried.
+    names: Vec<String>,
     conversations: u32,
     turns: u32,
     concurrency: &'a [u32],
@@ -41,14 +41,14 @@ struct Json<'a> {
     seed: u64,
     ended: &'static str,
     verdict: &'a Verdict,
-    arms: &'a [Summary],
+    variants: &'a [Summary],
     levels: &'a [Level],
     requests: Vec<Request<'a>>,
 }
 
 #[derive(Debug, Serialize)]
 struct Request<'a> {
-    arm: String,
+    variant: String,
     #[serde(flatten)]
     record: &'a Record,
 }
@@ -64,7 +64,7 @@ pub(crate) fn document(of: &Document<'_>) -> serde_json::Result<String> {
         .collect();
 
     let requests = of.records.iter().map(|record| Request {
-        arm: plan.variants.id(record.variant),
+        variant: plan.variants.id(record.variant),
         record,
     });
     serde_json::to_string_pretty(&Json {
@@ -73,7 +73,7 @@ pub(crate) fn document(of: &Document<'_>) -> serde_json::Result<String> {
         simulated: args.url.is_none(),
         endpoint: of.endpoint,
         model: args.model.as_deref(),
-        header_name: names.join(","),
+        names,
         conversations: plan.conversations,
         turns: plan.turns,
         concurrency: &plan.levels,
@@ -86,7 +86,7 @@ pub(crate) fn document(of: &Document<'_>) -> serde_json::Result<String> {
             Ended::Failed(_) => "failed",
         },
         verdict: of.verdict,
-        arms: of.summaries,
+        variants: of.summaries,
         levels: of.sweep.map_or(&[], |sweep| &sweep.levels),
         requests: requests.collect(),
     })

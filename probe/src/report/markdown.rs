@@ -1,17 +1,19 @@
-//! The result as Markdown, for the summary of a CI job.
+//! The report as Markdown, for the summary of a CI job.
 
 use super::Report;
 use crate::run::Ended;
+
+const INTERRUPTED: &str = "The run was interrupted; these are the results until then.";
 
 /// Writes the report as Markdown.
 pub(crate) fn document(report: &Report<'_>) -> String {
     let mut paragraphs = vec![
         "## affinity-probe".to_owned(),
-        format!("**{}**", escaped(&report.verdict.sentence)),
+        format!("**{}**", escaped(&report.headline())),
     ];
     match report.ended {
         Ended::Complete => {}
-        Ended::Interrupted => paragraphs.push("The run was interrupted.".to_owned()),
+        Ended::Interrupted => paragraphs.push(INTERRUPTED.to_owned()),
         Ended::Failed(failure) => {
             paragraphs.push("The run failed:".to_owned());
             paragraphs.push(quoted(&failure.to_string()));
@@ -30,7 +32,7 @@ pub(crate) fn document(report: &Report<'_>) -> String {
     paragraphs.join("\n\n") + "\n"
 }
 
-/// Takes the meaning from what Markdown would read as its own.
+/// Escapes the characters that have a meaning in Markdown.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -47,7 +49,7 @@ pub(super) fn escaped(text: &str) -> String {
     escaped
 }
 
-/// Writes a text from outside as a block of code, which nothing in it ends.
+/// Writes a text as an indented code block, which nothing in the text can end.
 fn quoted(text: &str) -> String {
     let lines = text.lines().map(|line| format!("    {line}"));
     lines.collect::<Vec<_>>().join("\n")
@@ -58,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_in_a_text_is_read_as_markdown() {
+    fn markdown_in_a_text_is_escaped() {
         assert_eq!(
             escaped("a|b <img> prompt_cache_key"),
             "a\\|b &lt;img> prompt\\_cache\\_key"

@@ -1,4 +1,4 @@
-//! The table and the verdict, as text.
+//! The report: the table and the verdict, as text.
 
 mod chart;
 mod json;
@@ -19,21 +19,21 @@ pub(crate) use json::{Document, document};
 pub(crate) use markdown::document as markdown;
 pub(crate) use sweep::{Level, Sweep};
 
-/// How wide a table is where there is no terminal.
-const WIDE: usize = 105;
+/// The width of a table if there is no terminal.
+const WIDE: usize = 106;
 
-/// All that a run is told by; `Display` is the report.
+/// The contents of a report; `Display` writes it.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
-    /// What was measured, in a line or two.
+    /// What was measured, in a few lines.
     pub(crate) subject: &'a str,
     pub(crate) summaries: &'a [Summary],
     pub(crate) verdict: &'a Verdict,
-    /// The other numbers of requests at once, if several were measured.
+    /// The results at each concurrency, if several were measured.
     pub(crate) sweep: Option<&'a Sweep>,
     pub(crate) ended: &'a Ended,
     pub(crate) counted: Counted,
-    /// The columns of the terminal, if there is one.
+    /// The width of the terminal, if there is one.
     pub(crate) width: Option<usize>,
 }
 
@@ -51,22 +51,22 @@ impl Report<'_> {
         };
         let ttft = |value: fn(Ttft) -> f64| move |summary: &Summary| ms(summary.ttft_ms, value);
         let mut rows = vec![
-            row("prompt from cache", &|summary| share(summary.tokens)),
+            row("prompt tokens from cache", &|summary| share(summary.tokens)),
             row("  from turn 2 on", &|summary| {
                 share(summary.tokens_from_turn_2)
             }),
-            row("  prompt tokens", &|summary| known(summary.prompt_tokens)),
-            row("  of these from cache", &|summary| {
+            row("prompt tokens", &|summary| known(summary.prompt_tokens)),
+            row("  from cache", &|summary| {
                 if is_known {
                     grouped(summary.tokens.cached)
                 } else {
                     unknown()
                 }
             }),
-            row("time to first token, p50", &ttft(|ttft| ttft.p50)),
-            row("  p90", &ttft(|ttft| ttft.p90)),
-            row("  p99", &ttft(|ttft| ttft.p99)),
-            row("  from turn 2 on, p50", &|summary| {
+            row("time to first token, median", &ttft(|ttft| ttft.p50)),
+            row("  90th percentile", &ttft(|ttft| ttft.p90)),
+            row("  99th percentile", &ttft(|ttft| ttft.p99)),
+            row("  median from turn 2 on", &|summary| {
                 ms(summary.ttft_ms_from_turn_2, |ttft| ttft.p50)
             }),
             row("requests", &|summary| summary.requests.to_string()),
@@ -82,14 +82,14 @@ impl Report<'_> {
             .iter()
             .any(|summary| summary.cost_of_1000_conversations.is_some())
         {
-            rows.push(row("prompts of 1,000 chats cost", &|summary| {
+            rows.push(row("prompt cost of 1,000 chats", &|summary| {
                 summary
                     .cost_of_1000_conversations
                     .map_or_else(unknown, |cost| format!("{cost:.2}"))
             }));
         }
         if self.verdict.variants.len() > 1 {
-            rows.push(row("the name is", &|summary| {
+            rows.push(row("finding", &|summary| {
                 let judged = self
                     .verdict
                     .variants
@@ -108,21 +108,29 @@ impl Report<'_> {
         }
     }
 
-    /// Returns what has to be said about the numbers.
+    /// Returns the line that a reader looks for.
+    fn headline(&self) -> String {
+        format!("Verdict: {}", self.verdict.sentence)
+    }
+
+    /// Returns remarks on how the token counts were interpreted.
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.counted.omitted > 0 {
             notes.push(format!(
-                "{} answers left the cached tokens out and were counted as 0.",
+                "{} answers did not report cached tokens and were counted as 0.",
                 self.counted.omitted
             ));
         }
-        if self.counted.is_apart {
-            notes.push("The endpoint counts cached tokens beside those of the prompt; both are added here.".to_owned());
+        if self.counted.excludes_cached {
+            notes.push(
+                "The endpoint's prompt tokens exclude the cached ones; the two are added here."
+                    .to_owned(),
+            );
         }
         if self.counted.misfits > 0 {
             notes.push(format!(
-                "{} answers reported numbers that do not fit together; these are left out.",
+                "{} answers reported impossible token counts and were left out.",
                 self.counted.misfits
             ));
         }
@@ -133,7 +141,7 @@ impl Report<'_> {
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.width.unwrap_or(WIDE);
-        // Without a terminal a sentence is a line, so that it can be searched for.
+        // Without a terminal, each sentence is on one line, so that it is easy to search for.
         let text = |text: &str| {
             self.width
                 .map_or_else(|| text.to_owned(), |width| wrapped(text, width))
@@ -150,7 +158,7 @@ impl Display for Report<'_> {
             writeln!(
                 f,
                 "\n{}",
-                text("The run was not completed; this is what was measured until then.")
+                text("The run did not complete; these are the results until then.")
             )?;
         }
         if let Some(sweep) = self.sweep {
@@ -158,7 +166,7 @@ impl Display for Report<'_> {
             sweep.table().write(f, width)?;
             writeln!(f, "\n{}", text(&sweep.sentence))?;
         }
-        writeln!(f, "\n{}", text(&self.verdict.sentence))?;
+        writeln!(f, "\n{}", text(&self.headline()))?;
         if self.verdict.test.is_empty() {
             return Ok(());
         }
@@ -168,13 +176,13 @@ impl Display for Report<'_> {
 
 const fn finding(finding: Finding) -> &'static str {
     match finding {
-        Finding::Honoured => "honoured",
+        Finding::Honored => "honored",
         Finding::Ignored => "ignored",
-        Finding::Unneeded => "not needed",
-        Finding::Fruitless => "no use",
+        Finding::NotNeeded => "not needed",
+        Finding::NotCached => "not cached",
         Finding::Harmful => "harmful",
         Finding::Refused => "refused",
-        Finding::Unknown => "not known",
+        Finding::Inconclusive => "inconclusive",
     }
 }
 
@@ -200,7 +208,7 @@ fn ms(ttft: Option<Ttft>, value: impl Fn(Ttft) -> f64) -> String {
     ttft.map_or_else(unknown, |ttft| format!("{:.0} ms", value(ttft)))
 }
 
-/// Writes a number with a comma between each three digits.
+/// Writes a number with thousands separators.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -218,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_are_grouped_by_three() {
+    fn thousands_are_separated_by_commas() {
         let texts = [0, 999, 1000, 123_456, 1_234_567].map(grouped);
         assert_eq!(texts, ["0", "999", "1,000", "123,456", "1,234,567"]);
     }

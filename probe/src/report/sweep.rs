@@ -1,4 +1,4 @@
-//! Several numbers of requests at once: where affinity begins to hurt.
+//! A sweep over several concurrencies: from where on affinity costs time.
 
 use serde::Serialize;
 
@@ -7,22 +7,22 @@ use super::{ms, share};
 use crate::summary::Summary;
 use crate::verdict::{Finding, Judged};
 
-/// How much longer the slowest tenth has to wait before that is worth a word.
+/// How much longer the 90th percentile has to be to count, as a factor and in milliseconds.
 const LONGER: f64 = 1.5;
 const LONGER_MS: f64 = 20.0;
 
-/// One number of requests at once.
+/// The results at one concurrency.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Level {
     pub(crate) concurrency: u32,
-    #[serde(rename = "arms")]
+    #[serde(rename = "variants")]
     pub(crate) summaries: Vec<Summary>,
-    /// What is found by the time to the first token.
+    /// The findings by the time to the first token.
     #[serde(skip)]
     pub(crate) times: Vec<Judged>,
 }
 
-/// All of them, and what they show.
+/// The results at all concurrencies, with a conclusion.
 #[derive(Clone, Debug)]
 pub(crate) struct Sweep {
     pub(crate) levels: Vec<Level>,
@@ -35,7 +35,7 @@ impl Sweep {
         Self { levels, sentence }
     }
 
-    /// A column for each number of requests, and rows for each variant.
+    /// Returns a table with a column per concurrency, and rows for each variant.
     pub(super) fn table(&self) -> Table {
         let mut rows = vec![];
         let variants = self.levels.first().map_or(0, |level| level.summaries.len());
@@ -49,10 +49,10 @@ impl Sweep {
             };
             let name = &self.levels[0].summaries[variant].name;
             rows.push((name.clone(), Vec::new()));
-            rows.push(row("  first token, p50", &|summary| {
+            rows.push(row("  first token, median", &|summary| {
                 ms(summary.ttft_ms, |ttft| ttft.p50)
             }));
-            rows.push(row("  p90", &|summary| {
+            rows.push(row("  90th percentile", &|summary| {
                 ms(summary.ttft_ms, |ttft| ttft.p90)
             }));
             rows.push(row("  from cache, turn 2 on", &|summary| {
@@ -62,7 +62,7 @@ impl Sweep {
         let headings = self
             .levels
             .iter()
-            .map(|level| format!("{} at once", level.concurrency));
+            .map(|level| format!("concurrency {}", level.concurrency));
         Table {
             headings: headings.collect(),
             rows,
@@ -83,7 +83,7 @@ fn sentence(levels: &[Level]) -> String {
                 .ttft_ms
                 .map_or(0.0, |ttft| ttft.p50);
             return format!(
-                "with {at} requests at once the first token comes later with {} (p50 {with:.0} ms) than without a key ({without:.0} ms): from there on affinity hurts, since hashing balances no load",
+                "From concurrency {at} on, affinity costs time: the first token takes {with:.0} ms (median) with {}, {without:.0} ms without a key. Hashing does not balance load.",
                 slower.name,
             );
         }
@@ -97,12 +97,10 @@ fn sentence(levels: &[Level]) -> String {
             let with = p90(slower).unwrap_or_default();
             let name = slower.carrier.as_deref().unwrap_or_default();
             return format!(
-                "with {at} requests at once the slowest tenth waits longer with {name} (p90 {with:.0} ms) than without a key ({without:.0} ms): a replica gets hot there, since hashing balances no load",
+                "At concurrency {at}, a replica is overloaded: the 90th percentile of the time to the first token is {with:.0} ms with {name}, {without:.0} ms without a key. Hashing does not balance load.",
             );
         }
     }
     let most = levels.last().map_or(0, |level| level.concurrency);
-    format!(
-        "with up to {most} requests at once no replica gets hot enough for the key to cost time"
-    )
+    format!("Up to concurrency {most}, the key costs no time: no replica is overloaded.")
 }

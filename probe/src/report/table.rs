@@ -1,14 +1,14 @@
-//! A table of text, as wide as the terminal.
+//! A text table that fits the width of the terminal.
 
 use std::fmt::{self, Write};
 
 use super::markdown::escaped;
 
 /// The width of the first column, and of each other one.
-const FIRST: usize = 27;
+const FIRST: usize = 28;
 const OTHERS: usize = 13;
 
-/// A heading for each column, and rows of a name and a cell for each.
+/// The headings of the columns, and rows of a name and a cell per column.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     pub(crate) headings: Vec<String>,
@@ -16,7 +16,8 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Writes the table in blocks that fit into the width; each begins with the first column, which the others are compared with.
+    /// Writes the table in blocks that fit the width. Each block repeats the first column, which the others
+    /// are compared with.
     pub(super) fn write(&self, f: &mut impl Write, width: usize) -> fmt::Result {
         let fitting = (width.saturating_sub(FIRST) / OTHERS).max(2);
         let columns: Vec<usize> = (1..self.headings.len()).collect();
@@ -27,6 +28,10 @@ impl Table {
             let shown: Vec<usize> = [0].iter().chain(block).copied().collect();
             self.write_headings(f, &shown)?;
             for (name, cells) in &self.rows {
+                if cells.is_empty() {
+                    writeln!(f, "{name}")?;
+                    continue;
+                }
                 write!(f, "{name:FIRST$}")?;
                 for column in &shown {
                     write!(
@@ -50,7 +55,7 @@ impl Table {
         for line in 0..lines {
             write!(f, "{:FIRST$}", "")?;
             for heading in &headings {
-                // They stand on the ground.
+                // Align them at the bottom.
                 let at = (line + heading.len()).checked_sub(lines);
                 write!(f, "{:>OTHERS$}", at.map_or("", |at| heading[at].as_str()))?;
             }
@@ -63,9 +68,12 @@ impl Table {
     pub(super) fn markdown(&self) -> String {
         let row = |name: &str, cells: &[String]| {
             let cells = cells.iter().map(|cell| escaped(cell));
-            let cells: Vec<_> = std::iter::once(escaped(name.trim_start()))
-                .chain(cells)
-                .collect();
+            // Markdown trims white space, which marks a row as a part of the one above.
+            let name = match name.strip_prefix("  ") {
+                Some(part) => format!("&emsp;{}", escaped(part)),
+                None => escaped(name),
+            };
+            let cells: Vec<_> = std::iter::once(name).chain(cells).collect();
             format!("| {} |", cells.join(" | "))
         };
         let mut lines = vec![
@@ -73,7 +81,7 @@ impl Table {
             format!("|---|{}", "--:|".repeat(self.headings.len())),
         ];
         for (name, cells) in &self.rows {
-            // A row that is a heading is as wide as the others.
+            // A heading row has no cells of its own.
             let mut cells = cells.clone();
             cells.resize(self.headings.len(), String::new());
             lines.push(row(name, &cells));
@@ -82,7 +90,7 @@ impl Table {
     }
 }
 
-/// Breaks a heading into lines that fit into its column, behind hyphens where there are any.
+/// Breaks a heading into lines that fit its column, after hyphens if possible.
 fn folded(heading: &str) -> Vec<String> {
     if heading.len() < OTHERS {
         return vec![heading.to_owned()];
@@ -99,10 +107,13 @@ fn folded(heading: &str) -> Vec<String> {
             }
         }
     }
+    for line in &mut lines {
+        line.truncate(line.trim_end().len());
+    }
     lines
 }
 
-/// Breaks a text into lines between words.
+/// Wraps a text between words.
 pub(super) fn wrapped(text: &str, width: usize) -> String {
     let mut lines = String::new();
     let mut length = 0;
@@ -142,22 +153,22 @@ mod tests {
     }
 
     #[test]
-    fn two_columns_have_a_line_for_their_headings() {
-        let expected = "                             without key     with key\n\
-                        requests                               0            1\n";
+    fn short_headings_take_one_line() {
+        let expected = "                              without key     with key\n\
+                        requests                                0            1\n";
         assert_eq!(text(&["without key", "with key"], 80), expected);
     }
 
     #[test]
-    fn a_long_name_is_broken_behind_its_hyphens() {
-        let expected = "                                           x-session-\n\
-                        \u{20}                            without key     affinity\n\
-                        requests                               0            1\n";
+    fn a_long_heading_breaks_after_its_hyphens() {
+        let expected = "                                            x-session-\n\
+                        \u{20}                             without key     affinity\n\
+                        requests                                0            1\n";
         assert_eq!(text(&["without key", "x-session-affinity"], 80), expected);
     }
 
     #[test]
-    fn more_columns_than_fit_are_blocks_that_repeat_the_first() {
+    fn columns_that_do_not_fit_go_into_blocks_that_repeat_the_first() {
         let names = ["without key", "a", "b", "c", "d", "e"];
         for width in [54, 80, 120] {
             let text = text(&names, width);
@@ -171,7 +182,17 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_broken_between_words() {
+    fn markdown_keeps_the_indentation_of_rows() {
+        let mut table = table(&["with_key"]);
+        table
+            .rows
+            .push(("  failed".to_owned(), vec!["1".to_owned()]));
+        let expected = "|  | with\\_key |\n|---|--:|\n| requests | 0 |\n| &emsp;failed | 1 |";
+        assert_eq!(table.markdown(), expected);
+    }
+
+    #[test]
+    fn text_wraps_between_words() {
         assert_eq!(wrapped("one two three", 7), "one two\nthree");
         assert_eq!(wrapped("one", 2), "one");
     }

@@ -1,4 +1,4 @@
-//! What is sent and never shown: the API key, the values of `--header`, and the query of `--url`.
+//! Secrets that are sent and never shown: the API key, the values of `--header`, and the query of `--url`.
 
 mod mask;
 mod visible;
@@ -10,52 +10,55 @@ use percent_encoding::percent_decode_str;
 
 pub(crate) use visible::visible;
 
-/// The shortest value that is masked: fewer characters are no secret, and in every other word.
+/// The shortest value that is masked. Shorter ones are not secrets, and would match ordinary words.
 const SHORTEST: usize = 4;
 
-/// The most bytes of a text from outside that are looked at.
+/// The most bytes of a text from the endpoint that are read.
 pub(crate) const LONGEST: usize = 1 << 14;
 
-/// Parameters of a query that are settings, however long.
+/// Query parameters that are settings, not secrets.
 const SETTINGS: [&str; 3] = ["api-version", "api_version", "version"];
 
-/// An API key, or none; it has no `Debug` and no `Display`.
+/// An API key, if there is one. It has neither `Debug` nor `Display`.
 #[derive(Clone)]
 pub(crate) struct ApiKey(Option<String>);
 
-/// Everything that must not be shown, and what is shown instead.
+/// The secrets, each with the text that is shown instead.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets(Vec<(String, &'static str)>);
 
 impl ApiKey {
     pub(crate) const NONE: Self = Self(None);
 
-    /// Reads the key from an environment variable, or says in a sentence what is wrong with it.
+    /// Reads the key from an environment variable.
     ///
-    /// The name is not repeated: it may be the key itself, given in the wrong place.
+    /// # Errors
+    ///
+    /// If the variable has no valid key. The message does not repeat the name of the variable, which may be
+    /// the key itself, passed by mistake.
     pub(crate) fn from_env(variable: &str) -> Result<Self, &'static str> {
         let key = env::var(variable).map_err(|error| match error {
             VarError::NotPresent => {
-                "the environment variable that --api-key-env names is not set\n\
-                 --api-key-env takes the name of a variable, and not the key itself."
+                "the environment variable named by --api-key-env is not set\n\
+                 --api-key-env takes the name of a variable, not the key itself."
             }
             VarError::NotUnicode(_) => {
-                "the environment variable that --api-key-env names is not text"
+                "the environment variable named by --api-key-env is not valid UTF-8"
             }
         })?;
         let key = key.trim();
         if key.is_empty() {
-            return Err("the environment variable that --api-key-env names is empty");
+            return Err("the environment variable named by --api-key-env is empty");
         }
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(
-                "the environment variable that --api-key-env names holds a character that no API key has",
+                "the environment variable named by --api-key-env contains a character that is not valid in an API key",
             );
         }
         Ok(Self(Some(key.to_owned())))
     }
 
-    /// Returns the key behind a prefix such as `Bearer `, as the value of a header.
+    /// Returns the key with a prefix such as `Bearer `, as a header value.
     pub(crate) fn header_value(&self, prefix: &str) -> Option<HeaderValue> {
         let key = self.0.as_ref()?;
         let mut value = HeaderValue::try_from(format!("{prefix}{key}")).ok()?;
@@ -71,11 +74,11 @@ impl Secrets {
         }
     }
 
-    /// Adds the value of a header, or what is behind its scheme, such as `Bearer`.
+    /// Adds the value of a header, without its scheme, such as `Bearer`.
     pub(crate) fn add_header(&mut self, value: &str) {
         let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphabetic());
-        let behind = value.split_once(' ').filter(|(scheme, _)| is_word(scheme));
-        let parts = behind
+        let credential = value.split_once(' ').filter(|(scheme, _)| is_word(scheme));
+        let parts = credential
             .map_or(value, |(_, credential)| credential)
             .split_ascii_whitespace();
         let parts = parts.filter(|part| part.len() >= SHORTEST);
@@ -83,7 +86,7 @@ impl Secrets {
             .extend(parts.map(|part| (part.to_owned(), "[header]")));
     }
 
-    /// Adds the values of an address's query, as they are and decoded.
+    /// Adds the values of an address's query, both raw and percent-decoded.
     pub(crate) fn add_query(&mut self, endpoint: &Uri) {
         let Some(query) = endpoint.query() else {
             return;
@@ -100,10 +103,10 @@ impl Secrets {
         }
     }
 
-    /// Makes bytes from outside fit to be shown: no secret, nothing that changes a terminal, and at
-    /// most `max` characters.
+    /// Returns bytes from the endpoint as text that is safe to print: secrets masked, no control
+    /// characters, and at most `max` characters.
     pub(crate) fn clean(&self, bytes: &[u8], max: usize) -> String {
-        // A secret that is cut off here is behind what is shown, and a part of it is masked as well.
+        // A secret that is cut off here lies beyond what is shown, and parts of secrets are masked too.
         let bytes = &bytes[..bytes.len().min(LONGEST)];
         let text = mask::mask(&String::from_utf8_lossy(bytes), &self.0);
         let text = visible(&text);
@@ -127,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_cut_off_by_the_limit_was_masked_before() {
+    fn a_key_is_masked_before_the_text_is_cut() {
         assert_eq!(
             secrets("sk-se/cret").clean(b"12345sk-se/cret", 8),
             "12345[ap…"
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_values_of_a_query_are_masked_and_its_settings_are_not() {
+    fn values_of_the_query_are_masked_except_settings() {
         let mut secrets = Secrets::default();
         let uri = "http://h/p?api-version=2024-02-01&key=s3cret%2Fvalue&beta=true";
         secrets.add_query(&Uri::from_static(uri));

@@ -1,8 +1,8 @@
-//! What a terminal shows as it is.
+//! Text that is safe to print to a terminal.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// Characters that are no format characters by category and show nothing all the same.
+/// Characters that are invisible, although their category is not a format character.
 const INVISIBLE: [(char, char); 7] = [
     ('\u{34f}', '\u{34f}'),   // combining grapheme joiner
     ('\u{115f}', '\u{1160}'), // Hangul fillers
@@ -13,13 +13,13 @@ const INVISIBLE: [(char, char); 7] = [
     ('\u{ffa0}', '\u{ffa0}'), // half-width Hangul filler
 ];
 
-/// Takes out what controls a terminal, changes the direction of text or has no width; a line break
-/// becomes a space.
+/// Removes invisible characters and those that change the direction of text, and replaces control
+/// characters and line breaks with spaces.
 pub(crate) fn visible(text: &str) -> String {
     text.chars().filter_map(shown).collect()
 }
 
-/// Whether a character shows nothing, so that it could hide in a word.
+/// Whether a character is invisible or a control character, so that it could split a word unnoticed.
 pub(super) fn is_invisible(c: char) -> bool {
     shown(c) != Some(c)
 }
@@ -49,18 +49,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_do_not_reach_the_terminal() {
+    fn control_characters_become_spaces() {
         assert_eq!(visible("\x1b[31mred\u{9b}\r\n"), " [31mred   ");
     }
 
     #[test]
-    fn bidirectional_and_zero_width_characters_do_not_reach_the_terminal() {
+    fn bidirectional_and_zero_width_characters_are_removed() {
         let hidden = "\u{202e}\u{2066}\u{200f}\u{61c}\u{200b}\u{200d}\u{2060}\u{feff}\u{ad}\u{e0041}\u{fe0f}\u{3164}\u{e000}";
         assert_eq!(visible(&format!("a{hidden}b")), "ab");
     }
 
     #[test]
-    fn letters_of_every_language_stay() {
+    fn letters_of_every_script_are_kept() {
         for text in ["grün", "プロンプト", "नमस्ते", "ไม่พบ", "🙂", "שלום"]
         {
             assert_eq!(visible(text), text);

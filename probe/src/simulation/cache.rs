@@ -5,12 +5,12 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-/// The tokens of a block, as vLLM has them by default.
+/// The tokens per block, as in vLLM by default.
 pub(crate) const BLOCK_TOKENS: usize = 16;
 
 /// A bounded prefix cache of whole blocks with least-recently-used eviction.
 ///
-/// A block is known by the hash of its tokens and of all before them, so that only a prefix matches.
+/// The hash of a block covers its tokens and all before them, so that only prefixes match.
 #[derive(Debug)]
 pub(crate) struct PrefixCache {
     blocks: LruCache<u64, ()>,
@@ -25,17 +25,17 @@ impl PrefixCache {
 
     /// Returns how many tokens at the start of this prompt are cached.
     ///
-    /// The last token of a prompt is always computed, since the first of the answer follows from it.
+    /// The last token of a prompt is always computed, since the first token of the answer depends on it.
     pub(crate) fn cached_tokens(&self, prompt: &[&str]) -> usize {
         let usable = &prompt[..prompt.len().saturating_sub(1)];
         let hit = |hash: &u64| self.blocks.contains(hash);
         BLOCK_TOKENS * block_hashes(usable).take_while(hit).count()
     }
 
-    /// Keeps the whole blocks of these tokens.
+    /// Stores the complete blocks of these tokens.
     pub(crate) fn insert(&mut self, tokens: &[&str]) {
         let hashes: Vec<_> = block_hashes(tokens).collect();
-        // From the end to the start: the tail of a sequence is evicted before what it rests on.
+        // From end to start, so that the tail of a sequence is evicted before the blocks it depends on.
         for hash in hashes.into_iter().rev() {
             self.blocks.put(hash, ());
         }
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_blocks_are_kept() {
+    fn only_complete_blocks_are_stored() {
         let mut cache = cache(100);
         cache.insert(&["a"; 40]);
         assert_eq!(cache.cached_tokens(&["a"; 41]), 32);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_blocks_behind_another_start_do_not_match() {
+    fn equal_blocks_after_a_different_prefix_do_not_match() {
         let mut cache = cache(100);
         cache.insert(&[["a"; 16], ["b"; 16]].concat());
         assert_eq!(
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn it_never_holds_more_blocks_than_its_bound() {
+    fn the_cache_never_exceeds_its_bound() {
         let mut cache = cache(3);
         cache.insert(&["a"; 160]);
         assert_eq!(cache.blocks.len(), 3);

@@ -1,4 +1,4 @@
-//! A simulated gateway: the affinity header is hashed, everything else goes round robin.
+//! A simulated gateway that hashes the affinity header, and routes other requests round robin.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Gateway {
         }
     }
 
-    /// Sends a request on to the replica of its key, or to the next one.
+    /// Forwards a request to the replica of its key, or to the next one.
     pub(crate) async fn forward(
         self,
         mut request: Request<Incoming>,
@@ -77,7 +77,7 @@ impl Routes {
     }
 }
 
-/// Returns a replica's name on the ring: a fixed one, since its port is another one in every run.
+/// Returns a replica's address on the ring. It is fixed, since the real port differs in every run.
 fn seat(index: usize) -> SocketAddr {
     let last = u8::try_from(index).expect("there are at most 32 replicas");
     SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), 80))
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_stays_on_its_replica_and_keys_spread_over_all() {
+    fn a_key_stays_on_its_replica_and_keys_spread_over_all_replicas() {
         let routes = routes();
         let mut keys_on = HashMap::new();
         for key in 0..1000 {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_without_a_key_or_with_a_blank_one_go_round_robin() {
+    fn requests_with_no_key_or_a_blank_one_go_round_robin() {
         for headers in [HeaderMap::new(), headers(""), headers("  ")] {
             let routes = routes();
             let seen: HashSet<_> = (0..4).map(|_| routes.choose(&headers)).collect();

@@ -1,4 +1,4 @@
-//! The embedded default: simulated replicas behind a simulated gateway, on loopback.
+//! The simulation that runs without `--url`: replicas behind a gateway, on loopback.
 
 mod cache;
 mod gateway;
@@ -15,10 +15,10 @@ use server::serve;
 
 pub(crate) use replica::PREFILL;
 
-/// What the cache of a replica holds, in tokens.
+/// The size of a replica's cache in tokens.
 pub(crate) const CACHE_TOKENS: usize = replica::CACHE_BLOCKS.get() * cache::BLOCK_TOKENS;
 
-/// Starts everything and returns the endpoint of the gateway.
+/// Starts the replicas and the gateway, and returns the gateway's endpoint.
 pub(crate) async fn start(replicas: u32) -> io::Result<Uri> {
     let mut addresses = Vec::new();
     for number in 1..=replicas {

@@ -16,13 +16,13 @@ use tokio::time::sleep;
 use super::cache::PrefixCache;
 use crate::conversation::{Message, word};
 
-/// What the cache of a replica holds: 32,768 tokens, enough for both arms of the default run.
+/// The size of a replica's cache: 32,768 tokens, enough for both variants of the default run.
 pub(crate) const CACHE_BLOCKS: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
 
-/// The time to read one token that is not cached.
+/// The time to read one uncached token.
 pub(crate) const PREFILL: Duration = Duration::from_micros(100);
 
-/// The time to write one token.
+/// The time to generate one token.
 const DECODE: Duration = Duration::from_millis(4);
 
 /// A replica, shared by its connections.
@@ -30,7 +30,7 @@ const DECODE: Duration = Duration::from_millis(4);
 pub(crate) struct Replica {
     name: Arc<str>,
     cache: Arc<Mutex<PrefixCache>>,
-    /// It reads one prompt at a time.
+    /// Held while reading a prompt: one at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -55,10 +55,10 @@ impl Replica {
     /// Answers a request with a stream of tokens.
     pub(crate) async fn answer(self, request: Request<Incoming>) -> Response<ReplicaBody> {
         let Ok(body) = request.into_body().collect().await else {
-            return refuse("the body broke off");
+            return refuse("the request body is incomplete");
         };
         let Ok(chat) = serde_json::from_slice::<ChatRequest>(&body.to_bytes()) else {
-            return refuse("no chat completions request");
+            return refuse("not a Chat Completions request");
         };
         let name = self.name.to_string();
         let (sender, body) = Channel::new(1);
@@ -90,7 +90,7 @@ impl Replica {
                 format!(" {token}")
             };
             let delta = json!({"choices": [{"index": 0, "delta": {"content": text}}]});
-            // A client that went away needs no answer.
+            // The client is gone.
             if sender.send_data(event(&delta)).await.is_err() {
                 return;
             }
@@ -113,7 +113,7 @@ impl Replica {
     }
 }
 
-/// Applies a chat template and takes each word as a token.
+/// Applies a chat template and treats each word as a token.
 fn tokenize(messages: &[Message]) -> Vec<&str> {
     let mut tokens = Vec::new();
     for message in messages {

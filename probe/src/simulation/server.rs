@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// Serves until the runtime ends, which takes the task with it.
+/// Serves until the runtime ends.
 pub(crate) async fn serve<H, F, B>(handle: H) -> io::Result<SocketAddr>
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
@@ -24,7 +24,7 @@ where
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // Tokens are small packets; the time to the first must not wait for the second.
+            // Without this, Nagle's algorithm could delay a token, which is a small packet.
             let _ = stream.set_nodelay(true);
             let handle = handle.clone();
             let service = service_fn(move |request| {

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn told(events: &[Value]) -> Usage {
+fn reported(events: &[Value]) -> Usage {
     let mut usage = Usage::default();
     for event in events {
         usage.update(event);
@@ -12,7 +12,7 @@ fn told(events: &[Value]) -> Usage {
 }
 
 #[test]
-fn each_place_and_name_of_cached_tokens_is_read() {
+fn cached_tokens_are_read_in_every_place_and_under_every_name() {
     for (event, from) in [
         (
             json!({"usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 5}}}),
@@ -55,47 +55,47 @@ fn each_place_and_name_of_cached_tokens_is_read() {
             "/usage/cachedInputTokens",
         ),
     ] {
-        let usage = told(&[event]);
+        let usage = reported(&[event]);
         assert_eq!(
             (usage.prompt_tokens, usage.cached_tokens),
             (Some(9), Some(5)),
             "{from}"
         );
         assert_eq!(usage.cached_tokens_from.as_deref(), Some(from));
-        assert!(!usage.is_apart, "{from}");
+        assert!(!usage.excludes_cached, "{from}");
     }
 }
 
 #[test]
-fn the_words_of_anthropic_and_bedrock_count_the_cached_tokens_apart() {
+fn the_names_of_anthropic_and_bedrock_exclude_cached_tokens_from_the_prompt() {
     for event in [
         json!({"message": {"usage": {"input_tokens": 9, "cache_read_input_tokens": 5}}}),
         json!({"usage": {"inputTokens": 9, "cacheReadInputTokens": 5, "cacheWriteInputTokens": 1}}),
         json!({"amazon-bedrock-invocationMetrics": {"inputTokenCount": 9, "cacheReadInputTokenCount": 5}}),
     ] {
-        let usage = told(&[event]);
+        let usage = reported(&[event]);
         assert_eq!(
             (usage.prompt_tokens, usage.cached_tokens),
             (Some(9), Some(5))
         );
-        assert!(usage.is_apart);
+        assert!(usage.excludes_cached);
     }
 }
 
 #[test]
-fn the_usage_of_a_null_or_of_no_usage_is_unknown_and_not_zero() {
-    let usage = told(&[json!({"usage": null, "choices": []})]);
+fn missing_or_null_counts_are_unknown_not_zero() {
+    let usage = reported(&[json!({"usage": null, "choices": []})]);
     assert_eq!((usage.prompt_tokens, usage.cached_tokens), (None, None));
-    let usage = told(&[json!({"usage": {"prompt_tokens": 9, "prompt_tokens_details": null}})]);
+    let usage = reported(&[json!({"usage": {"prompt_tokens": 9, "prompt_tokens_details": null}})]);
     assert_eq!((usage.prompt_tokens, usage.cached_tokens), (Some(9), None));
 }
 
 #[test]
-fn zeros_before_or_behind_the_true_counts_take_nothing_away() {
+fn zeros_before_or_after_the_true_counts_do_not_replace_them() {
     let zeros = json!({"usage": {"input_tokens": 0, "cache_read_input_tokens": 0}});
     let counts = json!({"usage": {"input_tokens": 9, "cache_read_input_tokens": 5}});
     for events in [[zeros.clone(), counts.clone()], [counts, zeros]] {
-        let usage = told(&events);
+        let usage = reported(&events);
         assert_eq!(
             (usage.prompt_tokens, usage.cached_tokens),
             (Some(9), Some(5))
@@ -107,11 +107,11 @@ fn zeros_before_or_behind_the_true_counts_take_nothing_away() {
 fn a_zero_in_one_place_does_not_hide_the_count_in_another() {
     let event = json!({"usage": {"prompt_tokens": 9, "cached_tokens": 5,
         "prompt_tokens_details": {"cached_tokens": 0}}});
-    assert_eq!(told(&[event]).cached_tokens, Some(5));
+    assert_eq!(reported(&[event]).cached_tokens, Some(5));
 }
 
 #[test]
-fn floats_and_texts_are_counts_and_other_things_are_not() {
+fn counts_may_be_floats_or_strings_and_nothing_else() {
     for (value, expected) in [
         (json!(5.0), Some(5)),
         (json!("5"), Some(5)),
@@ -128,14 +128,14 @@ fn floats_and_texts_are_counts_and_other_things_are_not() {
 }
 
 #[test]
-fn the_details_of_the_answer_are_none_of_the_prompt() {
+fn details_of_the_answer_do_not_count_for_the_prompt() {
     let event =
         json!({"usage": {"prompt_tokens": 9, "completion_tokens_details": {"cached_tokens": 5}}});
-    assert_eq!(told(&[event]).cached_tokens, None);
+    assert_eq!(reported(&[event]).cached_tokens, None);
 }
 
 #[test]
-fn the_headers_of_fireworks_are_read_and_the_body_outranks_them() {
+fn fireworks_headers_are_read_and_the_body_takes_precedence() {
     let headers = [(PROMPT_HEADER, "90"), (CACHED_HEADER, "50")];
     let headers = headers.map(|(name, value)| {
         (

@@ -1,21 +1,21 @@
-//! How often chance alone is taken for a difference, counted over simulated runs.
+//! The rate of false findings, counted over simulated runs.
 
 use super::tests::{judge, usage};
 use super::*;
 
-/// Simulated runs of each kind.
+/// The number of simulated runs of each kind.
 const RUNS: u64 = 500;
 
-/// The most of them that may be called a difference: 2 %.
+/// The number of false findings that fails a test: 2 % of the runs.
 const MOST: usize = 10;
 
-/// Makes the turns of a conversation, one after the other.
+/// Returns the turns of a conversation, one after the other.
 type Turns = Box<dyn FnMut(&mut fastrand::Rng, u32) -> Record>;
 
 const NAMES: [&str; 4] = ["x-a", "x-b", "x-c", "x-d"];
 
-/// Runs eight conversations of six turns in variants that are all alike, and counts the runs that are
-/// called a gain or a harm.
+/// Runs eight conversations of six turns in identical variants, and counts the runs with a finding of
+/// honored or harmful.
 fn false_findings(names: usize, one: impl Fn(&mut fastrand::Rng) -> Turns) -> usize {
     let run = |seed| {
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -35,21 +35,21 @@ fn false_findings(names: usize, one: impl Fn(&mut fastrand::Rng) -> Turns) -> us
     };
     let is_false = |verdict: &Verdict| {
         let differs =
-            |judged: &Judged| matches!(judged.finding, Finding::Honoured | Finding::Harmful);
+            |judged: &Judged| matches!(judged.finding, Finding::Honored | Finding::Harmful);
         verdict.variants.iter().any(differs)
     };
     (1..=RUNS).map(run).filter(is_false).count()
 }
 
-fn held(names: usize, what: &str, found: usize) {
-    println!("{found} of {RUNS} runs, {names} names, {what}");
+fn assert_rare(names: usize, what: &str, found: usize) {
+    println!("{found} false findings in {RUNS} runs with {names} names, {what}");
     assert!(
         found < MOST,
-        "{found} of {RUNS} runs, {names} names, {what}"
+        "{found} false findings in {RUNS} runs with {names} names, {what}; expected fewer than {MOST}"
     );
 }
 
-/// A conversation whose turns reach any of so many replicas.
+/// A conversation whose turns reach random replicas.
 fn anywhere(replicas: usize) -> impl Fn(&mut fastrand::Rng) -> Turns {
     move |_| {
         let mut warm = vec![0; replicas];
@@ -65,7 +65,7 @@ fn anywhere(replicas: usize) -> impl Fn(&mut fastrand::Rng) -> Turns {
     }
 }
 
-/// Requests whose time is log-normal around this median, and depends on the conversation by a part.
+/// Requests with log-normal times around this median; one part of the spread belongs to the conversation.
 fn log_normal(
     median: f64,
     spread: f64,
@@ -80,15 +80,15 @@ fn log_normal(
     }
 }
 
-/// A normal number, as the sum of twelve even ones.
+/// Returns an approximately normal number, as the sum of twelve uniform ones.
 fn normal(rng: &mut fastrand::Rng) -> f64 {
     (0..12).map(|_| rng.f64()).sum::<f64>() - 6.0
 }
 
 #[test]
-fn by_tokens_an_ignored_key_is_called_a_difference_in_under_two_percent_of_runs() {
+fn by_tokens_fewer_than_two_percent_of_runs_have_a_false_finding() {
     for replicas in [2, 3, 4, 16] {
-        held(
+        assert_rare(
             1,
             &format!("{replicas} replicas"),
             false_findings(1, anywhere(replicas)),
@@ -97,7 +97,7 @@ fn by_tokens_an_ignored_key_is_called_a_difference_in_under_two_percent_of_runs(
 }
 
 #[test]
-fn by_time_a_key_that_changes_nothing_is_called_a_difference_in_under_two_percent_of_runs() {
+fn by_time_fewer_than_two_percent_of_runs_have_a_false_finding() {
     for (median, spread, of_conversation) in [
         (30.0, 0.5, 0.0),
         (30.0, 1.0, 0.0),
@@ -106,7 +106,7 @@ fn by_time_a_key_that_changes_nothing_is_called_a_difference_in_under_two_percen
         (2.0, 0.01, 0.0),
     ] {
         let found = false_findings(1, log_normal(median, spread, of_conversation));
-        held(
+        assert_rare(
             1,
             &format!("median {median} ms, spread {spread} and {of_conversation}"),
             found,
@@ -115,13 +115,13 @@ fn by_time_a_key_that_changes_nothing_is_called_a_difference_in_under_two_percen
 }
 
 #[test]
-fn four_names_are_called_a_difference_no_more_often_than_one() {
-    // Dealing is slower than trying every way: fewer kinds.
-    held(4, "4 replicas", false_findings(4, anywhere(4)));
+fn with_four_names_fewer_than_two_percent_of_runs_have_a_false_finding() {
+    // Random permutations are slower than exhaustive ones, so one kind has to do.
+    assert_rare(4, "4 replicas", false_findings(4, anywhere(4)));
 }
 
 #[test]
-fn a_key_that_is_honoured_is_found_in_almost_every_run() {
+fn an_honored_key_is_found_in_at_least_490_of_500_runs() {
     let found = (1..=RUNS).filter(|seed| {
         let mut rng = fastrand::Rng::with_seed(*seed);
         let mut records = Vec::new();
@@ -136,8 +136,11 @@ fn a_key_that_is_honoured_is_found_in_almost_every_run() {
                 }));
             }
         }
-        judge(&NAMES[..1], &mut records, &[], *seed).finding == Finding::Honoured
+        judge(&NAMES[..1], &mut records, &[], *seed).finding == Finding::Honored
     });
     let found = found.count();
-    assert!(found >= 490, "{found} of {RUNS}");
+    assert!(
+        found >= 490,
+        "found in {found} of {RUNS} runs, expected at least 490"
+    );
 }

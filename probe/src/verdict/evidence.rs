@@ -1,24 +1,24 @@
-//! What the records of a run show of each name.
+//! The finding for each name, from the records of a run.
 
 use super::stats::{Estimate, compare};
 use super::{Compared, Evidence, FEWEST, Finding, Judged, pairs};
 use crate::variant::{Variant, WITHOUT_KEY};
 
-/// The smallest difference of the cached share that is worth a header: two points.
+/// The smallest difference of the cached share that counts: two percentage points.
 const LEAST_SHARE: f64 = 0.02;
 
-/// The smallest difference of the time to the first token that is, as a part of the longer one, and in
-/// milliseconds: nobody feels less.
+/// The smallest difference of the time to the first token that counts: both a share of the longer
+/// time, and milliseconds.
 const LEAST_TIME: f64 = 0.1;
 const LEAST_MS: f64 = 10.0;
 
-/// The part of the turn before that has to come from cache for a share to count as high.
+/// The share of the previous turn that has to come from cache to count as high.
 ///
-/// Two replicas in round robin reach about 0.8 in six turns, and one replica 1, less what is lost to
-/// whole blocks.
+/// In six turns, two replicas in round robin reach about 0.8. One replica reaches 1, minus what is lost
+/// to partial blocks.
 const HIGH: f64 = 0.9;
 
-/// A difference that is not beyond chance, and too rare by chance to say that there is none.
+/// The p-value up to which a difference that is not significant is still not called "no difference".
 const DOUBT: f64 = 0.05;
 
 impl Evidence<'_> {
@@ -29,7 +29,7 @@ impl Evidence<'_> {
             .unwrap_or_default()
     }
 
-    /// The error is the number of conversations, if these are too few.
+    /// The error is the number of conversations, if there are too few.
     pub(super) fn by_tokens(&self) -> Result<Compared, usize> {
         let tried = self.tried();
         let rows = enough(pairs::shares(self.records, &tried))?;
@@ -48,14 +48,14 @@ impl Evidence<'_> {
             let variant = tried[index];
             let replicas = self.summaries[variant].replicas_per_conversation;
             let finding = of_tokens(difference, [reuse[0], reuse[index]], replicas);
-            // No share differs by more than all of it.
+            // Shares cannot differ by more than 1.
             let difference = difference.map(|share| share.clamp(-1.0, 1.0));
             (variant, finding, difference, share(variant))
         });
         Ok(self.compared(rows.len(), share(WITHOUT_KEY), findings))
     }
 
-    /// The error is the number of conversations, if these are too few.
+    /// The error is the number of conversations, if there are too few.
     pub(super) fn by_time(&self) -> Result<Compared, usize> {
         let tried = self.tried();
         let rows = enough(pairs::log_times(self.records, &tried))?;
@@ -74,7 +74,7 @@ impl Evidence<'_> {
         Ok(self.compared(rows.len(), without, findings))
     }
 
-    /// Returns the variants that the endpoint took.
+    /// Returns the variants that the endpoint accepted.
     fn tried(&self) -> Vec<Variant> {
         let keyed = self
             .variants
@@ -91,7 +91,7 @@ impl Evidence<'_> {
     ) -> Compared {
         let judged = |variant: Variant, finding, difference, value| Judged {
             variant,
-            arm: self.variants.id(variant),
+            id: self.variants.id(variant),
             name: self
                 .variants
                 .carrier(variant)
@@ -120,29 +120,30 @@ impl Evidence<'_> {
     }
 }
 
-/// Finds what the cached tokens show; `reuse` is how much of the turn before came from cache without the key and with it.
+/// Judges a name by cached tokens; `reuse` is the share of the previous turn that came from cache, without
+/// the key and with it.
 fn of_tokens(difference: Estimate, reuse: [f64; 2], replicas: Option<f64>) -> Finding {
     let is_large = difference.value.abs() >= LEAST_SHARE;
     match reuse.map(|share| share >= HIGH) {
-        _ if is_large && difference.is_above() => Finding::Honoured,
+        _ if is_large && difference.is_above() => Finding::Honored,
         _ if is_large && difference.map(|share| -share).is_above() => Finding::Harmful,
-        [true, true] => Finding::Unneeded,
-        [false, false] if is_large && difference.p <= DOUBT => Finding::Unknown,
-        [false, false] if replicas.is_some_and(|replicas| replicas <= 1.0) => Finding::Fruitless,
+        [true, true] => Finding::NotNeeded,
+        [false, false] if is_large && difference.p <= DOUBT => Finding::Inconclusive,
+        [false, false] if replicas.is_some_and(|replicas| replicas <= 1.0) => Finding::NotCached,
         [false, false] => Finding::Ignored,
-        _ => Finding::Unknown,
+        _ => Finding::Inconclusive,
     }
 }
 
-/// Finds what the milliseconds to the first token show; the difference is one of their logarithms.
+/// Judges a name by the time to the first token; the difference is that of the logarithms.
 fn of_times(difference: Estimate, without: f64, with: f64) -> Finding {
-    let is_felt = (with - without).abs() >= LEAST_MS.max(LEAST_TIME * with.max(without));
-    if is_felt && difference.map(|log| -log).is_above() {
-        Finding::Honoured
-    } else if is_felt && difference.is_above() {
+    let is_large = (with - without).abs() >= LEAST_MS.max(LEAST_TIME * with.max(without));
+    if is_large && difference.map(|log| -log).is_above() {
+        Finding::Honored
+    } else if is_large && difference.is_above() {
         Finding::Harmful
     } else {
-        Finding::Unknown
+        Finding::Inconclusive
     }
 }
 

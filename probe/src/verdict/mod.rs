@@ -1,4 +1,4 @@
-//! The verdict: one sentence, and the test behind it.
+//! The verdict in words, and the test behind it.
 
 mod evidence;
 mod pairs;
@@ -18,58 +18,59 @@ use stats::Estimate;
 
 pub(crate) use stats::percentile;
 
-/// The fewest conversations of a verdict: that the differences of five all have the same sign happens
-/// by chance in 6 % of cases, of six in 3 %.
+/// The fewest conversations for a verdict: by chance, five differences all have the same sign in 6 % of
+/// cases, six in 3 %.
 pub(crate) const FEWEST: usize = 6;
 
-/// What a run says about the endpoint and one name.
+/// The result for one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Finding {
     /// More comes from cache with the key.
-    Honoured,
-    /// No difference, both low: the key is ignored.
+    Honored,
+    /// No difference, and little comes from cache: the key is ignored.
     Ignored,
-    /// No difference, both high: there is nothing to gain.
-    Unneeded,
-    /// No difference, both low, though the key holds a conversation on one replica.
-    Fruitless,
+    /// No difference, and almost everything comes from cache: there is nothing to gain.
+    NotNeeded,
+    /// The key keeps a conversation on one replica, but little comes from that replica's cache.
+    NotCached,
     /// Less comes from cache with the key.
     Harmful,
-    /// The endpoint does not take requests with the key.
+    /// The endpoint rejects requests with the key.
     Refused,
-    /// None of these is shown.
-    Unknown,
+    /// The measurements do not decide.
+    Inconclusive,
 }
 
-/// A finding in plain words, with the test behind it.
+/// The result of a run, with the statistical test behind it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Verdict {
-    /// Of all names together: that of the best.
+    /// The finding of the best name.
     pub(crate) finding: Finding,
     pub(crate) sentence: String,
     pub(crate) test: String,
-    /// With the best key less without: a share from 0 to 1, or milliseconds where no share is reported.
+    /// The best name minus no key: a share from 0 to 1, or milliseconds if no share is reported.
     pub(crate) difference: Option<Estimate>,
-    /// Whether the difference is one of shares.
+    /// Whether the difference is a share, not milliseconds.
     pub(crate) by_tokens: bool,
     pub(crate) variants: Vec<Judged>,
 }
 
-/// What is found of one name.
+/// The result for one name, with its measurements.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Judged {
     #[serde(skip)]
     pub(crate) variant: Variant,
-    pub(crate) arm: String,
+    #[serde(rename = "variant")]
+    pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) finding: Finding,
     pub(crate) difference: Option<Estimate>,
-    /// The cached share, or the milliseconds to the first token.
+    /// The cached share, or the time to the first token in milliseconds.
     pub(crate) value: Option<f64>,
 }
 
-/// What a verdict rests on: the records of one number of requests at once.
+/// The evidence for a verdict: the records at one concurrency.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evidence<'a> {
     pub(crate) records: &'a [Record],
@@ -80,7 +81,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) seed: u64,
 }
 
-/// The value of each variant, and what it differs by.
+/// The comparison of every name with no key.
 struct Compared {
     conversations: usize,
     without: f64,
@@ -88,11 +89,11 @@ struct Compared {
 }
 
 impl Verdict {
-    /// Judges by the cached tokens, or where none are reported by the time to the first token.
+    /// Judges by the cached tokens, or by the time to the first token if none are reported.
     pub(crate) fn of(evidence: &Evidence<'_>) -> Self {
         let records = evidence.records;
         if evidence.counted.is_misfit {
-            return Self::unknown(sentence::misfit(records), String::new());
+            return Self::inconclusive(sentence::impossible(records));
         }
         if records.iter().any(|record| record.tokens.is_some()) {
             return evidence.by_tokens().map_or_else(Self::too_few, |compared| {
@@ -109,8 +110,8 @@ impl Verdict {
             });
         }
         if records.iter().any(|record| record.failure.is_none()) {
-            let sentence = "the endpoint reports no cached tokens, and its answers held no token that this tool knows: nothing to judge by";
-            return Self::unknown(sentence.to_owned(), String::new());
+            let sentence = "inconclusive. The endpoint reports no cached tokens, and its answers contain no token that the probe recognizes.";
+            return Self::inconclusive(sentence.to_owned());
         }
         Self::too_few(0)
     }
@@ -118,7 +119,7 @@ impl Verdict {
     fn new(compared: Compared, sentence: String, test: String, by_tokens: bool) -> Self {
         let best = compared.best();
         Self {
-            finding: best.map_or(Finding::Unknown, |best| best.finding),
+            finding: best.map_or(Finding::Inconclusive, |best| best.finding),
             sentence,
             test,
             difference: best.and_then(|best| best.difference),
@@ -127,11 +128,11 @@ impl Verdict {
         }
     }
 
-    fn unknown(sentence: String, test: String) -> Self {
+    fn inconclusive(sentence: String) -> Self {
         Self {
-            finding: Finding::Unknown,
+            finding: Finding::Inconclusive,
             sentence,
-            test,
+            test: String::new(),
             difference: None,
             by_tokens: false,
             variants: Vec::new(),
@@ -139,15 +140,14 @@ impl Verdict {
     }
 
     fn too_few(conversations: usize) -> Self {
-        Self::unknown(
-            "too few conversations were measured in all variants: cannot tell".to_owned(),
-            format!("{conversations} conversations, and a verdict takes at least {FEWEST}"),
-        )
+        Self::inconclusive(format!(
+            "inconclusive. A verdict needs at least {FEWEST} conversations that were measured in every variant, and this run has {conversations}."
+        ))
     }
 }
 
 impl Compared {
-    /// Returns the name that gains most, or else the one whose finding says most.
+    /// Returns the name that gains most, or else the one with the most informative finding.
     fn best(&self) -> Option<&Judged> {
         let size = |judged: &Judged| {
             judged
@@ -155,10 +155,10 @@ impl Compared {
                 .map_or(0.0, |difference| difference.value.abs())
         };
         let rank = |judged: &Judged| match judged.finding {
-            Finding::Honoured => 6,
-            Finding::Unknown => 5,
-            Finding::Unneeded => 4,
-            Finding::Fruitless => 3,
+            Finding::Honored => 6,
+            Finding::Inconclusive => 5,
+            Finding::NotNeeded => 4,
+            Finding::NotCached => 3,
             Finding::Ignored => 2,
             Finding::Harmful => 1,
             Finding::Refused => 0,

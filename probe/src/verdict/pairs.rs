@@ -7,7 +7,7 @@ use crate::measure::Record;
 use crate::summary::Tokens;
 use crate::variant::Variant;
 
-/// Returns the cached share of each conversation, over the turns from the second on that all variants have.
+/// Returns the cached share of each conversation, over the turns from 2 on that all variants have.
 pub(super) fn shares(records: &[Record], variants: &[Variant]) -> Vec<Vec<f64>> {
     rows(
         records,
@@ -19,7 +19,7 @@ pub(super) fn shares(records: &[Record], variants: &[Variant]) -> Vec<Vec<f64>> 
 
 /// Returns the logarithm of the median time to the first token of each conversation, over the same turns.
 ///
-/// Times are compared by their ratio: some requests take many times longer than the others.
+/// Logarithms compare times by their ratio, since some requests take many times longer than others.
 pub(super) fn log_times(records: &[Record], variants: &[Variant]) -> Vec<Vec<f64>> {
     rows(
         records,
@@ -28,14 +28,13 @@ pub(super) fn log_times(records: &[Record], variants: &[Variant]) -> Vec<Vec<f64
         |times| {
             let mut times = times.to_vec();
             times.sort_by(f64::total_cmp);
-            // Nothing takes no time at all.
+            // The logarithm of zero is not finite.
             Some(percentile(&times, 50)?.max(1e-3).ln())
         },
     )
 }
 
-/// Returns the cached tokens as a part of the prompt of the turn before, which is what a cache had
-/// seen of the conversation.
+/// Returns the cached tokens as a share of the previous turn's prompt, which is what a cache can have.
 pub(super) fn reuse(records: &[Record], variant: Variant) -> f64 {
     let of_variant = || {
         records

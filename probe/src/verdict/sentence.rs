@@ -5,8 +5,34 @@ use crate::measure::Record;
 use crate::report::grouped;
 use crate::variant::{WITHOUT_KEY, listed};
 
-/// Says that reported numbers are impossible, with one of these.
-pub(super) fn misfit(records: &[Record]) -> String {
+/// How a value is described in a sentence.
+struct Words {
+    /// What was measured with the key.
+    with: fn(f64) -> String,
+    value: fn(f64) -> String,
+    /// Why the verdict is weaker than usual, if it is.
+    caveat: &'static str,
+}
+
+const TOKENS: Words = Words {
+    with: |share| {
+        format!(
+            "From turn 2 on, {} of prompt tokens came from cache",
+            percent(share)
+        )
+    },
+    value: percent,
+    caveat: "",
+};
+
+const TIME: Words = Words {
+    with: |ms| format!("From turn 2 on, the first token took {ms:.0} ms"),
+    value: |ms| format!("{ms:.0} ms"),
+    caveat: " The endpoint reports no cached tokens, so this rests on the time to the first token alone.",
+};
+
+/// Says that the reported counts are impossible, with an example.
+pub(super) fn impossible(records: &[Record]) -> String {
     let numbers = |record: &Record| record.usage.prompt_tokens.zip(record.usage.cached_tokens);
     let example = records
         .iter()
@@ -14,192 +40,133 @@ pub(super) fn misfit(records: &[Record]) -> String {
         .max_by_key(|(prompt, cached)| cached.saturating_sub(*prompt).max(*prompt));
     let (prompt, cached) = example.unwrap_or_default();
     format!(
-        "the numbers that the endpoint reports do not fit together (a prompt of {} tokens, {} of them cached): cannot tell",
+        "inconclusive. The endpoint reports impossible token counts, such as a prompt of {} tokens with {} of them cached.",
         grouped(prompt),
         grouped(cached),
     )
 }
 
 pub(super) fn by_tokens(evidence: &Evidence<'_>, compared: &Compared) -> String {
-    let without = percent(compared.without);
     match compared.judged.as_slice() {
-        [one] => one_by_tokens(evidence, one, &without),
-        all => {
-            let shown = |judged: &&Judged| {
-                format!(
-                    "{} ({})",
-                    judged.name,
-                    percent(judged.value.unwrap_or_default())
-                )
-            };
-            several(
-                compared,
-                all,
-                |best, gain| {
-                    let with = percent(best.value.unwrap_or_default());
-                    format!(
-                        "with {} {with} of the prompt came from cache, without a key {without}: {gain}",
-                        best.name
-                    )
-                },
-                &shown,
-                &format!("{without} without a key"),
-            )
-        }
+        [one] => one_by_tokens(evidence, one, compared.without),
+        all => several(compared, all, &TOKENS),
     }
 }
 
-fn one_by_tokens(evidence: &Evidence<'_>, judged: &Judged, without: &str) -> String {
+fn one_by_tokens(evidence: &Evidence<'_>, judged: &Judged, without: f64) -> String {
     let name = &judged.name;
-    let with = percent(judged.value.unwrap_or_default());
-    let shares = format!("{with} with the key, {without} without");
+    let shares = shares(judged, without, &TOKENS);
     let replicas = evidence.summaries[WITHOUT_KEY].replicas_per_conversation;
     match (judged.finding, replicas) {
-        (Finding::Honoured, _) => {
-            format!(
-                "with the key {with} of the prompt came from cache, without it {without}: this endpoint honours {name}"
-            )
+        (Finding::Honored, _) => format!("this endpoint honors {name}. {shares}"),
+        (Finding::Harmful, _) => format!("{name} is harmful here. {shares}"),
+        (Finding::Inconclusive, _) => format!(
+            "inconclusive. A difference is neither shown nor ruled out; try more conversations or turns. {shares}"
+        ),
+        (Finding::NotNeeded, _) => format!(
+            "{name} is not needed: there is one replica, or a prefix-cache-aware router. {shares}"
+        ),
+        (Finding::NotCached, Some(replicas)) => format!(
+            "{name} keeps a conversation on one replica ({replicas:.1} without it), but its prompt is no longer in that cache at the next turn. {shares}"
+        ),
+        (_, Some(_)) => format!("{name} is ignored. {shares}"),
+        (_, None) => {
+            format!("{name} is ignored, or no prompt stays cached until the next turn. {shares}")
         }
-        (Finding::Harmful, _) => {
-            format!(
-                "with the key only {with} of the prompt came from cache, without it {without}: {name} does harm here"
-            )
-        }
-        (Finding::Unknown, _) => format!(
-            "no difference beyond chance ({shares}), and too large a one to say that there is none: cannot tell; more conversations or turns can"
-        ),
-        (Finding::Unneeded, _) => format!(
-            "no difference beyond chance, both high ({shares}): one replica, or a router that looks at the prompt itself"
-        ),
-        (Finding::Fruitless, Some(replicas)) => format!(
-            "no difference beyond chance, both low ({shares}): a conversation stays on one replica with the key (on {replicas:.1} without), and that does not keep it in its cache until the next turn"
-        ),
-        (_, Some(_)) => {
-            format!("no difference beyond chance, both low ({shares}): {name} is ignored")
-        }
-        (_, None) => format!(
-            "no difference beyond chance, both low ({shares}): {name} is ignored, or nothing stays in a cache until the next turn"
-        ),
     }
 }
 
 pub(super) fn by_time(compared: &Compared) -> String {
-    const REPORTS_NONE: &str =
-        "the endpoint reports no cached tokens; by the time to the first token alone";
-    let without = compared.without;
-    match compared.judged.as_slice() {
+    let sentence = match compared.judged.as_slice() {
         [one] => {
-            let (with, name) = (one.value.unwrap_or_default(), &one.name);
-            let end = match one.finding {
-                Finding::Honoured => format!("this endpoint seems to honour {name}"),
-                Finding::Harmful => format!("{name} seems to do harm here"),
+            let name = &one.name;
+            let times = shares(one, compared.without, &TIME);
+            match one.finding {
+                Finding::Honored => format!("this endpoint seems to honor {name}. {times}"),
+                Finding::Harmful => format!("{name} seems harmful here. {times}"),
                 _ => format!(
-                    "no difference beyond chance, and so no way to tell whether {name} is ignored or not needed"
+                    "inconclusive. {name} makes no clear difference, so it is ignored or not needed. {times}"
                 ),
-            };
-            format!("{REPORTS_NONE}, {with:.0} ms with the key and {without:.0} ms without: {end}")
+            }
         }
-        all => {
-            let shown = |judged: &&Judged| {
-                format!(
-                    "{} ({:.0} ms)",
-                    judged.name,
-                    judged.value.unwrap_or_default()
-                )
-            };
-            let sentence = several(
-                compared,
-                all,
-                |best, gain| {
-                    let with = best.value.unwrap_or_default();
-                    format!(
-                        "{with:.0} ms with {} and {without:.0} ms without a key: {gain}",
-                        best.name
-                    )
-                },
-                &shown,
-                &format!("{without:.0} ms without a key"),
-            );
-            format!("{REPORTS_NONE}, {sentence}")
-        }
-    }
+        all => several(compared, all, &TIME),
+    };
+    sentence + TIME.caveat
 }
 
-/// Says which of several names is the best, and what the others are.
-fn several(
-    compared: &Compared,
-    all: &[Judged],
-    winner: impl Fn(&Judged, &str) -> String,
-    shown: &dyn Fn(&&Judged) -> String,
-    without: &str,
-) -> String {
-    let names = |finding: Finding| compared.with(finding).iter().map(shown).collect::<Vec<_>>();
-    let are = |names: &[String]| if names.len() == 1 { "is" } else { "are" };
-    let best = compared
-        .best()
-        .filter(|best| best.finding == Finding::Honoured);
+fn shares(judged: &Judged, without: f64, words: &Words) -> String {
+    format!(
+        "{} with the key, {} without it.",
+        (words.with)(judged.value.unwrap_or_default()),
+        (words.value)(without),
+    )
+}
+
+/// Names the best of several names, and the findings of the others.
+fn several(compared: &Compared, all: &[Judged], words: &Words) -> String {
+    let shown = |judged: &Judged| {
+        let value = (words.value)(judged.value.unwrap_or_default());
+        format!("{} ({value})", judged.name)
+    };
+    let without = (words.value)(compared.without);
     let mut parts = Vec::new();
-    if let Some(best) = best {
-        parts.push(winner(
-            best,
-            &format!("{} is the name that this endpoint honours", best.name),
-        ));
-        let others = compared
-            .with(Finding::Honoured)
-            .into_iter()
-            .filter(|other| other.variant != best.variant);
-        let others: Vec<_> = others.map(|other| shown(&other)).collect();
-        if !others.is_empty() {
-            parts[0] = winner(
-                best,
-                &format!(
-                    "{} gains most of the names that this endpoint honours",
-                    best.name
-                ),
-            );
-            parts.push(format!(
-                "{} {} honoured, too",
-                listed(&others),
-                are(&others)
-            ));
-        }
-    } else {
+    let honored = compared.with(Finding::Honored);
+    let best = compared.best().map(|best| best.variant);
+    match honored.iter().find(|one| Some(one.variant) == best) {
+        Some(best) => parts.push(format!(
+            "this endpoint {} {}. {} with it, {without} without a key.",
+            if words.caveat.is_empty() {
+                "honors"
+            } else {
+                "seems to honor"
+            },
+            best.name,
+            (words.with)(best.value.unwrap_or_default()),
+        )),
+        None => parts.push(format!(
+            "none of the {} names clearly helps. {} without a key.",
+            all.len(),
+            (words.with)(compared.without),
+        )),
+    }
+    let others = honored.iter().filter(|one| Some(one.variant) != best);
+    let others: Vec<_> = others.map(|one| shown(one)).collect();
+    if !others.is_empty() {
         parts.push(format!(
-            "none of {} names makes a difference for the better beyond chance ({without})",
-            all.len()
+            "{} {} honored too, but gain{} less.",
+            listed(&others),
+            is(&others),
+            if others.len() == 1 { "s" } else { "" },
         ));
     }
     for (finding, what) in [
         (Finding::Ignored, "ignored"),
         (
-            Finding::Unneeded,
-            "not needed: one replica, or a router that looks at the prompt itself",
+            Finding::NotNeeded,
+            "not needed, with one replica or a prefix-cache-aware router",
         ),
         (
-            Finding::Fruitless,
-            "honoured, and that keeps nothing in a cache until the next turn",
+            Finding::NotCached,
+            "honored, but no prompt stays cached until the next turn",
         ),
-        (Finding::Unknown, "not to be told from chance"),
+        (Finding::Inconclusive, "inconclusive"),
+        (Finding::Harmful, "harmful"),
     ] {
-        let names = names(finding);
+        let names: Vec<_> = compared.with(finding).into_iter().map(shown).collect();
         if !names.is_empty() {
-            parts.push(format!("{} {} {what}", listed(&names), are(&names)));
+            parts.push(format!("{} {} {what}.", listed(&names), is(&names)));
         }
     }
-    let harmful = names(Finding::Harmful);
-    if !harmful.is_empty() {
-        let verb = if harmful.len() == 1 { "does" } else { "do" };
-        parts.push(format!("{} {verb} harm here", listed(&harmful)));
-    }
-    let refused: Vec<_> = compared
-        .with(Finding::Refused)
-        .iter()
-        .map(|judged| judged.name.clone())
-        .collect();
+    let refused = compared.with(Finding::Refused);
+    let refused: Vec<_> = refused.iter().map(|judged| judged.name.clone()).collect();
     if !refused.is_empty() {
-        parts.push(format!("{} {} refused", listed(&refused), are(&refused)));
+        parts.push(format!("{} {} refused.", listed(&refused), is(&refused)));
     }
-    parts.join("; ")
+    parts.join(" ")
+}
+
+const fn is(names: &[String]) -> &'static str {
+    if names.len() == 1 { "is" } else { "are" }
 }
 
 pub(super) fn token_test(compared: &Compared) -> String {
@@ -207,11 +174,11 @@ pub(super) fn token_test(compared: &Compared) -> String {
     difference.map_or_else(String::new, |difference| {
         let points = difference.map(|share| 100.0 * share);
         format!(
-            "from turn 2 on; {}: {:+.1} points, 99 % interval {:+.1} to {:+.1}",
-            method(compared, difference.p),
+            "{:+.1} percentage points, 99 % confidence interval {:+.1} to {:+.1}; {}",
             points.value,
             points.low,
             points.high,
+            method(compared, difference.p),
         )
     })
 }
@@ -220,11 +187,11 @@ pub(super) fn time_test(compared: &Compared) -> String {
     let difference = compared.best().and_then(|best| best.difference);
     difference.map_or_else(String::new, |ms| {
         format!(
-            "medians from turn 2 on; {}: {:+.0} ms, 99 % interval {:+.0} to {:+.0}",
-            method(compared, ms.p),
+            "{:+.0} ms, 99 % confidence interval {:+.0} to {:+.0}; {}",
             ms.value,
             ms.low,
             ms.high,
+            method(compared, ms.p),
         )
     })
 }
@@ -240,7 +207,7 @@ fn method(compared: &Compared, p: f64) -> String {
         format!("p = {p:.3}")
     };
     format!(
-        "paired permutation test over {} conversations{corrected}, {p}",
+        "{p} by a paired permutation test over {} conversations{corrected}",
         compared.conversations
     )
 }

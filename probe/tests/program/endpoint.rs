@@ -1,4 +1,4 @@
-//! Endpoints that answer, and what is made of their answers.
+//! Endpoints that answer, and the results.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
@@ -7,28 +7,25 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-
 use crate::support::{KEY, Received, Server, answer, probe_url, run, usage};
 
-fn cached_with_key(_: usize, request: &Received) -> Vec<u8> {
+pub(crate) fn cached_with_key(_: usize, request: &Received) -> Vec<u8> {
     let is_warm = request.turn() > 1 && request.header("x-session-affinity").is_some();
     answer(&usage(if is_warm { 900 } else { 0 }))
 }
 
 #[test]
-fn an_endpoint_that_honours_the_key_is_found_to() {
+fn an_endpoint_that_honors_the_key_is_found_to_honor_it() {
     let server = Server::start(cached_with_key);
     let ran = run(probe_url(&server.url(), &[]));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    let expected = "with the key 90 % of the prompt came from cache, without it 0 %: this endpoint honours x-session-affinity\n";
+    let expected = "Verdict: this endpoint honors x-session-affinity. From turn 2 on, 90 % of prompt tokens came from cache with the key, 0 % without it.\n";
     assert!(ran.out.contains(expected), "{}", ran.out);
-    assert!(!ran.out.to_lowercase().contains("simulated"), "{}", ran.out);
+    assert!(!ran.out.to_lowercase().contains("simulat"), "{}", ran.out);
 }
 
 #[test]
-fn each_conversation_of_one_arm_has_its_key_and_the_other_arm_has_none() {
+fn each_conversation_has_its_own_key_in_one_variant_and_none_in_the_other() {
     let server = Server::start(cached_with_key);
     run(probe_url(&server.url(), &[]));
     let (with, without): (Vec<_>, Vec<_>) = server
@@ -42,13 +39,13 @@ fn each_conversation_of_one_arm_has_its_key_and_the_other_arm_has_none() {
         .iter()
         .map(|request| (key(request), prompt(request)))
         .collect();
-    assert_eq!(keys.len(), 6, "a key belongs to one prompt, over all turns");
+    assert_eq!(keys.len(), 6, "each key belongs to one prompt in all turns");
     let prompts: HashSet<_> = with.iter().chain(&without).map(prompt).collect();
-    assert_eq!(prompts.len(), 12, "the arms share no prompt");
+    assert_eq!(prompts.len(), 12, "the variants share no prompt");
 }
 
 #[test]
-fn a_second_run_finds_no_prompt_of_the_first_in_a_cache() {
+fn a_second_run_sends_none_of_the_prompts_of_the_first() {
     let server = Server::start(cached_with_key);
     run(probe_url(&server.url(), &[]));
     run(probe_url(&server.url(), &[]));
@@ -61,7 +58,7 @@ fn a_second_run_finds_no_prompt_of_the_first_in_a_cache() {
 }
 
 #[test]
-fn the_request_is_what_the_interface_asks_for() {
+fn the_request_follows_the_chat_completions_api() {
     let server = Server::start(cached_with_key);
     run(probe_url(
         &server.url(),
@@ -90,7 +87,7 @@ fn the_request_is_what_the_interface_asks_for() {
     assert_eq!(roles, ["system", "user", "assistant", "user"]);
     assert_eq!(
         request.body["messages"][2]["content"], "Yes indeed",
-        "the answer becomes a part of the prompt"
+        "the answer becomes part of the next prompt"
     );
     assert!(
         server
@@ -107,7 +104,7 @@ fn the_request_is_what_the_interface_asks_for() {
 }
 
 #[test]
-fn an_endpoint_without_cached_tokens_is_still_timed_and_not_judged_by_them() {
+fn an_endpoint_without_cached_tokens_is_judged_by_time_alone() {
     let server = Server::start(|_, _| answer(r#"{"prompt_tokens":1000}"#));
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out.svg");
@@ -119,7 +116,7 @@ fn an_endpoint_without_cached_tokens_is_still_timed_and_not_judged_by_them() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(
         ran.out.contains(
-            "the endpoint reports no cached tokens; by the time to the first token alone, "
+            " The endpoint reports no cached tokens, so this rests on the time to the first token alone.\n"
         ),
         "{}",
         ran.out
@@ -131,12 +128,12 @@ fn an_endpoint_without_cached_tokens_is_still_timed_and_not_judged_by_them() {
             .expect("a row")
             .to_owned()
     };
-    assert!(row("prompt from cache").ends_with('–'));
-    assert!(row("time to first token, p50").ends_with(" ms"));
+    assert!(row("prompt tokens from cache").ends_with('–'));
+    assert!(row("time to first token, median").ends_with(" ms"));
 }
 
 #[test]
-fn cached_tokens_that_are_left_out_where_there_are_none_count_as_zero() {
+fn omitted_cached_tokens_count_as_zero_if_other_answers_report_them() {
     let server = Server::start(|index, request| {
         if request.turn() == 1 {
             answer(r#"{"prompt_tokens":1000}"#)
@@ -147,20 +144,20 @@ fn cached_tokens_that_are_left_out_where_there_are_none_count_as_zero() {
     let ran = run(probe_url(&server.url(), &[]));
     assert!(
         ran.out
-            .contains("12 answers left the cached tokens out and were counted as 0."),
+            .contains("12 answers did not report cached tokens and were counted as 0."),
         "{}",
         ran.out
     );
     let row = ran
         .out
         .lines()
-        .find(|line| line.starts_with("prompt from cache"))
+        .find(|line| line.starts_with("prompt tokens from cache"))
         .expect("a row");
     assert!(row.ends_with("45.0 %"), "{row}");
 }
 
 #[test]
-fn the_replica_is_read_from_the_header_that_is_named_and_cleaned_of_the_key() {
+fn the_replica_header_is_configurable_and_its_value_is_masked() {
     let server = Server::start(|index, request| {
         let name = if request.header("x-session-affinity").is_some() {
             0
@@ -191,7 +188,7 @@ fn the_replica_is_read_from_the_header_that_is_named_and_cleaned_of_the_key() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_tells_what_was_measured_so_far() {
+fn ctrl_c_reports_what_was_measured_so_far() {
     use std::process::Command;
 
     let (release, held) = mpsc::channel::<()>();
@@ -222,7 +219,7 @@ fn ctrl_c_tells_what_was_measured_so_far() {
     let out = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(130));
     assert!(
-        out.contains("The run was not completed; this is what was measured until then."),
+        out.contains("The run did not complete; these are the results until then."),
         "{out}"
     );
     let row = out
@@ -258,7 +255,7 @@ impl Write for HeldOpen {
 }
 
 #[test]
-fn a_stream_that_stays_open_after_its_end_is_not_waited_for() {
+fn a_connection_that_stays_open_after_the_answer_is_not_waited_for() {
     let (release, held) = mpsc::channel::<()>();
     let held = Arc::new(Mutex::new(held));
     let wrap = move |stream| -> Box<dyn crate::support::Stream> {
@@ -270,7 +267,7 @@ fn a_stream_that_stays_open_after_its_end_is_not_waited_for() {
         .stderr(Stdio::null())
         .spawn()
         .expect("started");
-    // It would wait for an hour.
+    // A probe that waits would wait for an hour.
     let ended = (0..6_000).find_map(|_| {
         std::thread::sleep(Duration::from_millis(100));
         child.try_wait().expect("a child")
@@ -278,59 +275,4 @@ fn a_stream_that_stays_open_after_its_end_is_not_waited_for() {
     let _ = child.kill();
     assert_eq!(ended.and_then(|status| status.code()), Some(0));
     drop(release);
-}
-
-/// A server with TLS, and its certificate as a file of authorities has it.
-fn tls_server() -> (Server, String) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let config =
-        ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .and_then(|config| {
-                config
-                    .with_no_client_auth()
-                    .with_single_cert(vec![made.cert.der().clone()], key)
-            });
-    let config = Arc::new(config.expect("valid"));
-    let wrap = move |stream| -> Box<dyn crate::support::Stream> {
-        let connection = ServerConnection::new(config.clone()).expect("a connection");
-        Box::new(StreamOwned::new(connection, stream))
-    };
-    (Server::start_on(wrap, cached_with_key), made.cert.pem())
-}
-
-#[test]
-fn tls_is_spoken_with_a_certificate_that_the_system_trusts_and_with_no_other() {
-    let (server, certificate) = tls_server();
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("authorities.pem");
-    std::fs::write(&path, certificate).expect("written");
-    let url = format!("https://localhost:{}/v1", server.address.port());
-
-    let mut command = probe_url(&url, &[]);
-    command.env("SSL_CERT_FILE", &path);
-    let ran = run(command);
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert!(
-        ran.out.contains("honours x-session-affinity"),
-        "{}",
-        ran.out
-    );
-
-    // An authority, but another one.
-    let other =
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    std::fs::write(&path, other.cert.pem()).expect("written");
-    let mut command = probe_url(&url, &[]);
-    command.env("SSL_CERT_FILE", &path);
-    let ran = run(command);
-    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
-    assert!(
-        ran.err
-            .contains("error: no connection to https://localhost:"),
-        "{}",
-        ran.err
-    );
-    assert!(ran.err.contains("invalid peer certificate"), "{}", ran.err);
 }

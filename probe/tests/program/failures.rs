@@ -1,19 +1,19 @@
-//! Endpoints that fail, each in a way of its own.
+//! Endpoints that fail, each in its own way.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Mutex, mpsc};
 
-use crate::support::{KEY, Server, answer, probe_url, response, run, stream, usage};
+use crate::support::{KEY, Server, answer, probe_url, response, run, usage};
 
 #[test]
-fn a_refused_connection_is_said_and_fails() {
+fn a_refused_connection_is_reported() {
     let closed = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = closed.local_addr().expect("bound");
     drop(closed);
     let ran = run(probe_url(&format!("http://{address}/v1"), &[]));
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
-    let expected = format!("error: no connection to http://{address}/v1: ");
+    let expected = format!("error: cannot connect to http://{address}/v1: ");
     assert!(
         ran.err.contains(&expected) && ran.err.contains("refused"),
         "{}",
@@ -22,19 +22,19 @@ fn a_refused_connection_is_said_and_fails() {
 }
 
 #[test]
-fn a_host_that_does_not_exist_is_said_and_fails() {
+fn a_host_that_does_not_exist_is_reported() {
     let ran = run(probe_url("http://no-such-host.invalid/v1", &[]));
     assert_eq!(ran.code, Some(1));
     assert!(
         ran.err
-            .contains("error: no connection to http://no-such-host.invalid/v1: dns error"),
+            .contains("error: cannot connect to http://no-such-host.invalid/v1: dns error"),
         "{}",
         ran.err
     );
 }
 
 #[test]
-fn a_refused_key_is_told_with_the_status_and_the_body_but_without_the_key() {
+fn a_rejected_key_is_reported_with_status_and_body_but_without_the_key() {
     let body = format!(
         r#"{{"error":"no such key: {KEY}, {}"}}"#,
         KEY.replace('/', "\\/")
@@ -52,7 +52,7 @@ fn a_refused_key_is_told_with_the_status_and_the_body_but_without_the_key() {
     assert_eq!(
         server.received().len(),
         1,
-        "the next request would fail in the same way"
+        "the next request would fail the same way"
     );
     let json = std::fs::read_to_string(path).expect("written");
     assert!(!json.contains(KEY), "{json}");
@@ -64,20 +64,20 @@ fn a_refused_key_is_told_with_the_status_and_the_body_but_without_the_key() {
 }
 
 #[test]
-fn a_wrong_address_is_told_what_the_right_one_looks_like() {
+fn a_404_is_reported_with_the_expected_form_of_the_address() {
     let server = Server::start(|_, _| response("404 Not Found", "", "no such route"));
     let ran = run(probe_url(&server.url(), &[]));
     assert_eq!(ran.code, Some(1));
     assert!(
         ran.err
-            .contains("answered 404 Not Found: no such route\n--url is the whole address"),
+            .contains("answered 404 Not Found: no such route\n--url must be the full address, usually ending in /v1/chat/completions.\n"),
         "{}",
         ran.err
     );
 }
 
 #[test]
-fn a_redirect_is_not_followed_and_its_target_is_told() {
+fn a_redirect_is_not_followed_and_its_target_is_reported() {
     let server = Server::start(|_, _| {
         response(
             "308 Permanent Redirect",
@@ -88,51 +88,51 @@ fn a_redirect_is_not_followed_and_its_target_is_told() {
     let ran = run(probe_url(&server.url(), &[]));
     assert_eq!(ran.code, Some(1));
     let expected = "308 Permanent Redirect: it points to https://elsewhere.example/\n\
-                    Redirects are not followed; give the final address with --url.\n";
+                    Redirects are not followed; pass the final address as --url.\n";
     assert!(ran.err.ends_with(expected), "{}", ran.err);
 }
 
 #[test]
-fn a_server_of_another_protocol_is_asked_once_and_not_called_closed() {
+fn a_server_that_speaks_a_different_protocol_is_reported_after_one_request() {
     let server = Server::start(|_, _| b"SSH-2.0-OpenSSH_9.2\r\n".to_vec());
     let ran = run(probe_url(&server.url(), &[]));
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
     let expected = "error: the endpoint does not speak HTTP: invalid HTTP version parsed\n\
-                    --url may need another scheme or port.\n";
+                    Check the scheme and the port of --url.\n";
     assert!(ran.err.ends_with(expected), "{}", ran.err);
     assert_eq!(server.received().len(), 1);
 }
 
 #[test]
-fn a_server_without_tls_is_told_from_one_with_a_bad_certificate() {
-    let address = spoken_to(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+fn a_server_without_tls_is_reported_as_such() {
+    let address = saying(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     let ran = run(probe_url(&format!("https://{address}/v1"), &[]));
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
     let expected = "error: the endpoint does not speak TLS: ";
     assert!(ran.err.contains(expected), "{}", ran.err);
     assert!(
         ran.err
-            .ends_with("\n--url may need another scheme or port.\n"),
+            .ends_with("\nCheck the scheme and the port of --url.\n"),
         "{}",
         ran.err
     );
 }
 
-/// Says this to whoever connects first, whatever the other side says.
-fn spoken_to(words: &'static [u8]) -> SocketAddr {
+/// Starts a server that sends these bytes to its first client.
+fn saying(words: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");
         stream.write_all(words).expect("sent");
-        // Until the other side has closed.
+        // Keep the connection open until the client closes it.
         let _ = io::copy(&mut stream, &mut io::sink());
     });
     address
 }
 
 #[test]
-fn a_busy_endpoint_gets_the_time_that_it_asks_for() {
+fn a_busy_endpoint_gets_the_wait_that_it_asks_for() {
     let server = Server::start(|index, _| match index {
         0 => response("429 Too Many Requests", "retry-after: 1\r\n", ""),
         _ => answer(&usage(500)),
@@ -140,134 +140,32 @@ fn a_busy_endpoint_gets_the_time_that_it_asks_for() {
     let ran = run(probe_url(&server.url(), &[]));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(
-        ran.err.contains("the endpoint is busy (429); waiting 1 s"),
+        ran.err
+            .contains("the endpoint is busy (429); trying again in 1 s"),
         "{}",
         ran.err
     );
     let received = server.received();
     assert_eq!(received.len(), 1 + 24);
-    assert_eq!(received[0].body, received[1].body, "the same request again");
+    assert_eq!(
+        received[0].body, received[1].body,
+        "the same request is sent again"
+    );
 }
 
 #[test]
-fn an_endpoint_that_is_busy_for_an_hour_is_given_up() {
+fn the_probe_gives_up_on_an_endpoint_that_is_busy_for_an_hour() {
     let server =
         Server::start(|_, _| response("429 Too Many Requests", "retry-after: 3600\r\n", "quota"));
     let ran = run(probe_url(&server.url(), &[]));
     assert_eq!(ran.code, Some(1));
-    let expected = "the endpoint answered 429 Too Many Requests and asks to wait 3600 s; given up after 1 try: quota";
+    let expected = "the endpoint answered 429 Too Many Requests and asks to wait 3600 s; gave up after 1 try: quota";
     assert!(ran.err.contains(expected), "{}", ran.err);
     assert_eq!(server.received().len(), 1);
 }
 
 #[test]
-fn a_stream_that_breaks_off_once_costs_one_conversation_and_the_run_goes_on() {
-    let server = Server::start(|index, _| match index {
-        3 => stream("data: {\"choices\":[{\"delta\":{\"content\":\"Yes\"}}]}\n\n"),
-        _ => answer(&usage(500)),
-    });
-    let ran = run(probe_url(&server.url(), &[]));
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    let expected =
-        "the stream broke off after 1 piece of the answer: it ended without a last chunk";
-    assert!(ran.err.contains(expected), "{}", ran.err);
-    assert_eq!(
-        server.received().len(),
-        23,
-        "the broken conversation has no second turn"
-    );
-    assert!(
-        ran.out
-            .contains("5 conversations, and a verdict takes at least 6"),
-        "{}",
-        ran.out
-    );
-}
-
-#[test]
-fn a_chunked_stream_that_is_cut_is_told_apart_from_one_that_ended() {
-    let chunk = "data: {\"choices\":[{\"delta\":{\"content\":\"Yes\"}}]}\n\n";
-    let body = format!("{:x}\r\n{chunk}\r\n", chunk.len());
-    let headers = "content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n";
-    let server = Server::start(move |_, _| response("200 OK", headers, &body));
-    let ran = run(probe_url(&server.url(), &[]));
-    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
-    assert!(
-        ran.err
-            .contains("error: the stream broke off after 1 piece of the answer: "),
-        "{}",
-        ran.err
-    );
-    assert_eq!(server.received().len(), 5, "five failures are enough");
-}
-
-#[test]
-fn an_error_inside_of_the_stream_is_told() {
-    let events = format!("data: {{\"error\":{{\"message\":\"overloaded, {KEY}\"}}}}\n\n");
-    let server = Server::start(move |_, _| stream(&events));
-    let ran = run(probe_url(&server.url(), &[]));
-    assert_eq!(ran.code, Some(1));
-    assert!(
-        ran.err
-            .contains("the endpoint sent an error inside of the stream: overloaded, [api key]"),
-        "{}",
-        ran.err
-    );
-}
-
-#[test]
-fn every_shape_of_an_error_inside_of_the_stream_shows_the_words_of_the_endpoint() {
-    for events in [
-        "data: {\"error\":\"no memory\"}\n\n",
-        "data: {\"error\":{\"code\":1,\"msg\":\"no memory\"}}\n\n",
-        "event: error\ndata: {\"message\":\"no memory\"}\n\n",
-        "event: error\ndata: no memory\n\n",
-        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"no memory\"}}\n\n",
-        "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\",\"error\":{\"message\":\"no memory\"}}]}\n\n",
-        "data: {\"object\":\"error\",\"message\":\"no memory\",\"code\":500}\n\n",
-        "data: {\"detail\":\"no memory\"}\n\n",
-        "error: {\"message\":\"no memory\"}\n\n",
-        "{\"error\":{\"message\":\"no memory\"}}\n",
-        "{\"error\":{\"message\":\"no memory\"}}",
-        "[{\"error\":{\"message\":\"no memory\"}}]",
-        "data: {\"choices\":[{\"delta\":{\"content\":\"Yes\"}}]}\n\n{\"error\":{\"message\":\"no memory\"}}\n",
-    ] {
-        let server = Server::start(move |_, _| stream(events));
-        let ran = run(probe_url(&server.url(), &[]));
-        assert_eq!(ran.code, Some(1));
-        let expected = "error: the endpoint sent an error inside of the stream: no memory\n";
-        assert!(ran.err.contains(expected), "{events}: {}", ran.err);
-    }
-}
-
-#[test]
-fn a_stream_of_events_that_are_not_known_shows_the_last_of_them() {
-    let server = Server::start(|_, _| stream("data: {\"queue\":\"you are 7th\"}\n\n"));
-    let ran = run(probe_url(&server.url(), &[]));
-    assert_eq!(ran.code, Some(1));
-    assert!(
-        ran.err
-            .contains("; the last event was: {\"queue\":\"you are 7th\"}"),
-        "{}",
-        ran.err
-    );
-}
-
-#[test]
-fn an_event_that_is_no_json_is_told() {
-    let server = Server::start(|_, _| stream("data: <html>\n\n"));
-    let ran = run(probe_url(&server.url(), &[]));
-    assert_eq!(ran.code, Some(1));
-    assert!(
-        ran.err
-            .contains("the stream holds an event that is no chunk of a chat: <html>"),
-        "{}",
-        ran.err
-    );
-}
-
-#[test]
-fn an_answer_that_is_no_stream_is_told_with_its_type() {
+fn an_answer_that_is_not_a_stream_is_reported_with_its_content_type() {
     let server =
         Server::start(|_, _| response("200 OK", "content-type: text/html\r\n", "<h1>Welcome</h1>"));
     let ran = run(probe_url(&server.url(), &[]));
@@ -278,7 +176,7 @@ fn an_answer_that_is_no_stream_is_told_with_its_type() {
 }
 
 #[test]
-fn only_the_first_bytes_of_a_body_are_shown() {
+fn only_the_beginning_of_a_long_body_is_shown() {
     let server =
         Server::start(|_, _| response("500 Internal Server Error", "", &"oh no ".repeat(100_000)));
     let ran = run(probe_url(&server.url(), &[]));
@@ -292,8 +190,8 @@ fn only_the_first_bytes_of_a_body_are_shown() {
 }
 
 #[test]
-fn a_silent_endpoint_is_not_waited_for_forever() {
-    // No answer before the program has ended.
+fn a_silent_endpoint_ends_at_the_timeout() {
+    // The answer is held back until the program has ended.
     let (release, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
     let server = Server::start(move |_, _| {
@@ -305,14 +203,14 @@ fn a_silent_endpoint_is_not_waited_for_forever() {
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
     assert!(
         ran.err
-            .contains("error: nothing arrived for 1 s (--timeout)"),
+            .contains("error: no data arrived for 1 s (--timeout)"),
         "{}",
         ran.err
     );
 }
 
 #[test]
-fn a_connection_that_is_closed_without_an_answer_is_tried_once_more() {
+fn a_request_is_sent_once_more_if_the_connection_closes_before_the_answer() {
     let server = Server::start(|index, _| {
         if index == 0 {
             Vec::new()
@@ -329,7 +227,7 @@ fn a_connection_that_is_closed_without_an_answer_is_tried_once_more() {
     assert_eq!(ran.code, Some(1));
     assert!(
         ran.err
-            .contains("error: the endpoint closed the connection without an answer"),
+            .contains("error: the endpoint closed the connection before answering"),
         "{}",
         ran.err
     );
@@ -337,15 +235,15 @@ fn a_connection_that_is_closed_without_an_answer_is_tried_once_more() {
 }
 
 #[test]
-fn what_was_measured_before_a_failure_is_still_told() {
+fn results_before_a_failure_are_still_reported() {
     let server = Server::start(|index, _| match index {
         20 => response("402 Payment Required", "", "no credit"),
         _ => answer(&usage(500)),
     });
     let ran = run(probe_url(&server.url(), &[]));
     assert_eq!(ran.code, Some(1));
-    assert!(ran.out.contains("The run was not completed"), "{}", ran.out);
-    assert!(ran.out.contains("prompt from cache"), "{}", ran.out);
+    assert!(ran.out.contains("The run did not complete"), "{}", ran.out);
+    assert!(ran.out.contains("prompt tokens from cache"), "{}", ran.out);
     assert!(
         ran.err
             .contains("error: the endpoint answered 402 Payment Required: no credit"),

@@ -1,4 +1,4 @@
-//! Credentials that come back, and texts that would change a terminal.
+//! Credentials that an endpoint sends back, and texts that would control a terminal.
 
 use data_encoding::{BASE64, HEXLOWER};
 
@@ -34,7 +34,7 @@ fn the_api_key_is_masked_in_every_encoding_and_place() {
 }
 
 #[test]
-fn the_query_of_the_address_is_not_printed() {
+fn the_query_of_the_address_is_masked() {
     let server = Server::start(|_, request| {
         let line = request.head.lines().next().unwrap_or_default().to_owned();
         response("404 Not Found", "", &format!("no such page: {line}"))
@@ -52,7 +52,7 @@ fn the_query_of_the_address_is_not_printed() {
 }
 
 #[test]
-fn a_header_from_the_environment_is_sent_and_not_printed() {
+fn a_header_from_the_environment_is_sent_and_masked() {
     let server = Server::start(|_, request| {
         response(
             "403 Forbidden",
@@ -84,7 +84,7 @@ fn a_header_from_the_environment_is_sent_and_not_printed() {
 }
 
 #[test]
-fn nothing_that_changes_a_terminal_or_hides_in_it_is_printed() {
+fn control_and_invisible_characters_are_not_printed() {
     let server = Server::start(|_, _| {
         response(
             "500 Internal Server Error",

@@ -1,4 +1,4 @@
-//! The embedded default.
+//! Runs without `--url`, against the simulation.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{probe, run};
 
-/// A short run, with its table and its JSON.
+/// Runs a short simulation; returns its output and its JSON.
 fn measured(args: &[&str]) -> (String, Value) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out.json");
@@ -29,27 +29,22 @@ fn finding(json: &Value) -> &str {
 }
 
 #[test]
-fn with_nothing_given_the_key_is_honoured_and_what_is_simulated_says_so() {
+fn without_options_the_simulation_runs_and_honors_the_key() {
     let ran = run(probe(&[]));
     assert_eq!(
         (ran.code, ran.err.as_str()),
         (Some(0), ""),
-        "no progress bar without a terminal"
+        "there is no progress bar without a terminal"
     );
     assert!(
         ran.out
-            .starts_with("Simulated on this machine: 4 replicas behind a gateway"),
-        "{}",
-        ran.out
-    );
-    assert!(
-        ran.out.contains("came from cache, without it"),
+            .starts_with("Simulation on this machine: 4 replicas behind a gateway"),
         "{}",
         ran.out
     );
     assert!(
         ran.out
-            .contains(": this endpoint honours x-session-affinity\n"),
+            .contains("\nVerdict: this endpoint honors x-session-affinity. "),
         "{}",
         ran.out
     );
@@ -62,51 +57,51 @@ fn with_nothing_given_the_key_is_honoured_and_what_is_simulated_says_so() {
 }
 
 #[test]
-fn a_name_that_the_gateway_does_not_read_is_found_to_be_ignored() {
+fn a_name_that_the_gateway_does_not_read_is_ignored() {
     let (out, json) = measured(&["--header-name", "x-session-id"]);
     assert_eq!(finding(&json), "ignored");
     assert!(
-        out.contains("both low (") && out.contains("): x-session-id is ignored\n"),
+        out.contains("\nVerdict: x-session-id is ignored. "),
         "{out}"
     );
 }
 
 #[test]
-fn a_single_replica_is_found_to_need_no_key() {
+fn a_single_replica_needs_no_key() {
     let (out, json) = measured(&["--replicas=1"]);
-    assert_eq!(finding(&json), "unneeded");
+    assert_eq!(finding(&json), "not_needed");
     assert!(
-        out.contains("): one replica, or a router that looks at the prompt itself\n"),
+        out.contains("there is one replica, or a prefix-cache-aware router. "),
         "{out}"
     );
 }
 
 #[test]
-fn caches_that_hold_no_conversation_are_not_mistaken_for_a_key_that_is_ignored() {
+fn caches_that_are_too_small_are_not_mistaken_for_an_ignored_key() {
     let (out, json) = measured(&["--prefix-tokens=20000", "--turns=2", "--concurrency=8"]);
-    assert_eq!(finding(&json), "fruitless", "{out}");
+    assert_eq!(finding(&json), "not_cached", "{out}");
 }
 
 #[test]
-fn the_json_has_every_request_and_the_table_is_their_sum() {
+fn the_json_has_every_request_and_the_table_their_sums() {
     let (out, json) = measured(&["--turns=3"]);
     let requests = json["requests"].as_array().expect("requests");
     assert_eq!(requests.len(), 2 * 8 * 3);
     assert_eq!(json["simulated"], true);
-    for arm in json["arms"].as_array().expect("arms") {
-        let of_arm = requests
+    for variant in json["variants"].as_array().expect("variants") {
+        let of_variant = requests
             .iter()
-            .filter(|request| request["arm"] == arm["arm"]);
+            .filter(|request| request["variant"] == variant["variant"]);
         let sum = |name: &str| {
-            of_arm
+            of_variant
                 .clone()
                 .map(|request| request[name].as_u64().expect("a number"))
                 .sum::<u64>()
         };
-        assert_eq!(arm["requests"], 24);
-        assert_eq!(arm["tokens"]["prompt"], sum("prompt_tokens"));
-        assert_eq!(arm["tokens"]["cached"], sum("cached_tokens"));
-        let cached = arm["tokens"]["cached"].as_u64().expect("a number");
+        assert_eq!(variant["requests"], 24);
+        assert_eq!(variant["tokens"]["prompt"], sum("prompt_tokens"));
+        assert_eq!(variant["tokens"]["cached"], sum("cached_tokens"));
+        let cached = variant["tokens"]["cached"].as_u64().expect("a number");
         assert!(
             out.contains(&format!("{},{:03}", cached / 1000, cached % 1000)),
             "{out}"
@@ -122,7 +117,7 @@ fn the_json_has_every_request_and_the_table_is_their_sum() {
         let prefill = 0.1 * (prompt - cached);
         assert!(
             ttft >= prefill,
-            "the first token waits for the prompt: {request}"
+            "the first token came before the prompt was read: {request}"
         );
         assert!(
             request["replica"]
@@ -132,22 +127,22 @@ fn the_json_has_every_request_and_the_table_is_their_sum() {
         if request["turn"] == 1 {
             assert_eq!(
                 request["cached_tokens"], 0,
-                "no conversation warms another: {request}"
+                "a first turn has cached tokens: {request}"
             );
         }
     }
 }
 
 #[test]
-fn the_arms_are_interleaved_in_another_order_in_each_turn() {
+fn the_variants_are_interleaved_in_a_different_order_each_turn() {
     let (_, json) = measured(&["--concurrency=1", "--turns=3"]);
     let mut orders: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for request in json["requests"].as_array().expect("requests") {
         let turn = request["turn"].as_u64().expect("a turn");
-        orders
-            .entry(turn)
-            .or_default()
-            .push(format!("{} {}", request["arm"], request["conversation"]));
+        orders.entry(turn).or_default().push(format!(
+            "{} {}",
+            request["variant"], request["conversation"]
+        ));
     }
     let orders: Vec<_> = orders.into_values().collect();
     assert!(orders[0] != orders[1] && orders[1] != orders[2] && orders[0] != orders[2]);
@@ -160,21 +155,21 @@ fn the_arms_are_interleaved_in_another_order_in_each_turn() {
 }
 
 #[test]
-fn one_request_at_a_time_measures_the_same_tokens_again() {
+fn runs_with_one_request_at_a_time_measure_the_same_tokens() {
     let tokens = || {
         let (_, json) = measured(&["--concurrency=1", "--turns=3"]);
-        json["arms"]
+        json["variants"]
             .as_array()
-            .expect("arms")
+            .expect("variants")
             .iter()
-            .map(|arm| arm["tokens"].clone())
+            .map(|variant| variant["tokens"].clone())
             .collect::<Vec<_>>()
     };
     assert_eq!(tokens(), tokens());
 }
 
 #[test]
-fn the_chart_is_xml_with_a_line_for_each_arm() {
+fn the_chart_is_svg_with_a_line_for_each_variant() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out.svg");
     let mut command = probe(&["--prefix-tokens=400", "--turns=3"]);
@@ -209,12 +204,12 @@ fn the_chart_is_xml_with_a_line_for_each_arm() {
     assert_eq!(
         (marks("circle"), marks("polygon")),
         (3, 3),
-        "a mark for each turn of each arm"
+        "expected a mark for each turn of each variant"
     );
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let mut command = probe(&["--prefix-tokens=32", "--turns=2", "--max-tokens=1"]);
     let child = command
         .stdout(Stdio::piped())

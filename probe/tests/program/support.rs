@@ -1,4 +1,4 @@
-//! The program, and small servers that answer it as they are told.
+//! Runs the program, and servers that answer it as a test says.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 
-/// The API key of all tests, and the variable that holds it.
+/// The API key in all tests, and the environment variable that holds it.
 pub(crate) const KEY: &str = "sk-live/0123456789abcdef";
 pub(crate) const KEY_ENV: &str = "AFFINITY_PROBE_TEST_KEY";
 
@@ -21,7 +21,7 @@ pub(crate) struct Received {
     pub(crate) body: Value,
 }
 
-/// A server on loopback that closes each connection after one answer; it ends when it is dropped.
+/// A server on loopback that closes each connection after one answer, and stops when it is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
@@ -34,14 +34,14 @@ pub(crate) trait Stream: Read + Write {}
 impl<S: Read + Write> Stream for S {}
 
 impl Received {
-    /// Returns the value of a header of this lower-case name.
+    /// Returns the value of a header; the name is in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let line = |line: &'_ str| line.to_ascii_lowercase().starts_with(&format!("{name}:"));
         let line = self.head.lines().find(|l| line(l))?;
         Some(line.split_once(':')?.1.trim())
     }
 
-    /// Returns the number of the user's turns so far.
+    /// Returns the turn: the number of the user's messages.
     pub(crate) fn turn(&self) -> usize {
         let messages = self.body.get("messages").or(self.body.get("input"));
         let messages = messages.and_then(Value::as_array).expect("messages");
@@ -53,14 +53,14 @@ impl Received {
 }
 
 impl Server {
-    /// Answers the requests, counted from 0, with these bytes.
+    /// Answers each request with bytes; requests are numbered from 0.
     pub(crate) fn start(
         answer: impl Fn(usize, &Received) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
         Self::start_on(|stream| Box::new(stream), answer)
     }
 
-    /// The same, through a wrapper around each connection.
+    /// Like [`start`](Self::start), with a wrapper around each connection.
     pub(crate) fn start_on(
         wrap: impl Fn(TcpStream) -> Box<dyn Stream> + Send + Sync + 'static,
         answer: impl Fn(usize, &Received) -> Vec<u8> + Send + Sync + 'static,
@@ -70,7 +70,7 @@ impl Server {
         })
     }
 
-    /// Lets a function write the answers, for as long as it likes.
+    /// Lets a function write each answer.
     pub(crate) fn writing(
         write: impl Fn(usize, &Received, &mut dyn Stream) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
@@ -102,7 +102,7 @@ impl Server {
                         };
                         received.lock().expect("no panic").push(request.clone());
                         let index = count.fetch_add(1, Ordering::SeqCst);
-                        // A client that left is the business of its test.
+                        // If the client has left, its test decides whether that is an error.
                         let _ = write(index, &request, stream.get_mut());
                         let _ = stream.get_mut().flush();
                     });
@@ -133,7 +133,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::SeqCst);
-        // Wakes the thread, so that it sees that it is over.
+        // Wakes the thread, so that it sees `is_over`.
         let _ = TcpStream::connect(self.address);
         let _ = self.thread.take().map(JoinHandle::join);
     }
@@ -159,7 +159,7 @@ fn read(stream: &mut impl BufRead) -> Option<Received> {
     })
 }
 
-/// Returns a whole answer: two tokens, and this usage.
+/// Returns an answer with two tokens and this usage.
 pub(crate) fn answer(usage: &str) -> Vec<u8> {
     stream(&format!(
         "data: {{\"choices\":[{{\"delta\":{{\"content\":\"Yes\"}}}}]}}\n\n\
@@ -173,7 +173,7 @@ pub(crate) fn usage(cached: u64) -> String {
     format!("{{\"prompt_tokens\":1000,\"prompt_tokens_details\":{{\"cached_tokens\":{cached}}}}}")
 }
 
-/// Returns the answer of an event stream that ends with its connection.
+/// Returns an event stream that ends when the connection closes.
 pub(crate) fn stream(events: &str) -> Vec<u8> {
     response("200 OK", "content-type: text/event-stream\r\n", events)
 }
@@ -182,19 +182,31 @@ pub(crate) fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
     bytes(status, headers, body.as_bytes())
 }
 
-/// The same, of a body that may not be text.
+/// Like [`response`], with a body that need not be text.
 pub(crate) fn bytes(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 {status}\r\n{headers}connection: close\r\n\r\n");
     [head.as_bytes(), body].concat()
 }
 
-/// Returns how many tokens are cached for a request: nine tenths with a key, from the second turn on.
+/// Returns the cached tokens of a request: 900 of 1,000 with a key, from the second turn on.
 pub(crate) fn cached(request: &Received) -> u64 {
     let has_key = request.header("x-session-affinity").is_some();
     if has_key && request.turn() > 1 {
         900
     } else {
         0
+    }
+}
+
+/// Answers with 900 of 1,000 tokens cached, from the second turn on, if a request has this header or field.
+pub(crate) fn reads(name: &'static str) -> impl Fn(usize, &Received) -> Vec<u8> {
+    move |_, request| {
+        let has_key = request.header(name).is_some() || request.body.get(name).is_some();
+        answer(&usage(if has_key && request.turn() > 1 {
+            900
+        } else {
+            0
+        }))
     }
 }
 
@@ -205,7 +217,7 @@ pub(crate) fn probe(args: &[&str]) -> Command {
     command
 }
 
-/// Returns a small run against an endpoint: 6 conversations of 2 turns, one request at a time.
+/// Returns the command of a small run: 6 conversations of 2 turns, one request at a time.
 pub(crate) fn probe_url(url: &str, args: &[&str]) -> Command {
     let mut command = probe(&[
         "--url",
@@ -226,7 +238,7 @@ pub(crate) fn probe_url(url: &str, args: &[&str]) -> Command {
     command
 }
 
-/// What the program printed, and how it ended.
+/// The output and the exit code of the program.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -234,7 +246,7 @@ pub(crate) struct Ran {
     pub(crate) err: String,
 }
 
-/// Waits for the program and checks what holds for every run.
+/// Runs the program and checks what every run must satisfy.
 pub(crate) fn run(mut command: Command) -> Ran {
     let Output {
         status,
@@ -251,7 +263,7 @@ pub(crate) fn run(mut command: Command) -> Ran {
         assert!(!text.contains(KEY), "the API key was printed: {text}");
         assert!(
             !text.contains('\x1b'),
-            "there is no terminal to control: {text:?}"
+            "a control sequence was printed without a terminal: {text:?}"
         );
     }
     ran

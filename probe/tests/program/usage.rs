@@ -1,17 +1,17 @@
-//! The command line: what is refused before anything is sent.
+//! The command line: errors before anything is sent.
 
 use std::process::Stdio;
 
 use crate::support::{KEY, KEY_ENV, Server, answer, probe, run, usage};
 
-fn refused(args: &[&str], why: &str) {
+fn rejected(args: &[&str], why: &str) {
     let ran = run(probe(args));
     assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
     assert!(ran.err.contains(why), "{}", ran.err);
 }
 
 #[test]
-fn a_bad_address_is_refused() {
+fn an_invalid_address_is_rejected() {
     for (url, why) in [
         (
             "api.example/v1",
@@ -21,8 +21,8 @@ fn a_bad_address_is_refused() {
             "ftp://api.example/v1",
             "error: --url must begin with http:// or https://",
         ),
-        // What follows is the word of the `http` crate, which differs between its versions.
-        ("http://", "error: --url is no address: "),
+        // The rest of the message comes from the `http` crate, and differs between its versions.
+        ("http://", "error: --url is not a valid address: "),
         ("http://:80/v1", "error: --url has no host"),
         (
             "https://api.example:99999/v1",
@@ -31,15 +31,15 @@ fn a_bad_address_is_refused() {
         ("http://[::1]:x/v1", "error: --url has an invalid port"),
         (
             "https://me:secret@api.example/v1",
-            "error: --url must not hold a password",
+            "error: --url must not contain a password",
         ),
     ] {
-        refused(&["--url", url, "--model", "m", "--yes"], why);
+        rejected(&["--url", url, "--model", "m", "--yes"], why);
     }
 }
 
 #[test]
-fn a_password_in_the_address_is_not_repeated() {
+fn a_password_in_the_address_is_not_printed() {
     let ran = run(probe(&[
         "--url",
         "https://me:hunter2@api.example/v1",
@@ -50,12 +50,12 @@ fn a_password_in_the_address_is_not_repeated() {
 }
 
 #[test]
-fn an_address_without_a_model_is_refused() {
-    refused(&["--url", "http://127.0.0.1:1/v1", "--yes"], "--model");
+fn url_without_model_is_rejected() {
+    rejected(&["--url", "http://127.0.0.1:1/v1", "--yes"], "--model");
 }
 
 #[test]
-fn a_key_in_the_place_of_its_variable_is_refused_and_not_repeated() {
+fn an_api_key_instead_of_its_variable_is_rejected_and_not_printed() {
     let args = [
         "--url",
         "http://127.0.0.1:1/v1",
@@ -65,43 +65,46 @@ fn a_key_in_the_place_of_its_variable_is_refused_and_not_repeated() {
         "--api-key-env",
         KEY,
     ];
-    let expected = "error: the environment variable that --api-key-env names is not set\n\
-                    --api-key-env takes the name of a variable, and not the key itself.\n";
-    refused(&args, expected);
+    let expected = "error: the environment variable named by --api-key-env is not set\n\
+                    --api-key-env takes the name of a variable, not the key itself.\n";
+    rejected(&args, expected);
 }
 
 #[test]
-fn a_variable_that_holds_no_key_is_told_why() {
+fn an_invalid_api_key_is_rejected_with_the_reason() {
     for (value, why) in [
         (" \n", "is empty"),
-        ("two words", "holds a character that no API key has"),
+        (
+            "two words",
+            "contains a character that is not valid in an API key",
+        ),
     ] {
         let mut command = probe(&["--url=http://127.0.0.1:1/v1", "--model=m", "--yes"]);
         command
             .args(["--api-key-env", "OTHER_KEY"])
             .env("OTHER_KEY", value);
         let ran = run(command);
-        let expected = format!("error: the environment variable that --api-key-env names {why}\n");
+        let expected = format!("error: the environment variable named by --api-key-env {why}\n");
         assert_eq!((ran.code, ran.err), (Some(2), expected));
     }
 }
 
 #[test]
-fn a_header_that_the_request_needs_for_something_else_is_refused() {
-    refused(
+fn a_name_that_the_probe_uses_itself_is_rejected() {
+    rejected(
         &["--header-name", "Authorization"],
-        "the requests need this header for something else",
+        "the probe uses this header itself; choose a different name",
     );
-    refused(&["--header-name", "x session"], "invalid");
-    refused(
+    rejected(&["--header-name", "x session"], "invalid");
+    rejected(
         &["--body-field=temperature"],
-        "error: --body-field temperature: the requests need this field for something else",
+        "error: --body-field temperature: the probe uses this field itself; choose a different name",
     );
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_before_the_run() {
-    refused(
+fn a_file_that_cannot_be_written_is_rejected_before_the_run() {
+    rejected(
         &["--json", "/no-such-folder/out.json"],
         "error: cannot write /no-such-folder/out.json",
     );
@@ -117,8 +120,8 @@ fn without_a_terminal_and_without_yes_nothing_is_sent() {
         let ran = run(command);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
         let expected = format!(
-            "This sends 96 requests with about 133,920 prompt tokens to {url},\nand asks for at most 768 tokens of answers.\n\
-             error: nothing was sent: give --yes, since there is no terminal to ask at\n"
+            "This sends 96 requests with about 133,920 prompt tokens to {url}\nand asks for at most 768 output tokens.\n\
+             error: nothing was sent: pass --yes to confirm, since there is no terminal to ask on\n"
         );
         assert_eq!(ran.err, expected);
     }
@@ -126,9 +129,9 @@ fn without_a_terminal_and_without_yes_nothing_is_sent() {
 }
 
 #[test]
-fn too_few_conversations_for_a_verdict_are_refused_before_they_are_paid_for() {
-    let expected = "error: a verdict takes at least 6 conversations, and --conversations is 2\n";
-    refused(&["--conversations=2"], expected);
+fn too_few_conversations_for_a_verdict_are_rejected_before_anything_is_sent() {
+    let expected = "error: a verdict needs at least 6 conversations, but --conversations is 2\n";
+    rejected(&["--conversations=2"], expected);
 }
 
 #[test]
@@ -147,8 +150,8 @@ fn the_help_names_every_exit_code() {
         "0 measured",
         "1 the endpoint failed",
         "2 bad usage",
-        "3 --fail-if",
-        "4 --fail-if",
+        "3 the result fails --fail-if",
+        "4 --fail-if or --min-gain cannot be checked",
         "130 interrupted",
     ] {
         assert!(help.contains(code), "{help}");
@@ -156,16 +159,16 @@ fn the_help_names_every_exit_code() {
 }
 
 #[test]
-fn a_header_or_field_that_cannot_be_read_is_refused_without_its_value() {
+fn an_invalid_header_or_field_is_rejected_without_printing_its_value() {
     let url = ["--url=http://127.0.0.1:1/v1", "--model=m", "--yes"];
     for (arg, why) in [
         (
             "--header=no-colon-secret",
-            "error: --header takes 'Name: value'",
+            "error: --header needs 'Name: value'",
         ),
         (
             "--header=content-length: secret",
-            "--header content-length: the requests need",
+            "--header content-length: the probe sets this header itself",
         ),
         (
             "--header=x-a: ${NO_SUCH_VARIABLE} secret",
@@ -173,15 +176,24 @@ fn a_header_or_field_that_cannot_be_read_is_refused_without_its_value() {
         ),
         (
             "--header=x-session-affinity: secret",
-            "--header x-session-affinity: the key has this name",
+            "--header x-session-affinity: the key is sent in this header",
         ),
-        ("--set=a", "error: --set takes FIELD=JSON"),
+        (
+            "--set=a",
+            "error: --set needs FIELD=JSON, such as --set top_k=1",
+        ),
         (
             "--set=a=secret",
-            "error: --set a: its value is not JSON; a text has quotes",
+            "error: --set a: the value is not valid JSON; a string needs quotes",
         ),
-        ("--set=messages=[]", "messages holds the conversation"),
-        ("--unset=messages", "messages holds the conversation"),
+        (
+            "--set=messages=[]",
+            "cannot change messages, which holds the conversation",
+        ),
+        (
+            "--unset=messages",
+            "cannot change messages, which holds the conversation",
+        ),
     ] {
         let args = [&url[..], &[arg]].concat();
         let ran = run(probe(&args));

@@ -1,4 +1,4 @@
-//! A secret as text, and what is wrong with one.
+//! Reads a secret from text, and says what is wrong with it.
 
 use std::fmt;
 
@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 
 use super::AffinitySecret;
 
-/// The error returned for what is not a valid [`AffinitySecret`]: what is wrong and where, never the value.
+/// The error returned for bytes or text that are not a valid [`AffinitySecret`].
+///
+/// It says what is wrong and where, and does not show the value.
 ///
 /// # Examples
 ///
@@ -16,7 +18,7 @@ use super::AffinitySecret;
 /// use tower_session_affinity::AffinitySecret;
 ///
 /// let error = AffinitySecret::new(b"correct horse").unwrap_err();
-/// assert_eq!(error.to_string(), "affinity secret has 13 bytes, at least 32");
+/// assert_eq!(error.to_string(), "affinity secret has 13 bytes, expected at least 32");
 ///
 /// let error = AffinitySecret::from_hex("c0ffee: no").unwrap_err();
 /// assert_eq!(error.to_string(), "affinity secret has invalid hexadecimal at index 6");
@@ -34,9 +36,9 @@ enum Reason {
 }
 
 impl AffinitySecret {
-    /// Takes a secret in hexadecimal, in either case, as `openssl rand -hex 32` makes it.
+    /// Reads a secret in hexadecimal, in either case, as `openssl rand -hex 32` prints it.
     ///
-    /// ASCII white space does not count, be it at the ends or between digits.
+    /// ASCII white space is ignored, at the ends and between digits.
     ///
     /// # Errors
     ///
@@ -49,17 +51,17 @@ impl AffinitySecret {
         })
     }
 
-    /// Takes a secret in base64, as `openssl rand -base64 32` makes it.
+    /// Reads a secret in base64, as `openssl rand -base64 32` prints it.
     ///
-    /// The alphabet is the standard one or the URL-safe one, with padding or without. ASCII white space
-    /// does not count, since `openssl` breaks what it writes into lines of 64 characters.
+    /// The alphabet is the standard or the URL-safe one, with or without padding. ASCII white space is ignored,
+    /// because `openssl` breaks its output into lines of 64 characters.
     ///
     /// # Errors
     ///
-    /// If the text is not base64, goes on behind its padding, or has fewer than
-    /// [`MIN_LEN`](Self::MIN_LEN) bytes. Also if it is hexadecimal digits alone: base64 of random bytes does
-    /// not look like that, and a secret that one process reads as hexadecimal and a different one as base64
-    /// would give two keys to each session.
+    /// If the text is not base64, goes on after its padding, or has fewer than [`MIN_LEN`](Self::MIN_LEN)
+    /// bytes. Also if it consists of hexadecimal digits only. Base64 of random bytes does not look like that,
+    /// and if one process read the secret as hexadecimal and a different one as base64, each session would have
+    /// two keys.
     pub fn from_base64(text: &str) -> Result<Self, InvalidAffinitySecret> {
         let symbols = symbols(text);
         if !symbols.is_empty() && symbols.iter().all(u8::is_ascii_hexdigit) {
@@ -68,7 +70,7 @@ impl AffinitySecret {
         let invalid_at = |nth| Reason::Base64 {
             index: index_of(text, nth),
         };
-        // Of what comes behind a padding, some languages make more bytes and others none.
+        // Some languages decode what follows the padding, and others ignore it.
         if let Some(nth) = symbols
             .windows(2)
             .position(|two| two[0] == b'=' && two[1] != b'=')
@@ -91,12 +93,12 @@ impl AffinitySecret {
         invalid_at: impl FnOnce(usize) -> Reason,
     ) -> Result<Self, InvalidAffinitySecret> {
         let len = symbols.len();
-        // A symbol that is wrong says more than an end that is, so it is looked for in what is whole.
+        // An invalid symbol says more than an incomplete end, so the complete groups are decoded first.
         let whole = encoding
             .decode_len(len)
             .map_or_else(|error| error.position, |_| len);
         let decoded = encoding.decode_len(whole);
-        let mut secret = Zeroizing::new(vec![0; decoded.expect("it is whole")]);
+        let mut secret = Zeroizing::new(vec![0; decoded.expect("only complete groups")]);
         let decoded = encoding
             .decode_mut(&symbols[..whole], &mut secret)
             .map_err(|DecodePartial { error, .. }| {
@@ -115,15 +117,15 @@ impl InvalidAffinitySecret {
     }
 }
 
-/// Returns what is not white space, in a buffer that is wiped as the secret itself.
+/// Returns what is not white space, in a buffer that is wiped like the secret itself.
 fn symbols(text: &str) -> Zeroizing<Vec<u8>> {
-    // With room for all, since a buffer that grows leaves a copy behind.
+    // With room for all of it, because a buffer that grows leaves a copy behind.
     let mut symbols = Zeroizing::new(Vec::with_capacity(text.len()));
     symbols.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
     symbols
 }
 
-/// Returns where the text has the symbol of this number.
+/// Returns the index in the text of the `nth` symbol that is not white space.
 fn index_of(text: &str, nth: usize) -> usize {
     let bytes = text.bytes().enumerate();
     let mut symbols = bytes.filter(|(_, byte)| !byte.is_ascii_whitespace());
@@ -135,10 +137,14 @@ impl fmt::Display for InvalidAffinitySecret {
         f.write_str("affinity secret ")?;
         match self.0 {
             Reason::TooShort { len } => {
-                write!(f, "has {len} bytes, at least {}", AffinitySecret::MIN_LEN)
+                let least = AffinitySecret::MIN_LEN;
+                write!(f, "has {len} bytes, expected at least {least}")
             }
             Reason::CutOff { len } => {
-                write!(f, "has {len} characters, which end in the middle of a byte")
+                write!(
+                    f,
+                    "has {len} characters, which do not make a whole number of bytes"
+                )
             }
             Reason::Hexadecimal { index } => write!(f, "has invalid hexadecimal at index {index}"),
             Reason::Base64 { index } => write!(f, "has invalid base64 at index {index}"),

@@ -1,4 +1,4 @@
-//! A real Redis, and processes that share its tokens.
+//! A real Redis, and processes that share tokens through it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use tempfile::TempDir;
 use tower_affinity_token::{Session, Token, TokenStore};
 use tower_affinity_token_redis::{RedisTokenStore, redis};
 
-/// What a busy machine may need.
+/// How long an operation may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A Redis at a socket of its own, which begins empty whenever it starts.
+/// A Redis on a socket of its own. It starts empty.
 pub(crate) struct Redis {
     program: PathBuf,
     folder: TempDir,
     process: Option<Process>,
 }
 
-/// A process with a store of its own: it obeys a line at a time, and ends with its input.
+/// A process with a store of its own. It executes one command per line, and ends with its input.
 pub(crate) struct Peer {
     child: Child,
     input: ChildStdin,
@@ -29,14 +29,14 @@ pub(crate) struct Peer {
 }
 
 impl Redis {
-    /// Returns `None` where there is no `redis-server`.
+    /// Starts Redis; `None` if `redis-server` is not installed.
     pub(crate) fn start() -> Option<Self> {
         let mut redis = Self::prepare()?;
         redis.restart();
         Some(redis)
     }
 
-    /// Its socket is known, but nothing listens there.
+    /// Chooses the socket without starting Redis.
     pub(crate) fn prepare() -> Option<Self> {
         Some(Self {
             program: find_program("redis-server")?,
@@ -95,6 +95,13 @@ impl Redis {
             .unwrap()
     }
 
+    /// Whether Redis delays the command of a client.
+    pub(crate) fn blocks_a_client(&self) -> bool {
+        let clients: String = redis::from_redis_value(self.command("CLIENT", &["LIST"])).unwrap();
+        let mut fields = clients.split_whitespace();
+        fields.any(|field| field.starts_with("flags=") && field.contains('b'))
+    }
+
     pub(crate) fn keys(&self) -> Vec<String> {
         redis::from_redis_value(self.command("KEYS", &["*"])).unwrap()
     }
@@ -134,11 +141,11 @@ impl Peer {
         writeln!(self.input, "{line}").unwrap();
         self.answers
             .recv_timeout(PATIENCE)
-            .expect("the process answers")
+            .expect("the process responds")
     }
 
     pub(crate) fn until(&mut self, line: &str, answer: &str) {
-        eventually(&format!("{line}: {answer}"), || {
+        eventually(&format!("`{line}` gives `{answer}`"), || {
             let found = self.ask(line);
             (found == answer).then_some(()).ok_or(found)
         });
@@ -148,11 +155,11 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         let ended = self.child.kill().and_then(|()| self.child.wait());
-        ended.expect("a child that was not waited for");
+        ended.expect("the child process ends");
     }
 }
 
-/// What a [`Peer`] does.
+/// Executes commands: the main function of a [`Peer`].
 pub(crate) fn obey(socket: &Path) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -208,7 +215,7 @@ pub(crate) fn token(text: &str) -> Token {
     Token::try_from(text.as_bytes()).unwrap()
 }
 
-/// The token of a session as text, or a dash.
+/// Returns the token of a session as text, or a dash.
 pub(crate) fn shown(store: &impl TokenStore, key: &str) -> String {
     let token = store.get(&session(key));
     token.map_or("-".into(), |token| {
@@ -216,7 +223,7 @@ pub(crate) fn shown(store: &impl TokenStore, key: &str) -> String {
     })
 }
 
-/// Waits until this succeeds; its error says why it did not.
+/// Waits until `check` succeeds; its last error is shown if it never does.
 pub(crate) fn eventually<T, E: std::fmt::Debug>(
     what: &str,
     mut check: impl FnMut() -> Result<T, E>,
@@ -225,12 +232,15 @@ pub(crate) fn eventually<T, E: std::fmt::Debug>(
     loop {
         match check() {
             Ok(value) => return value,
-            Err(error) => assert!(Instant::now() < end, "{what}: {error:?}"),
+            Err(error) => assert!(
+                Instant::now() < end,
+                "waited {PATIENCE:?} until {what}; found {error:?}"
+            ),
         }
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 pub(crate) fn until(what: &str, mut check: impl FnMut() -> bool) {
-    eventually(what, || check().then_some(()).ok_or(()));
+    eventually(what, || check().then_some(()).ok_or(false));
 }

@@ -1,4 +1,4 @@
-//! What is counted: each function is one contestant.
+//! The measured services, one function for each.
 
 use std::hint::black_box;
 
@@ -13,10 +13,10 @@ use tower_session_affinity::SessionAffinityLayer;
 
 use crate::support::{Gateway, NEW, TOKEN, exchange, key, remember, request};
 
-/// The exchanges that one count is the sum of, each of another session.
+/// The number of exchanges in one count, each of a different session.
 pub(crate) const REPEATS: usize = 1000;
 
-/// The one function whose instructions count, with what it calls.
+/// The only function whose instructions are counted, with everything that it calls.
 #[inline(never)]
 fn counted_exchanges<S>(service: &mut S, requests: Vec<Request<()>>)
 where
@@ -41,7 +41,7 @@ fn layer() -> AffinityTokenLayer {
     AffinityTokenLayer::new(black_box(X_SESSION_TOKEN))
 }
 
-/// A layer that remembers the token of each session, and sent it once.
+/// A layer that remembers the token of each session and has sent it once.
 fn remembering() -> AffinityTokenLayer {
     let layer = layer();
     for number in 0..REPEATS {
@@ -58,7 +58,7 @@ fn count<L: Layer<Gateway>>(layer: L, token: Option<HeaderValue>, requests: Vec<
 where
     L::Service: Service<Request<()>, Future: Unpin>,
 {
-    // The optimizer is not to know how the layer was set.
+    // Hides the settings of the layer from the optimizer.
     counted_exchanges(&mut black_box(layer).layer(Gateway::new(token)), requests);
 }
 
@@ -141,7 +141,7 @@ gungraun::main!(
     library_benchmark_groups = exchanges
 );
 
-/// Hands over to gungraun, which runs this program again under callgrind.
+/// Runs gungraun, which runs this program again under callgrind.
 pub(crate) fn run() {
     main();
 }

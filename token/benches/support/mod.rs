@@ -1,4 +1,4 @@
-//! A gateway that answers at once, and the exchanges with it.
+//! A gateway that responds at once, and exchanges with it.
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
@@ -16,13 +16,13 @@ use tower_session_affinity::{AffinityKey, FromExtension};
 
 const URI: &str = "https://api.example.com/v1/chat/completions";
 
-/// As Envoy issues it.
+/// A token like Envoy's.
 pub(crate) const TOKEN: HeaderValue = HeaderValue::from_static("MTI3LjAuMC4xOjI5MDAx");
 
-/// Another one.
+/// A different token.
 pub(crate) const NEW: HeaderValue = HeaderValue::from_static("MTI3LjAuMC4xOjI5MDAy");
 
-/// Answers each request, perhaps with a token.
+/// Responds to each request, with this status and perhaps a token.
 #[derive(Clone)]
 pub(crate) struct Gateway {
     pub(crate) status: StatusCode,
@@ -60,7 +60,7 @@ impl Service<Request<()>> for Gateway {
     }
 }
 
-/// The whole way: the request out and its answer back.
+/// Sends a request and waits for its response.
 #[inline]
 pub(crate) fn exchange<S>(service: &mut S, request: Request<()>)
 where
@@ -89,7 +89,7 @@ pub(crate) fn request(key: Option<AffinityKey>) -> Request<()> {
     request.body(()).expect("a valid request")
 }
 
-/// A UUID, as ids are, of the session with this number.
+/// The key of the session with this number: a UUID, like most ids.
 pub(crate) fn key(number: usize) -> AffinityKey {
     let id = format!("018f2b6c-7d3e-7a1b-8c4d-{number:012x}");
     id.try_into().expect("a valid key")

@@ -1,4 +1,4 @@
-//! A gateway that answers as it is told, and hands back the headers that reached it.
+//! A gateway that responds as the request says, and returns the headers that reached it.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -20,7 +20,7 @@ pub(crate) const TOKEN: HeaderName = header::X_SESSION_TOKEN;
 #[derive(Clone, Debug)]
 pub(crate) struct Gateway;
 
-/// In a request's extensions: the answer to it.
+/// The response to a request, in its extensions.
 #[derive(Clone)]
 struct Answer(Response<()>);
 
@@ -35,7 +35,7 @@ impl Service<Request<()>> for Gateway {
 
     fn call(&mut self, mut request: Request<()>) -> Self::Future {
         let answer = request.extensions_mut().remove::<Answer>();
-        let Answer(answer) = answer.expect("a request has its answer");
+        let Answer(answer) = answer.expect("the request has no `Answer`");
         ready(Ok(answer.map(|()| request.headers().clone())))
     }
 }
@@ -48,7 +48,7 @@ where
     layer.layer(Gateway)
 }
 
-/// A request of the session that is named `key`.
+/// A request of the session with this key.
 pub(crate) fn turn(uri: &str, key: &'static str) -> Request<()> {
     let request = Request::get(uri).extension(AffinityKey::from_static(key));
     request.body(()).unwrap()
@@ -72,7 +72,7 @@ where
     response.unwrap().into_body()
 }
 
-/// Sends a turn of the session to the authority, and returns the token that it left with.
+/// Sends a turn of the session to this URI, and returns the token that it carried.
 pub(crate) fn sent<S>(client: &S, uri: &str, key: &'static str) -> Option<String>
 where
     S: Service<Request<()>, Response = Response<HeaderMap>, Error = Infallible> + Clone,
@@ -99,7 +99,7 @@ pub(crate) fn values(headers: &HeaderMap) -> Vec<String> {
 
 type Waiting<St> = ResponseFuture<mock::future::ResponseFuture<Response<HeaderMap>>, St>;
 
-/// A request whose answer the test gives when it likes.
+/// A request whose response the test controls.
 pub(crate) struct InFlight<St: TokenStore> {
     response: Spawn<Waiting<St>>,
     answer: mock::SendResponse<Response<HeaderMap>>,
@@ -107,7 +107,7 @@ pub(crate) struct InFlight<St: TokenStore> {
 }
 
 impl<St: TokenStore> InFlight<St> {
-    /// Sends a request, which is polled once.
+    /// Sends a request and polls its future once.
     pub(crate) fn send<K>(layer: &AffinityTokenLayer<K, St>, request: Request<()>) -> Self
     where
         K: KeyExtractor + Clone,
@@ -118,7 +118,7 @@ impl<St: TokenStore> InFlight<St> {
         in_flight
     }
 
-    /// Calls the service, and does not poll its future.
+    /// Calls the service without polling its future.
     pub(crate) fn call<K>(layer: &AffinityTokenLayer<K, St>, request: Request<()>) -> Self
     where
         K: KeyExtractor + Clone,

@@ -1,4 +1,4 @@
-//! A replica on a free port of loopback, which dies with all its connections.
+//! A replica on a free loopback port, which ends together with its connections.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,14 +14,14 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A server that is alive until it is dropped.
+/// A server that runs until it is dropped.
 pub(crate) struct Replica {
     pub(crate) address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl Replica {
-    /// Starts one that answers with what the closure makes of its address and the request.
+    /// Starts a server that responds with what the closure makes of its address and the request.
     pub(crate) async fn start<F>(answer: F) -> Self
     where
         F: Fn(SocketAddr, Request<Incoming>) -> Builder + Clone + Send + 'static,
@@ -29,7 +29,7 @@ impl Replica {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move {
-            // Dropped with this task, it ends the connections too.
+            // Dropped together with this task, it closes the connections.
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
