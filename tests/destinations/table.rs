@@ -213,3 +213,11 @@ fn hosts_whose_lengths_differ_by_multiples_of_64_are_told_apart() {
     // Longer than any pattern.
     assert_eq!(find(&host(2_500)), None);
 }
+
+#[test]
+fn a_list_is_iterated_in_order_by_reference_and_by_value() {
+    let rows = ["a.example", "b.example"].map(|host| Destination::none(host).unwrap());
+    let destinations = Destinations::new(rows.clone());
+    assert!((&destinations).into_iter().eq(&rows));
+    assert!(destinations.into_iter().eq(rows));
+}
