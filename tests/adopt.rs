@@ -249,6 +249,19 @@ mod derived {
     }
 
     #[test]
+    fn the_header_that_carries_the_key_is_kept_if_it_is_not_adopted() {
+        let layer = SessionAffinityLayer::new().adopt_derived([header::X_SESSION_ID], secret());
+        let inbound: [(&str, &[u8]); 2] = [
+            ("x-session-affinity", b"explicit"),
+            ("x-session-id", b"alice@example.com"),
+        ];
+        let (outcome, headers) = sent(&layer, URI, &inbound, &none());
+        assert_eq!(outcome, Outcome::Kept);
+        assert_eq!(headers.len(), 1, "expected no other header: {headers:?}");
+        assert_eq!(headers["x-session-affinity"], "explicit");
+    }
+
+    #[test]
     fn each_provider_gets_its_own_derived_key_of_36_bytes() {
         let layer = SessionAffinityLayer::new()
             .adopt_derived(header::CALLER_SESSIONS, secret())

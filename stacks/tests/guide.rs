@@ -30,7 +30,8 @@ fn tests_in(page: &str) -> Vec<(&str, &str)> {
 fn worker_tests_in(page: &str) -> Vec<(&str, &str)> {
     let files = ["chat", "panic", "paths", "redirect", "scope"];
     let code = page.split('`').filter_map(|code| code.split_once(": "));
-    code.filter(|(file, _)| files.contains(file)).collect()
+    code.filter(|(file, name)| files.contains(file) && *name != "…")
+        .collect()
 }
 
 #[test]
