@@ -1,8 +1,5 @@
 //! The layer and its settings.
 
-#[cfg(feature = "hmac")]
-mod derive;
-
 use http::{Extensions, HeaderMap, HeaderName, Method, Uri};
 use tower_layer::Layer;
 

@@ -129,6 +129,9 @@ pub mod header;
 mod host;
 mod key;
 mod layer;
+// Beside `layer` and not below it: rustdoc shows the methods of a child module before `new`.
+#[cfg(feature = "hmac")]
+mod layer_derived;
 mod merge;
 mod names;
 mod outcome;
