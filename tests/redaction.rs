@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use http::{Extensions, HeaderMap, Method, Uri};
 use http::{HeaderValue, Request};
 use tower::Layer;
+use tower_session_affinity::rules::HeaderRules;
 use tower_session_affinity::{
     AffinityKey, AffinitySecret, Destination, Destinations, FromCookie, FromExtension, FromHeaders,
     FromParent, HostPattern, KeyExtractor, MergePolicy, NoAffinity, Or, Outcome, ParentKey,
@@ -64,6 +65,11 @@ fn debug_output() -> Vec<Output> {
     let layer = layer.only_hosts([HostPattern::from_static("host.example")]);
     let layer = layer.adopt(header::CALLER_SESSIONS).on_outcome(|_, _| {});
     let layer = layer.destinations(Destinations::known());
+    let rules = HeaderRules {
+        name: header::X_SESSION_ID,
+        policy: MergePolicy::Keep,
+        only_hosts: Some([HostPattern::from_static("host.example")].into()),
+    };
     let derived = FromHeaders::new([header::X_SESSION_ID]).derived(secret());
     let per_host = layer.clone().derive_per_host(secret());
     let for_label = layer.derive_for(secret(), "label");
@@ -73,6 +79,7 @@ fn debug_output() -> Vec<Output> {
         debug("AffinityKey", &closure.extract(head)),
         debug("AffinityKey", &secret().key_for([RAW_ID])),
         debug("AffinitySecret", &secret()),
+        debug("HeaderRules", &rules),
         debug("DerivedFromHeaders", &derived),
         debug("FromCookie", &FromCookie::new("sid")),
         debug(
