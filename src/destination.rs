@@ -131,7 +131,7 @@ impl Destination {
 
     /// Restricts the row to paths that end in one of these suffixes, such as `/chat/completions`.
     ///
-    /// The query does not count, nor does one trailing slash of the request's path.
+    /// The query is ignored, and so is one trailing slash of the request's path.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl Destination {
         Ok(self)
     }
 
-    /// Sets the most bytes that the host takes.
+    /// Sets the maximum length, in bytes, of a value that the host accepts.
     ///
     /// A longer value is not sent ([`TooLong`](crate::Outcome::TooLong)).
     ///
@@ -186,7 +186,7 @@ impl Destination {
         self.body_field.as_deref()
     }
 
-    /// Returns the most bytes that the host takes, if a limit is known.
+    /// Returns the maximum length, in bytes, of a value that the host accepts, if it is known.
     #[must_use]
     pub const fn max_key_len(&self) -> Option<usize> {
         self.max_len

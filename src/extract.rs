@@ -71,7 +71,7 @@ pub trait KeyExtractor {
 /// Takes the [`AffinityKey`] from the request's extensions.
 ///
 /// [`SessionAffinityLayer::new`](crate::SessionAffinityLayer::new) starts with this source, so a key in the
-/// extensions always wins.
+/// extensions comes before every other source.
 ///
 /// # Examples
 ///

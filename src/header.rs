@@ -57,7 +57,7 @@ pub const X_SESSION_AFFINITY: HeaderName = HeaderName::from_static("x-session-af
 /// Read by OpenRouter, vLLM's `vllm-router`, Ray Serve LLM, TensorRT-LLM, NVIDIA Dynamo and LLM Gateway.
 ///
 /// - OpenRouter takes at most 256 characters. LangChain says that it refuses more than 128.
-/// - In `vllm-router` the name is fixed, and all requests without it go to one replica.
+/// - In `vllm-router` the name is fixed, and requests without it go by their body: equal ones to one replica.
 /// - AIBrix issues a token of its own under this name, so there the client must not choose the value.
 /// - OpenCode sends it to most providers, beside `x-session-affinity`.
 ///

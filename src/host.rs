@@ -19,7 +19,7 @@ pub(crate) use table::Table;
 /// | `api.fireworks.ai` | that host on any port |
 /// | `*.workers.ai` | its subdomains at any depth, not `workers.ai` itself |
 /// | `[2001:db8::7]` | that IPv6 address, however it is spelled |
-/// | `gateway.internal:8443` | that host on that port, even if the port is implied by the URI's scheme |
+/// | `gateway.internal:443` | that host on port 443, explicit or implied by the URI's scheme |
 /// | `https://api.x.ai` | that host over `https` only, on any port |
 /// | `https://*.workers.ai:443` | all three: scheme, subdomains and port |
 ///
@@ -50,7 +50,7 @@ pub(crate) use table::Table;
 ///
 /// - The pattern is compared with the whole host of the URI's authority, never with a substring and never with
 ///   the `Host` header.
-/// - The case does not count, nor does one trailing dot on either side. Write a name outside ASCII in its
+/// - Case is ignored, and so is one trailing dot on either side. Write a name outside ASCII in its
 ///   Punycode form (`xn--…`).
 /// - A pattern's scheme is `http`, `https`, `ws` or `wss`, in either case, and matches only itself: `https` does
 ///   not match a `wss` URI. A URI without a scheme matches only patterns without one.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use http::HeaderValue;
 
-/// The opaque name of a session, valid as a header value at every peer.
+/// An opaque session identifier that is a valid header value for every peer.
 ///
 /// A key must not be a secret, because gateways log it. Use neither a credential nor a request id, which
 /// changes on every turn.
@@ -29,7 +29,7 @@ use http::HeaderValue;
 /// # Grammar
 ///
 /// A key has 1 to 255 bytes ([`AffinityKey::MAX_LEN`]), each a visible ASCII character (`0x21` to
-/// `0x7E`) other than the comma. RFC 9110 allows more, but not every peer passes more on unchanged:
+/// `0x7E`) other than the comma. RFC 9110 allows more, but some peers alter or reject other bytes or longer values:
 ///
 /// - peers trim white space;
 /// - Node sends a non-ASCII character as Latin-1 and workerd as UTF-8, so one id becomes two keys;
@@ -64,7 +64,7 @@ enum Reason {
 }
 
 impl AffinityKey {
-    /// The most bytes that a key can have.
+    /// The maximum length of a key, in bytes.
     pub const MAX_LEN: usize = 255;
 
     /// Makes a key from a literal. In a `const`, an invalid literal is a compile error.

@@ -90,11 +90,11 @@ impl<K> SessionAffinityLayer<K> {
     ///
     /// let layer = SessionAffinityLayer::new()
     ///     .or(FromHeaders::new([header::X_SESSION_ID]))
-    ///     .or(AffinityKey::from_static("anonymous"));
+    ///     .or(AffinityKey::from_static("nightly-report"));
     ///
     /// let (mut parts, ()) = http::Request::get("/").body(())?.into_parts();
     /// layer.stamp(&parts.method, &parts.uri, &mut parts.headers, &parts.extensions);
-    /// assert_eq!(parts.headers["x-session-affinity"], "anonymous");
+    /// assert_eq!(parts.headers["x-session-affinity"], "nightly-report");
     /// # Ok::<_, http::Error>(())
     /// ```
     pub fn or<E: KeyExtractor>(self, fallback: E) -> SessionAffinityLayer<Or<K, E>> {
@@ -259,7 +259,7 @@ impl<K> SessionAffinityLayer<K> {
 
     /// Calls this closure once for each request, with the outcome and the head that is sent.
     ///
-    /// The request waits for it, so do no more than count. If it is set twice, the last closure is called.
+    /// The closure runs before the request is sent, so do no more than increment a counter. If it is set twice, the last closure is called.
     ///
     /// # Examples
     ///
@@ -287,7 +287,7 @@ impl<K> SessionAffinityLayer<K> {
         self
     }
 
-    /// Emits a warning for each request without a key ([`Outcome::NoKey`]), with the feature `tracing`.
+    /// Emits a warning for requests without a key ([`Outcome::NoKey`]), at most one a second (feature `tracing`).
     ///
     /// Use it where every request should have a key. Without the feature it has no effect.
     pub fn expect_key(mut self) -> Self {

@@ -10,7 +10,7 @@ impl<K> SessionAffinityLayer<K> {
     ///
     /// Each provider then sees a different key for the same session, and without the secret nobody can link
     /// two of them. At one host the key is stable: the case of the host's name, one trailing dot and the port
-    /// do not count. Needs the feature `hmac`.
+    /// are ignored. Needs the feature `hmac`.
     ///
     /// # Examples
     ///

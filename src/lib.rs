@@ -1,13 +1,20 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! A tower layer that keeps an LLM conversation on the replica that has its prompt cached.
 //!
-//! A chat resends its whole history on every turn. Behind a load balancer with N replicas, only one
-//! turn in N reaches the replica that has this history in its prefix cache. [`SessionAffinityLayer`]
-//! sends the header that providers and balancers route by, so that every turn finds its cache.
+//! A chat resends its whole history on every turn. With N replicas behind a load balancer, only one turn
+//! in N reaches the replica that served the one before, and has its history in the prefix cache.
+//! [`SessionAffinityLayer`] sends the header that providers and load balancers route by, so that every
+//! turn reaches that replica.
 //!
 #![doc = include_str!("../docs/affinity.svg")]
 //!
 //! # Start
+//!
+//! ```console
+//! $ cargo add tower-session-affinity http
+//! $ cargo add tower --features util
+//! $ cargo add tokio --features macros,rt-multi-thread
+//! ```
 //!
 //! Two lines: the layer around any `Service<http::Request<_>>`, and a key in the extensions of a
 //! request.
@@ -17,8 +24,8 @@
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! use tower_session_affinity::{AffinityKey, SessionAffinityLayer};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // Your client: hyper, tonic, kube, … This one returns the request that it would send.
 //! let client = service_fn(async |request: Request<()>| Ok::<_, http::Error>(request));
 //! let client = ServiceBuilder::new().layer(SessionAffinityLayer::new()).service(client);
@@ -46,18 +53,19 @@
 //!
 //! - hyper-util, tonic, and any other tower client:
 //!   `ServiceBuilder::new().layer(layer).service(client)`.
-//! - reqwest 0.13 (feature `reqwest`): the same, around a `reqwest::Client`.
+//! - reqwest 0.13 (feature `reqwest`): the same, around a `reqwest::Client`. Requests come from
+//!   `client.get_ref().post(…).build()`, and a key in their extensions is not seen.
 //! - reqwest-middleware 0.5 (its feature): `ClientBuilder::new(client).with(layer).build()`.
 //! - kube, octocrab: `.with_layer(&layer)`. async-openai: `.with_http_service(…)`.
 //! - axum and tonic servers: `.layer(layer)`. A gateway: [`adopt`](SessionAffinityLayer::adopt).
-//! - Any client with a hook, such as reqwest 0.12, ureq or an SDK:
+//! - Any client that lets you set headers, such as reqwest 0.12, ureq or an SDK:
 //!   [`layer.stamp(…)`](SessionAffinityLayer::stamp).
 //!
 //! The lines in full: [`guide::stacks`]. Redirects, retries, buffers: [`guide::placement`].
 //!
 //! # Where keys come from
 //!
-//! An [`AffinityKey`] in the request's extensions always wins. Then the sources are asked in order:
+//! An [`AffinityKey`] in the request's extensions comes before every other source. Then the sources are asked in order:
 //! [`FromHeaders`], [`FromCookie`], a closure ([`or_fn`](SessionAffinityLayer::or_fn)), a fixed key, or
 //! a [`KeyExtractor`] of your own. [`NoAffinity`] in the extensions sends a request without a key.
 //!
@@ -73,13 +81,13 @@
 //! Gateways log keys. With the feature `hmac`, an [`AffinitySecret`](struct.AffinitySecret.html)
 //! derives keys that reveal nothing. [`only_hosts`](SessionAffinityLayer::only_hosts) with a
 //! [`HostPattern`], or the table of destinations, keeps the header from every other host. Affinity
-//! isolates no tenants and authenticates nobody. More: [`guide::privacy`].
+//! neither isolates tenants nor authenticates anyone. More: [`guide::privacy`].
 //!
 //! # Measure
 //!
 //! [`on_outcome`](SessionAffinityLayer::on_outcome) reports an [`Outcome`] for each request, and
-//! [`expect_key`](SessionAffinityLayer::expect_key) makes a missing key a warning. `affinity-probe`, a
-//! program beside this crate, measures whether your endpoint honors a key. More:
+//! [`expect_key`](SessionAffinityLayer::expect_key) makes a missing key a warning (feature `tracing`).
+//! `affinity-probe`, a program beside this crate, measures whether your endpoint honors a key. More:
 //! [`guide::observability`], [`guide::gateways`], [`guide::benchmarks`].
 //!
 //! # Features
@@ -92,13 +100,13 @@
 //!   reqwest 0.13.
 //! - `scope`: the key of the current task. It needs tokio's `rt`, and a task that you spawn has to take
 //!   the key along.
-//! - `hmac`: derived keys. It adds the crates `hmac`, `sha2` and `zeroize`; the secret must be the same
-//!   in every process.
-//! - `body-field`: the key in a JSON body. The body's type changes to `FieldBody`, and the body grows
-//!   by the field.
+//! - `hmac`: derived keys. It adds the crates `hmac`, `sha2`, `zeroize` and `data-encoding`; the secret
+//!   must be the same in every process.
+//! - `body-field`: the key in a JSON body. The body's type changes to `FieldBody` (not around reqwest), and
+//!   a streamed body always grows: by the field, or by as many spaces.
 //! - `tracing`: one event for each request, never with the key. It is off so that no request pays for
 //!   it.
-//! - `uuid`: keys from `uuid::Uuid`, version 1.
+//! - `uuid`: keys from `uuid::Uuid`, of the crate `uuid` 1.x.
 
 #[cfg(feature = "body-field")]
 mod body;

@@ -1,4 +1,4 @@
-//! What happens to a header that is already present. Nothing else writes a header map.
+//! What happens to a header that is already present. Nothing else writes the header.
 
 use std::mem::ManuallyDrop;
 use std::ptr;

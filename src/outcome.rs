@@ -1,4 +1,4 @@
-//! What a layer did to a request, and the hook that is told.
+//! What a layer did to a request, and the hook that receives it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::RequestHead;
 /// shows the key. The field `outcome` is [`as_str`](Self::as_str). The field `header_name` or `body_field`
 /// says where the key would be sent; neither is set if there is no such place.
 ///
-/// The level is WARN if the affinity is lost although no setting asks for that:
+/// The level is WARN if affinity is lost and no setting asked for it:
 /// [`NoAuthority`](Self::NoAuthority), [`MapFull`](Self::MapFull), [`TooLong`](Self::TooLong),
 /// [`InvalidKey`](Self::InvalidKey), and [`NoKey`](Self::NoKey) on a layer that
 /// [expects a key](crate::SessionAffinityLayer::expect_key). It is TRACE for all others.
@@ -43,7 +43,7 @@ pub enum Outcome {
     Stamped,
     /// The caller's own value was kept, as the only one.
     Kept,
-    /// The caller's own value was kept, and the key derived from it is sent instead of it.
+    /// The caller's own value took precedence, and the key derived from it is sent in its place.
     KeptDerived,
     /// The key is sent instead of the caller's header, which may have been blank.
     Replaced,
