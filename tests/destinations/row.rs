@@ -75,6 +75,14 @@ fn the_length_limit_applies_to_the_derived_key() {
 }
 
 #[test]
+fn a_body_field_has_1_to_64_visible_ascii_characters() {
+    for field in ["f", "~", &"f".repeat(64)] {
+        let row = Destination::body_field("llm.internal", field).unwrap();
+        assert_eq!(row.body_field_name(), Some(field));
+    }
+}
+
+#[test]
 fn the_error_for_an_invalid_row_names_the_invalid_part() {
     let row = || Destination::from_static("llm.internal", "x-id");
     for (row, message) in [
