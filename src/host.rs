@@ -117,7 +117,8 @@ impl HostPattern {
         }
     }
 
-    /// Whether the authority is spelled exactly as here. If so, it matches and need not be parsed.
+    /// Whether the authority is spelled exactly as here. If so, it matches and need not be parsed. `false` is
+    /// always safe.
     #[expect(
         clippy::inline_always,
         reason = "a call for each pattern costs twice as much as the comparison"
@@ -150,6 +151,7 @@ impl HostPattern {
     }
 
     /// Whether a URI spelled like the other pattern may also match this one, which is spelled differently.
+    /// `true` is always safe; it costs a comparison.
     fn shadows(&self, other: &Self) -> bool {
         self.authority != other.authority && self.host.matches(other.host_text())
     }
