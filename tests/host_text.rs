@@ -138,6 +138,8 @@ fn the_error_for_an_invalid_character_shows_it_and_says_what_is_expected() {
     let (no_path, no_user) = ("no path after the host", "no user before the host");
     for (pattern, character, index, expected) in [
         ("api.fireworks.ai/v1", "0x2f ('/')", 16, no_path),
+        ("[::1]:/v1", "0x2f ('/')", 6, no_path),
+        ("alice@h:/v1", "0x40 ('@')", 5, no_user),
         ("https://api.x.ai/", "0x2f ('/')", 16, no_path),
         ("https://api.x.ai:443/v1", "0x2f ('/')", 20, no_path),
         ("https://[::1]/v1", "0x2f ('/')", 13, no_path),
