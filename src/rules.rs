@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Request};
 
 use crate::merge::{self, Existing, clear, keep_first, set};
-use crate::stamp::{admit, is_tunnel};
-use crate::{HostPattern, MergePolicy, NoAffinity, Outcome, RequestHead};
+use crate::stamp::{admit, is_tunnel, respect_marker};
+use crate::{HostPattern, MergePolicy, Outcome, RequestHead};
 
 /// A header, and which requests it may be sent with.
 #[derive(Clone, Debug)]
@@ -62,10 +62,7 @@ impl HeaderRules {
         if let Some(hosts) = &self.only_hosts {
             admit(hosts, head.uri())?;
         }
-        match head.extensions().get::<NoAffinity>() {
-            Some(_) => Err(Outcome::Suppressed),
-            None => Ok(()),
-        }
+        respect_marker(head)
     }
 }
 

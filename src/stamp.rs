@@ -11,7 +11,7 @@ use crate::outcome::Carrier;
 use crate::{KeyExtractor, MergePolicy, Outcome, RequestHead};
 
 use settings::Target;
-pub(crate) use settings::{Settings, admit, is_tunnel};
+pub(crate) use settings::{Settings, admit, is_tunnel, respect_marker};
 
 /// What a layer and its services share: the source of keys, and the settings.
 #[derive(Clone, Debug)]

@@ -90,10 +90,8 @@ impl Settings {
                 target = aim(destinations, head.uri())?;
             }
         }
-        match head.extensions().get::<NoAffinity>() {
-            Some(_) => Err(Outcome::Suppressed),
-            None => Ok(target),
-        }
+        respect_marker(head)?;
+        Ok(target)
     }
 
     /// Returns the body field that the destination reads and its maximum length in bytes, or why no key may
@@ -104,10 +102,8 @@ impl Settings {
         let destinations = special.and_then(|special| special.destinations.as_ref());
         let row = row(destinations.ok_or(Outcome::FieldNotRead)?, head.uri())?;
         let name = row.body_field_name().ok_or(Outcome::FieldNotRead)?;
-        match head.extensions().get::<NoAffinity>() {
-            Some(_) => Err(Outcome::Suppressed),
-            None => Ok((name, row.max_key_len())),
-        }
+        respect_marker(head)?;
+        Ok((name, row.max_key_len()))
     }
 
     /// Removes the headers that are not sent.
@@ -245,6 +241,15 @@ pub(crate) fn admit(hosts: &[HostPattern], uri: &Uri) -> Result<(), Outcome> {
         Some(true) => Ok(()),
         Some(false) => Err(Outcome::HostNotAllowed),
         None => Err(Outcome::NoAuthority),
+    }
+}
+
+/// Fails if the request carries [`NoAffinity`].
+#[inline]
+pub(crate) fn respect_marker(head: RequestHead<'_>) -> Result<(), Outcome> {
+    match head.extensions().get::<NoAffinity>() {
+        Some(_) => Err(Outcome::Suppressed),
+        None => Ok(()),
     }
 }
 
